@@ -1,0 +1,5 @@
+"""`python -m klarsyn` is the command `klarsyn`."""
+
+from klarsyn.app.cli import main
+
+main()

@@ -1,0 +1,72 @@
+"""The command `klarsyn`: names and one-line helps here, each command in a file of its own."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from klarsyn.errors import KlarsynError
+
+# name: (module under klarsyn.app.commands, one-line help); the module defines `command`.
+COMMANDS: dict[str, tuple[str, str]] = {}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module only when the command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command itself, imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"klarsyn.app.commands.{COMMANDS[cmd_name][0]}")
+        return module.command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """As click does, with the nearest names when there is no such command."""
+        from klarsyn.errors import unknown_name
+
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise click.UsageError(str(unknown_name("command", args[0], COMMANDS)))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table of commands without importing any of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="klarsyn", prog_name="klarsyn")
+def cli() -> None:
+    """Does it work, for how long, how safely, and how sure can we be?
+
+    Research synthesis and simulation. Not medical advice.
+    """
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line; an error a user can mend is one sentence and exit code 2."""
+    try:
+        cli.main(args=None if argv is None else list(argv), standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("Stopped.", err=True)
+        sys.exit(130)
+    except click.exceptions.Exit as leave:
+        sys.exit(leave.exit_code)
+    except click.ClickException as bad:
+        bad.show()
+        sys.exit(2)
+    except KlarsynError as bad:
+        click.echo(f"klarsyn: {bad}", err=True)
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)

@@ -1,0 +1,1 @@
+"""Evidence bases that ship with the package: data, no code."""

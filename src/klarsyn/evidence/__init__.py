@@ -1,0 +1,1 @@
+"""Trial records and the base they live in."""

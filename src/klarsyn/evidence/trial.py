@@ -1,0 +1,162 @@
+"""The record of a trial: its design, its arms and every number reported about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from klarsyn.provenance import Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """What one group of a trial received. Numbers are None where nobody reported them.
+
+    `treatment` is the node in a network (a name of the base's vocabulary), `role` is `test`,
+    `control` or `reference`; `infusion_minutes` in minutes, `dose` in `dose_unit`.
+    """
+
+    trial: str
+    id: str
+    label: str
+    treatment: str
+    role: str
+    drug: str
+    form: str = ""
+    dose: float | None = None
+    dose_unit: str = ""
+    route: str = ""
+    infusion_minutes: float | None = None
+    doses: float | None = None
+    doses_per_week: float | None = None
+    randomised: int | None = None
+    started: int | None = None
+    completed: int | None = None
+    source: str = ""
+    locator: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One number of one arm (or of a contrast `a|b`, first minus second), or a recorded absence.
+
+    `value` is None exactly where `status` is `not_reported`. Times are in days, counted from the
+    first and from the last dose of the randomised treatment. `estimator` says whether a mean is
+    raw, or comes from a model (`model`), or unknown. Of findings that contradict each other one is
+    `chosen`; `reason` says why.
+    """
+
+    id: str
+    trial: str
+    arm: str
+    outcome: str
+    statistic: str
+    value: float | None
+    unit: str
+    source: str
+    locator: str
+    kind: str
+    confidence: str
+    scale: str = ""
+    days_from_first_dose: float | None = None
+    days_from_last_dose: float | None = None
+    analysis_set: str = ""
+    estimator: str = "unknown"
+    period: str = ""
+    status: str = "reported"
+    chosen: bool = True
+    reason: str = ""
+    note: str = ""
+    row: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One trial that was really run, or simulated (`origin`)."""
+
+    id: str
+    label: str
+    origin: str = "published"
+    year: int | None = None
+    journal: str = ""
+    doi: str = ""
+    pmid: str = ""
+    registry: str = ""
+    country: str = ""
+    design: str = ""
+    randomised: bool | None = None
+    blinding: str = ""
+    comparator: str = ""
+    population: str = ""
+    participants: int | None = None
+    sites: int | None = None
+    doses: float | None = None
+    doses_per_week: float | None = None
+    treatment_days: float | None = None
+    followup_days: float | None = None
+    primary_outcome: str = ""
+    cited_by: tuple[str, ...] = ()
+    source: str = ""
+    locator: str = ""
+    note: str = ""
+    arms: tuple[Arm, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    def arm(self, arm_id: str) -> Arm:
+        """The arm of that id; raises KeyError when the trial has none."""
+        return next(a for a in self.arms if a.id == arm_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """A rating scale: its range, whether higher is worse, and the usual cut-offs."""
+
+    name: str
+    label: str
+    minimum: float
+    maximum: float
+    higher_is: str
+    integer: bool
+    items: int | None = None
+    response: str = ""
+    remission: str = ""
+    definition: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Term:
+    """A name of a closed list with what it means."""
+
+    list: str
+    name: str
+    definition: str
+    label_en: str = ""
+    label_nb: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """All trials of one body of evidence with the vocabulary they are written in.
+
+    `published` are results of other people's meta-analyses: targets to compare with, never inputs.
+    """
+
+    name: str
+    title: str
+    trials: tuple[Trial, ...]
+    sources: Mapping[str, Source]
+    scales: Mapping[str, Scale]
+    terms: Mapping[str, tuple[Term, ...]]
+    published: tuple[Mapping[str, object], ...] = ()
+    settings: Mapping[str, object] = field(default_factory=dict)
+    digest: str = ""
+
+    def trial(self, trial_id: str) -> Trial:
+        """The trial of that id; raises UnknownNameError with the nearest ids."""
+        for t in self.trials:
+            if t.id == trial_id:
+                return t
+        from klarsyn.errors import unknown_name
+
+        raise unknown_name("trial", trial_id, [t.id for t in self.trials], self.name)

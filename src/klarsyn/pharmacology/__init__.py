@@ -1,0 +1,1 @@
+"""From molecule and dose to exposure, receptor and response."""

@@ -1,0 +1,1 @@
+"""Results become figures, tables, sentences and one page."""

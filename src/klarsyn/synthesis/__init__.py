@@ -1,0 +1,1 @@
+"""Effects of trials become pooled estimates."""
