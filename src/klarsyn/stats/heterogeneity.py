@@ -159,9 +159,7 @@ def _likelihood(y: Array, v: Array, x: Array | None, method: str) -> Tau2:
         maxima=len(peaks),
         others=others,
     )
-    return Tau2(
-        value=value, se=math.sqrt(2 / information), method=method, certificate=certificate
-    )
+    return Tau2(value=value, se=math.sqrt(2 / information), method=method, certificate=certificate)
 
 
 def search_grid(v: Array, top: float) -> Array:
@@ -180,9 +178,7 @@ def _slope(m: Moments, restricted: bool) -> Array:
     return 0.5 * (m.ppy - (m.trace_p if restricted else m.sum_w))
 
 
-def _peak(
-    y: Array, v: Array, x: Array | None, low: float, high: float, restricted: bool
-) -> float:
+def _peak(y: Array, v: Array, x: Array | None, low: float, high: float, restricted: bool) -> float:
     def both(t: float) -> tuple[float, float]:
         m = moments(y, v, x, np.array([t]))
         information = m.trace_pp if restricted else m.sum_ww
@@ -298,26 +294,18 @@ def _form(y: Array, v: Array, x: Array | None, w: Array) -> _Form:
 
 def _closed(value: float, variance: Callable[[float], float], method: str) -> Tau2:
     tau2 = max(value, 0.0)
-    certificate = Certificate(
-        gradient=0.0, curvature=math.nan, boundary=value <= 0.0, maxima=1
-    )
-    return Tau2(
-        value=tau2, se=math.sqrt(variance(tau2)), method=method, certificate=certificate
-    )
+    certificate = Certificate(gradient=0.0, curvature=math.nan, boundary=value <= 0.0, maxima=1)
+    return Tau2(value=tau2, se=math.sqrt(variance(tau2)), method=method, certificate=certificate)
 
 
-def _dersimonian_laird(
-    y: Array, v: Array, x: Array | None, _: Array | None, method: str
-) -> Tau2:
+def _dersimonian_laird(y: Array, v: Array, x: Array | None, _: Array | None, method: str) -> Tau2:
     f, df = _form(y, v, x, 1 / v), len(y) - (1 if x is None else x.shape[1])
     return _closed(
         (f.q - df) / f.p, lambda t: (2 * df + 4 * t * f.p + 2 * t * t * f.pp) / f.p**2, method
     )
 
 
-def _hunter_schmidt(
-    y: Array, v: Array, x: Array | None, _: Array | None, method: str
-) -> Tau2:
+def _hunter_schmidt(y: Array, v: Array, x: Array | None, _: Array | None, method: str) -> Tau2:
     k, df = len(y), len(y) - (1 if x is None else x.shape[1])
     f, s = _form(y, v, x, 1 / v), float((1 / v).sum())
     factor = k / df if method == "HSk" else 1.0
@@ -335,9 +323,7 @@ def _hedges(y: Array, v: Array, x: Array | None, _: Array | None, method: str) -
     )
 
 
-def _sidik_jonkman(
-    y: Array, v: Array, x: Array | None, _: Array | None, method: str
-) -> Tau2:
+def _sidik_jonkman(y: Array, v: Array, x: Array | None, _: Array | None, method: str) -> Tau2:
     k, df = len(y), len(y) - (1 if x is None else x.shape[1])
     crude = float(np.mean((y - y.mean()) ** 2))
     f = _form(y, v, x, 1 / (v + crude))
@@ -348,9 +334,7 @@ def _sidik_jonkman(
     )
 
 
-def _generalised_q(
-    y: Array, v: Array, x: Array | None, weights: Array | None, method: str
-) -> Tau2:
+def _generalised_q(y: Array, v: Array, x: Array | None, weights: Array | None, method: str) -> Tau2:
     if weights is None:
         raise NumericalError(
             "not_estimable", f"{method} needs weights of its own, e.g. 1/v or 1/√v. Give them."
