@@ -83,7 +83,8 @@ MEASURES: dict[str, Measure] = {
          ("LS", "LS2", "UB", "AV")),
         ("SMD1", "SMD by the second group's SD", "means", _MEANS, "natural", ("LS", "LS2")),
         ("SMDH", "SMD with unequal variances", "means", _MEANS, "natural", ("LS",)),
-        ("ROM", "ratio of means", "means", _MEANS, "log", ("LS", "HO")),
+        ("ROM", "ratio of means, bias-corrected (Lajeunesse 2015)", "means", _MEANS, "log", ("LS", "HO")),
+        ("ROMU", "ratio of means, uncorrected", "means", _MEANS, "log", ("LS", "HO")),
         ("D2ORN", "log odds ratio from an SMD, normal", "means", _MEANS, "log", ("LS",)),
         ("D2ORL", "log odds ratio from an SMD, logistic", "means", _MEANS, "log", ("LS",)),
         ("CVR", "ratio of coefficients of variation", "means", _MEANS, "log", ("LS",)),
@@ -365,9 +366,10 @@ def _means(measure: str, c: Cells, variance: str) -> tuple[Array, Array]:
     if measure == "MD":
         v = pooled**2 * (1 / n1 + 1 / n2) if variance == "HO" else s1**2 / n1 + s2**2 / n2
         return m1 - m2, v
-    if measure == "ROM":
+    if measure in {"ROM", "ROMU"}:
         u1, u2 = (pooled, pooled) if variance == "HO" else (s1, s2)
-        return np.log(m1 / m2), u1**2 / (n1 * m1**2) + u2**2 / (n2 * m2**2)
+        bias = (s1**2 / (n1 * m1**2) - s2**2 / (n2 * m2**2)) / 2 if measure == "ROM" else 0.0
+        return np.log(m1 / m2) + bias, u1**2 / (n1 * m1**2) + u2**2 / (n2 * m2**2)
     if measure == "CVR":
         y = np.log(s1 / m1) + 1 / (2 * (n1 - 1)) - np.log(s2 / m2) - 1 / (2 * (n2 - 1))
         v = sum(1 / (2 * (n - 1)) + s**2 / (n * m**2) for s, n, m in ((s1, n1, m1), (s2, n2, m2)))

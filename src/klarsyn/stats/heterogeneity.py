@@ -110,10 +110,7 @@ def _log_likelihood(m: Moments, k: int, x: Array | None, restricted: bool) -> Ar
 
 def residual_sum_of_squares(y: Array, x: Array | None) -> float:
     """Of the unweighted fit."""
-    if x is None:
-        r = y - y.mean()
-    else:
-        r = y - x @ np.linalg.lstsq(x, y, rcond=None)[0]
+    r = y - y.mean() if x is None else y - x @ np.linalg.lstsq(x, y, rcond=None)[0]
     return float(r @ r)
 
 
@@ -324,7 +321,7 @@ def _hedges(y: Array, v: Array, x: Array | None, _: Array | None, method: str) -
 
 
 def _sidik_jonkman(y: Array, v: Array, x: Array | None, _: Array | None, method: str) -> Tau2:
-    k, df = len(y), len(y) - (1 if x is None else x.shape[1])
+    df = len(y) - (1 if x is None else x.shape[1])
     crude = float(np.mean((y - y.mean()) ** 2))
     f = _form(y, v, x, 1 / (v + crude))
     return _closed(

@@ -209,7 +209,6 @@ def _labels(named: Mapping[str, list[Any]], study: str | None, count: int) -> tu
         study = next((n for n in ("study", "trial", "author", "slab") if n in named), None)
     if study is None:
         return _numbered(count)
-    labels = tuple(str(s) for s in _column(named, study))
-    if len(set(labels)) == len(labels):
-        return labels
-    return tuple(f"{label} ({i + 1})" for i, label in enumerate(labels))
+    labels = [str(s) for s in _column(named, study)]
+    twice = {s for s in labels if labels.count(s) > 1}
+    return tuple(f"{s} (row {i})" if s in twice else s for i, s in enumerate(labels, start=2))

@@ -253,8 +253,11 @@ def _pool(
     crit = quantile(0.5 + level / 2, free)
     q = float(moments(y, v, None, np.zeros(1)).q[0])
     random = method not in {"EE", "FE"} and not alone
-    limits = tau2_interval(y, v, interval=interval, level=level, weights=weights,
-                           restricted=method != "ML") if random else (math.nan, math.nan)  # fmt: skip
+    limits = (math.nan, math.nan)
+    if random:
+        limits = tau2_interval(
+            y, v, interval=interval, level=level, weights=weights, restricted=method != "ML"
+        )
     i2, h2 = _inconsistency(v, tau2, q, df, random)
     margin = _prediction_margin(prediction, free, df, level, se, tau2, random)
     information = _information(y, v, tau2, method, random)
