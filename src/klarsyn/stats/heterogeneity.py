@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from klarsyn.errors import NumericalError, unknown_name
+from klarsyn.stats.roots import ROUNDING, safe_newton
 from klarsyn.stats.weighted import Moments, moments
 
 Array = np.ndarray
@@ -34,7 +35,6 @@ ESTIMATORS = {
 }
 # Grid points per factor e of v + τ² in the search for local maxima, and the limits of their number.
 DENSITY, FEWEST, MOST = 6.0, 24, 400
-ROUNDING = 8 * np.finfo(float).eps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,37 +182,6 @@ def _peak(y: Array, v: Array, x: Array | None, low: float, high: float, restrict
         return float(_slope(m, restricted)[0]), float(0.5 * information[0] - m.pppy[0])
 
     return safe_newton(both, low, high, floor=float(v.min()))
-
-
-def safe_newton(
-    both: Callable[[float], tuple[float, float]], low: float, high: float, floor: float
-) -> float:
-    """The root of a function that is positive at `low` and not at `high`, to the last bits.
-
-    `both` gives value and derivative; Newton steps that leave the bracket are halved intervals.
-    `floor` sets what is negligible beside the root: rounding of (root + floor).
-    """
-    t = 0.5 * (low + high)
-    last = math.inf
-    for _ in range(200):
-        value, slope = both(t)
-        if value > 0:
-            low = t
-        elif value < 0:
-            high = t
-        else:
-            return float(t)
-        step = -value / slope if slope < 0 else math.inf
-        new = t + step
-        if not low < new < high:
-            new = 0.5 * (low + high)
-        moved = abs(new - t)
-        small = ROUNDING * (abs(new) + floor)
-        t = new
-        if moved <= small or (moved < 1e3 * small and moved >= last):
-            return float(t)
-        last = moved
-    return float(t)
 
 
 def q_at(y: Array, v: Array, x: Array | None, target: float) -> float:
