@@ -124,10 +124,36 @@ class Pooled:
         return "\n".join(lines + [sentence for _, sentence in self.warnings])
 
     def plot(self) -> Any:
-        """A forest plot (Altair chart)."""
-        from klarsyn.figures.forest import forest
+        """A forest plot as a Vega-Lite specification."""
+        from klarsyn.figures.forest import ForestAxis, ForestRow, forest
 
-        return forest([_as_dict(s) for s in self.studies], self.to_dict())
+        show = math.exp if self.scale == "log" else float
+        rows = [
+            ForestRow(
+                kind="study",
+                label=s.study,
+                estimate=show(s.y),
+                lower=show(s.ci_lower),
+                upper=show(s.ci_upper),
+                weight=s.weight / 100,
+            )
+            for s in self.studies
+        ]
+        new = None
+        if math.isfinite(self.pi_lower):
+            new = (show(self.pi_lower), show(self.pi_upper))
+        rows.append(
+            ForestRow(
+                kind="pooled",
+                label=f"{self.method}, {self.test}",
+                estimate=show(self.estimate),
+                lower=show(self.ci_lower),
+                upper=show(self.ci_upper),
+                prediction=new,
+            )
+        )
+        log = self.scale == "log"
+        return forest(rows, ForestAxis(title=self.measure, null=1.0 if log else 0.0, log=log))
 
 
 def _as_dict(value: Any) -> dict[str, Any]:
