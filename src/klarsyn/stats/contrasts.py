@@ -18,6 +18,7 @@ from klarsyn.errors import InputError, unknown_name
 
 Array = np.ndarray
 Cells = Mapping[str, Array]
+DROPPED = "dropped as asked: no event, or nothing but events, in either group"
 CORRECTIONS = ("only0", "all", "if0all", "none")
 VARIANCES = ("LS", "LS2", "UB", "AV", "HO")
 
@@ -82,7 +83,9 @@ MEASURES: dict[str, Measure] = {
          ("LS", "LS2", "UB", "AV")),
         ("SMD1", "SMD by the second group's SD", "means", _MEANS, "natural", ("LS", "LS2")),
         ("SMDH", "SMD with unequal variances", "means", _MEANS, "natural", ("LS",)),
-        ("ROM", "ratio of means", "means", _MEANS, "log", ("LS", "HO")),
+        ("ROM", "ratio of means, bias-corrected (Lajeunesse 2015)", "means", _MEANS, "log",
+         ("LS", "HO")),
+        ("ROMU", "ratio of means, uncorrected", "means", _MEANS, "log", ("LS", "HO")),
         ("D2ORN", "log odds ratio from an SMD, normal", "means", _MEANS, "log", ("LS",)),
         ("D2ORL", "log odds ratio from an SMD, logistic", "means", _MEANS, "log", ("LS",)),
         ("CVR", "ratio of coefficients of variation", "means", _MEANS, "log", ("LS",)),
@@ -115,6 +118,11 @@ MEASURES: dict[str, Measure] = {
         ("GEN", "effect as given", "generic", ("yi", "vi"), "natural", ("LS",)),
     )
 }  # fmt: skip
+ROLES = tuple(
+    dict.fromkeys(
+        [role for m in MEASURES.values() for role in m.needs] + ["n1i", "n2i", "mi", "sei"]
+    )
+)
 # Measures whose variance is defined for a zero cell, so that none is corrected unless asked.
 _NO_CORRECTION = frozenset({"AS", "PHI", "IRSD", "PAS", "PFT", "IRS", "IRFT"})
 
@@ -151,12 +159,15 @@ def contrasts(
     check_cells(kind, columns)
     size = len(next(iter(columns.values())))
     corrected = np.zeros(size, dtype=bool)
+    dropped = empty_studies(kind, columns) if drop00 else np.zeros(size, dtype=bool)
     if kind.kind in _COUNTS:
-        columns, corrected = _corrected(kind, columns, amount, to, drop00)
+        columns, corrected = _corrected(kind, columns, amount, to)
     with np.errstate(divide="ignore", invalid="ignore"):
         y, v = _FORMULAS[kind.kind](measure, columns, variance)
     y, v = np.asarray(y, dtype=float), np.asarray(v, dtype=float)
-    problem = tuple(_problem(*pair) for pair in zip(y, v, strict=True))
+    problem = tuple(
+        DROPPED if gone else _problem(*pair) for gone, *pair in zip(dropped, y, v, strict=True)
+    )
     bad = np.array([bool(p) for p in problem])
     return Contrasts(
         measure=measure,
@@ -239,7 +250,7 @@ _COUNTS = {
 
 
 def _corrected(
-    kind: Measure, columns: Cells, add: float, to: str, drop00: bool
+    kind: Measure, columns: Cells, add: float, to: str
 ) -> tuple[dict[str, Array], Array]:
     out = dict(columns)
     if kind.kind == "proportion":
@@ -254,15 +265,20 @@ def _corrected(
         "none": np.zeros_like(zero),
     }[to]
     counts = counts + add * where
-    if drop00 and kind.kind == "table":
-        a, b, c, d = (columns[n] for n in names)
-        counts[:, ((a == 0) & (c == 0)) | ((b == 0) & (d == 0))] = np.nan
-    if drop00 and kind.kind == "rates":
-        counts[:, (columns["x1i"] == 0) & (columns["x2i"] == 0)] = np.nan
     out.update(zip(names, counts, strict=True))
     if kind.kind == "proportion":
         out["ni"] = out["xi"] + out["mi"]
     return out, where & (add != 0)
+
+
+def empty_studies(kind: Measure, columns: Cells) -> Array:
+    """Which studies have no event in either group, or nothing but events (2×2 tables only)."""
+    if kind.kind == "rates":
+        return (columns["x1i"] == 0) & (columns["x2i"] == 0)
+    if kind.kind != "table":
+        return np.zeros(len(next(iter(columns.values()))), dtype=bool)
+    a, b, c, d = (columns[n] for n in _TABLE)
+    return ((a == 0) & (c == 0)) | ((b == 0) & (d == 0))
 
 
 def _weighted_mean(values: Array, sizes: Array) -> float:
@@ -308,9 +324,7 @@ def _table(measure: str, c: Cells, variance: str) -> tuple[Array, Array]:
     return _association(measure, a, b, cc, d)
 
 
-def _association(
-    measure: str, a: Array, b: Array, c: Array, d: Array
-) -> tuple[Array, Array]:
+def _association(measure: str, a: Array, b: Array, c: Array, d: Array) -> tuple[Array, Array]:
     from scipy.special import ndtri
 
     n1, n2, inverse = a + b, c + d, 1 / a + 1 / b + 1 / c + 1 / d
@@ -353,9 +367,10 @@ def _means(measure: str, c: Cells, variance: str) -> tuple[Array, Array]:
     if measure == "MD":
         v = pooled**2 * (1 / n1 + 1 / n2) if variance == "HO" else s1**2 / n1 + s2**2 / n2
         return m1 - m2, v
-    if measure == "ROM":
+    if measure in {"ROM", "ROMU"}:
         u1, u2 = (pooled, pooled) if variance == "HO" else (s1, s2)
-        return np.log(m1 / m2), u1**2 / (n1 * m1**2) + u2**2 / (n2 * m2**2)
+        bias = (s1**2 / (n1 * m1**2) - s2**2 / (n2 * m2**2)) / 2 if measure == "ROM" else 0.0
+        return np.log(m1 / m2) + bias, u1**2 / (n1 * m1**2) + u2**2 / (n2 * m2**2)
     if measure == "CVR":
         y = np.log(s1 / m1) + 1 / (2 * (n1 - 1)) - np.log(s2 / m2) - 1 / (2 * (n2 - 1))
         v = sum(1 / (2 * (n - 1)) + s**2 / (n * m**2) for s, n, m in ((s1, n1, m1), (s2, n2, m2)))
@@ -363,9 +378,7 @@ def _means(measure: str, c: Cells, variance: str) -> tuple[Array, Array]:
     return _standardised(measure, c, pooled, variance)
 
 
-def _standardised(
-    measure: str, c: Cells, pooled: Array, variance: str
-) -> tuple[Array, Array]:
+def _standardised(measure: str, c: Cells, pooled: Array, variance: str) -> tuple[Array, Array]:
     s1, n1, s2, n2 = c["sd1i"], c["n1i"], c["sd2i"], c["n2i"]
     difference, n = c["m1i"] - c["m2i"], n1 + n2
     if measure in {"D2ORN", "D2ORL"}:

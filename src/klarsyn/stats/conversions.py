@@ -69,7 +69,9 @@ def log_se_from_ratio_interval(
     _positive("The lower limit", lower)
     _positive("The upper limit", upper)
     inner = se_from_interval(math.log(lower), math.log(upper), level=level, df=df)
-    return Converted(value=inner.value, formula=inner.formula.replace("upper − lower", "ln U − ln L"))
+    return Converted(
+        value=inner.value, formula=inner.formula.replace("upper − lower", "ln U − ln L")
+    )
 
 
 def se_from_statistic(estimate: float, statistic: float) -> Converted:
@@ -154,7 +156,8 @@ def sd_from_quartiles(q1: float, q3: float, n: float) -> Converted:
         raise InputError(f"The third quartile {q3:g} is below the first, {q1:g}.")
     q = _quantile((0.75 * n - 0.125) / (n + 0.25), math.inf)
     return Converted(
-        value=(q3 - q1) / (2 * q), formula=f"SD = (q₃ − q₁)/(2 Φ⁻¹((0.75n − 0.125)/(n + 0.25))), n = {n:g}, Wan 2014"
+        value=(q3 - q1) / (2 * q),
+        formula=f"SD = (q₃ − q₁)/(2 Φ⁻¹((0.75n − 0.125)/(n + 0.25))), n = {n:g}, Wan 2014",
     )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from klarsyn.errors import NumericalError, unknown_name
+from klarsyn.stats.roots import ROUNDING, safe_newton
 from klarsyn.stats.weighted import Moments, moments
 
 Array = np.ndarray
@@ -34,7 +35,6 @@ ESTIMATORS = {
 }
 # Grid points per factor e of v + τ² in the search for local maxima, and the limits of their number.
 DENSITY, FEWEST, MOST = 6.0, 24, 400
-ROUNDING = 8 * np.finfo(float).eps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,10 +110,7 @@ def _log_likelihood(m: Moments, k: int, x: Array | None, restricted: bool) -> Ar
 
 def residual_sum_of_squares(y: Array, x: Array | None) -> float:
     """Of the unweighted fit."""
-    if x is None:
-        r = y - y.mean()
-    else:
-        r = y - x @ np.linalg.lstsq(x, y, rcond=None)[0]
+    r = y - y.mean() if x is None else y - x @ np.linalg.lstsq(x, y, rcond=None)[0]
     return float(r @ r)
 
 
@@ -159,9 +156,7 @@ def _likelihood(y: Array, v: Array, x: Array | None, method: str) -> Tau2:
         maxima=len(peaks),
         others=others,
     )
-    return Tau2(
-        value=value, se=math.sqrt(2 / information), method=method, certificate=certificate
-    )
+    return Tau2(value=value, se=math.sqrt(2 / information), method=method, certificate=certificate)
 
 
 def search_grid(v: Array, top: float) -> Array:
@@ -180,46 +175,13 @@ def _slope(m: Moments, restricted: bool) -> Array:
     return 0.5 * (m.ppy - (m.trace_p if restricted else m.sum_w))
 
 
-def _peak(
-    y: Array, v: Array, x: Array | None, low: float, high: float, restricted: bool
-) -> float:
+def _peak(y: Array, v: Array, x: Array | None, low: float, high: float, restricted: bool) -> float:
     def both(t: float) -> tuple[float, float]:
         m = moments(y, v, x, np.array([t]))
         information = m.trace_pp if restricted else m.sum_ww
         return float(_slope(m, restricted)[0]), float(0.5 * information[0] - m.pppy[0])
 
     return safe_newton(both, low, high, floor=float(v.min()))
-
-
-def safe_newton(
-    both: Callable[[float], tuple[float, float]], low: float, high: float, floor: float
-) -> float:
-    """The root of a function that is positive at `low` and not at `high`, to the last bits.
-
-    `both` gives value and derivative; Newton steps that leave the bracket are halved intervals.
-    `floor` sets what is negligible beside the root: rounding of (root + floor).
-    """
-    t = 0.5 * (low + high)
-    last = math.inf
-    for _ in range(200):
-        value, slope = both(t)
-        if value > 0:
-            low = t
-        elif value < 0:
-            high = t
-        else:
-            return float(t)
-        step = -value / slope if slope < 0 else math.inf
-        new = t + step
-        if not low < new < high:
-            new = 0.5 * (low + high)
-        moved = abs(new - t)
-        small = ROUNDING * (abs(new) + floor)
-        t = new
-        if moved <= small or (moved < 1e3 * small and moved >= last):
-            return float(t)
-        last = moved
-    return float(t)
 
 
 def q_at(y: Array, v: Array, x: Array | None, target: float) -> float:
@@ -298,26 +260,18 @@ def _form(y: Array, v: Array, x: Array | None, w: Array) -> _Form:
 
 def _closed(value: float, variance: Callable[[float], float], method: str) -> Tau2:
     tau2 = max(value, 0.0)
-    certificate = Certificate(
-        gradient=0.0, curvature=math.nan, boundary=value <= 0.0, maxima=1
-    )
-    return Tau2(
-        value=tau2, se=math.sqrt(variance(tau2)), method=method, certificate=certificate
-    )
+    certificate = Certificate(gradient=0.0, curvature=math.nan, boundary=value <= 0.0, maxima=1)
+    return Tau2(value=tau2, se=math.sqrt(variance(tau2)), method=method, certificate=certificate)
 
 
-def _dersimonian_laird(
-    y: Array, v: Array, x: Array | None, _: Array | None, method: str
-) -> Tau2:
+def _dersimonian_laird(y: Array, v: Array, x: Array | None, _: Array | None, method: str) -> Tau2:
     f, df = _form(y, v, x, 1 / v), len(y) - (1 if x is None else x.shape[1])
     return _closed(
         (f.q - df) / f.p, lambda t: (2 * df + 4 * t * f.p + 2 * t * t * f.pp) / f.p**2, method
     )
 
 
-def _hunter_schmidt(
-    y: Array, v: Array, x: Array | None, _: Array | None, method: str
-) -> Tau2:
+def _hunter_schmidt(y: Array, v: Array, x: Array | None, _: Array | None, method: str) -> Tau2:
     k, df = len(y), len(y) - (1 if x is None else x.shape[1])
     f, s = _form(y, v, x, 1 / v), float((1 / v).sum())
     factor = k / df if method == "HSk" else 1.0
@@ -335,10 +289,8 @@ def _hedges(y: Array, v: Array, x: Array | None, _: Array | None, method: str) -
     )
 
 
-def _sidik_jonkman(
-    y: Array, v: Array, x: Array | None, _: Array | None, method: str
-) -> Tau2:
-    k, df = len(y), len(y) - (1 if x is None else x.shape[1])
+def _sidik_jonkman(y: Array, v: Array, x: Array | None, _: Array | None, method: str) -> Tau2:
+    df = len(y) - (1 if x is None else x.shape[1])
     crude = float(np.mean((y - y.mean()) ** 2))
     f = _form(y, v, x, 1 / (v + crude))
     return _closed(
@@ -348,9 +300,7 @@ def _sidik_jonkman(
     )
 
 
-def _generalised_q(
-    y: Array, v: Array, x: Array | None, weights: Array | None, method: str
-) -> Tau2:
+def _generalised_q(y: Array, v: Array, x: Array | None, weights: Array | None, method: str) -> Tau2:
     if weights is None:
         raise NumericalError(
             "not_estimable", f"{method} needs weights of its own, e.g. 1/v or 1/√v. Give them."
