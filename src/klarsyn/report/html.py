@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from klarsyn.report.document import Figure, Report, Result, anchor_of
+from klarsyn.report.numbers import Numbers
 from klarsyn.report.words import Words
 
 
@@ -69,7 +70,10 @@ def _page(report: Report, words: Words, drawn: list[Drawn]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    rows = {row["id"] for row in report.rows}
     environment.filters["anchor"] = lambda name, kind: anchor_of(kind, name)
+    environment.filters["place"] = lambda i: anchor_of("row" if i in rows else "result", i)
+    environment.filters["printed"] = lambda value: _printed(value, words.lang)
     return environment.get_template("page.html.j2").render(
         report=report,
         words=words,
@@ -77,6 +81,17 @@ def _page(report: Report, words: Words, drawn: list[Drawn]) -> str:
         specs=_embedded({d.figure.id: _variants(d.figure) for d in drawn}),
         vega=vl_convert.javascript_bundle().replace("</script", "<\\/script"),
     )
+
+
+def _printed(value: Any, lang: str) -> str:
+    """A result's value for the table of results: names and numbers, four decimals at most."""
+    if isinstance(value, Mapping):
+        return "; ".join(f"{k} {_printed(v, lang)}" for k, v in value.items() if v not in ([], ""))
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_printed(v, lang) for v in value)
+    if isinstance(value, float):
+        return Numbers(lang).fixed(value, 4) if value != int(value) else Numbers(lang).whole(value)
+    return "–" if value is None else str(value)
 
 
 def _pictures(drawn: Drawn) -> dict[str, str]:

@@ -28,7 +28,9 @@ class Group:
     @property
     def participants(self) -> float:
         """All participants analysed; the periods of a crossover trial count once."""
-        return sum(e.n_test + (0 if "crossover" in e.formula else e.n_control) for e in self.effects)
+        return sum(
+            e.n_test + (0 if "crossover" in e.formula else e.n_control) for e in self.effects
+        )
 
 
 def derive_groups(context: Context, extraction: Extraction) -> tuple[Group, ...]:

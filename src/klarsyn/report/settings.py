@@ -82,6 +82,7 @@ def _settings(base: Base, given: dict[str, Any]) -> Settings:
         "measure": pooling.get("measure", "SMD"),
         "correlation": float(crossover.get("correlation", 0.5)),
         "outcomes": tuple(given.get("outcomes", ("depression_score", "depression_change"))),
+        "binary_outcomes": tuple(given.get("binary_outcomes", ("response",))),
         "scales": tuple(given.get("scales", _scales(base))),
         "treatments": tuple(given.get("treatments", ())),
     }
@@ -165,7 +166,7 @@ DEFAULT_WINDOWS: Sequence[Mapping[str, Any]] = (
     {
         "id": "week1",
         "label": {"en": "7 days", "nb": "7 dager"},
-        **days(5, 10, 7, "last_dose"),
+        **days(5, 10, 7, "first_dose"),
     },
     {
         "id": "end",
@@ -188,7 +189,7 @@ DEFAULT_ITEMS: Sequence[Mapping[str, Any]] = (
     {
         "label": {"en": "score at 7 days", "nb": "skår ved 7 dager"},
         "outcomes": ("depression_score", "depression_change"),
-        **days(5, 10, 7, "last_dose"),
+        **days(5, 10, 7, "first_dose"),
     },
     {
         "label": {"en": "score after ≥ 4 weeks", "nb": "skår etter ≥ 4 uker"},

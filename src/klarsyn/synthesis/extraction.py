@@ -7,7 +7,14 @@ from dataclasses import dataclass, replace
 
 from klarsyn.errors import unknown_name
 from klarsyn.evidence.trial import Arm, Base, Finding, Trial
-from klarsyn.synthesis.routes import Cell, Derived, derive_binary, derive_continuous
+from klarsyn.synthesis.routes import (
+    ODDS,
+    Cell,
+    Derived,
+    derive_binary,
+    derive_continuous,
+    smd_from_odds,
+)
 
 CLOCKS = ("first_dose", "last_dose")
 ANALYSIS_SETS = (
@@ -35,6 +42,7 @@ class Question:
     `target`, `earliest` and `latest` are counted; the time nearest to `target` is taken.
     `treatments` are the test treatments in order of preference: a trial with several gives the
     first, its arms combined. `correlation` joins the periods of a crossover trial.
+    `binary_outcomes` may stand in for a continuous one: their odds ratio becomes an SMD.
     """
 
     id: str
@@ -48,6 +56,7 @@ class Question:
     scales: tuple[str, ...] = ()
     treatments: tuple[str, ...] = ()
     only_repeated: bool = False
+    binary_outcomes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.measure not in BINARY + CONTINUOUS:
@@ -120,11 +129,21 @@ def _ask(trial: Trial, question: Question) -> TrialEffect | Unanswered:
     usable = [f for f in trial.findings if _fits(f, question)]
     if not usable:
         return _no(trial, "not_at_this_time")
-    for candidate in _candidates(usable, question):
+    options = []
+    for place, candidate in enumerate(_candidates(usable, question)):
         derived = _derive(trial, tests, controls, candidate, question)
         if derived is not None:
-            return _effect(trial, tests, controls, question, candidate[0], derived)
+            options.append((derived.rank >= ODDS, place, derived.rank, candidate[0], derived))
+    if options:
+        best = min(options, key=lambda o: (o[0], _when(o[3], question), o[2], o[1]))
+        return _effect(trial, tests, controls, question, best[3], best[4])
     return _no(trial, "no_spread" if question.measure in CONTINUOUS else "no_counts")
+
+
+def _when(finding: Finding, question: Question) -> tuple[int, float]:
+    days = _days(finding, question)
+    assert days is not None
+    return _place(finding.scale, question.scales), abs(days - question.target)
 
 
 def _no(trial: Trial, reason: str) -> Unanswered:
@@ -147,7 +166,9 @@ def _fits(finding: Finding, question: Question) -> bool:
     return (
         finding.chosen
         and finding.value is not None
-        and finding.outcome in question.outcomes
+        and finding.outcome in question.outcomes + question.binary_outcomes
+        and finding.days_from_first_dose != 0
+        and finding.period != "second"
         and (not question.scales or finding.scale in question.scales or not finding.scale)
         and days is not None
         and question.earliest <= days <= question.latest
@@ -163,24 +184,30 @@ def _days(finding: Finding, question: Question) -> float | None:
 def _candidates(
     findings: Sequence[Finding], question: Question
 ) -> list[tuple[Finding, tuple[Finding, ...]]]:
-    """Groups of findings of one outcome, scale, time, set and period; the best group first."""
+    """Groups of findings of one outcome, scale, time, set, period and estimator; the best first.
+
+    The number of patients belongs to every estimator of its cell.
+    """
     groups: dict[tuple[object, ...], list[Finding]] = {}
+    sizes: dict[tuple[object, ...], list[Finding]] = {}
     for f in findings:
-        key = (f.outcome, f.scale, _days(f, question), f.analysis_set, f.estimator, f.period)
-        groups.setdefault(key, []).append(f)
-    ordered = sorted(groups.values(), key=lambda g: _preference(g[0], question))
-    return [(g[0], tuple(g)) for g in ordered]
+        key = (f.outcome, f.scale, _days(f, question), f.analysis_set, f.period)
+        if f.statistic == "n":
+            sizes.setdefault(key, []).append(f)
+        else:
+            groups.setdefault((*key, f.estimator), []).append(f)
+    ordered = sorted(groups.items(), key=lambda item: _preference(item[1][0], question))
+    return [(g[0], (*sizes.get(key[:-1], ()), *g)) for key, g in ordered]
 
 
 def _preference(finding: Finding, question: Question) -> tuple[object, ...]:
-    days = _days(finding, question)
-    assert days is not None
     return (
-        _place(finding.scale, question.scales),
-        abs(days - question.target),
+        *_when(finding, question),
+        finding.outcome in question.binary_outcomes,
         _place(finding.outcome, question.outcomes),
         _place(finding.analysis_set, ANALYSIS_SETS),
         _place(finding.period, ("first", "both", "")),
+        _place(finding.estimator, ("model", "raw", "unknown", "locf")),
         finding.id,
     )
 
@@ -197,28 +224,41 @@ def _derive(
     question: Question,
 ) -> Derived | None:
     first, group = candidate
-    test = [_cell(a, group) for a in tests]
-    control = _cell(controls[0], group)
+    test = [_cell(a, group, trial) for a in tests]
+    control = _cell(controls[0], group, trial)
     contrasts = [_contrast(a, controls[0], group) for a in tests]
     if question.measure in BINARY:
         return derive_binary(question.measure, test, control, contrasts)
+    if first.outcome in question.binary_outcomes:
+        ratio = derive_binary("OR", test, control, contrasts)
+        return None if ratio is None or question.measure != "SMD" else smd_from_odds(ratio)
     paired = trial.design == "crossover" and first.period != "first"
     spread = tuple(f for f in trial.findings if f.chosen and f.scale == first.scale)
-    baseline = [_cell(a, [f for f in spread if f.days_from_first_dose == 0]) for a in tests]
+    before = [f for f in spread if f.days_from_first_dose == 0]
+    baseline = [_cell(a, before, trial) for a in (*tests, controls[0])]
     return derive_continuous(
         question.measure,
         test,
         control,
         contrasts,
-        [*baseline, _cell(controls[0], [f for f in spread if f.days_from_first_dose == 0])],
+        baseline,
         question.correlation if paired else None,
     )
 
 
-def _cell(arm: Arm, findings: Iterable[Finding]) -> Cell:
+def _cell(arm: Arm, findings: Iterable[Finding], trial: Trial) -> Cell:
     stats = {f.statistic: f for f in findings if f.arm == arm.id and f.value is not None}
-    size = arm.started if arm.started is not None else arm.randomised
-    return Cell(statistics=stats, size=size)
+    return Cell(statistics=stats, size=_planned(arm, trial))
+
+
+def _planned(arm: Arm, trial: Trial) -> float | None:
+    """The arm's size: started, randomised or completed, else the trial's shared out equally."""
+    for size in (arm.started, arm.randomised, arm.completed):
+        if size is not None:
+            return float(size)
+    if trial.participants is None:
+        return None
+    return trial.participants / (1 if trial.design == "crossover" else len(trial.arms))
 
 
 def _contrast(test: Arm, control: Arm, findings: Iterable[Finding]) -> Cell:

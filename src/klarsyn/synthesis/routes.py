@@ -11,13 +11,18 @@ from scipy import special
 from klarsyn.evidence.trial import Finding
 from klarsyn.stats.contrasts import contrasts, hedges_correction
 
+# The ways, best first. A baseline SD comes last: entry criteria on severity make it too small,
+# and the standardised difference too large.
+MEANS, DIFFERENCE, REPORTED, ODDS, BASELINE = range(5)
+BASELINE_SD = "baseline SD"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
     """The statistics of one arm, or of one contrast, at one time; `size` is the arm's planned n."""
 
     statistics: Mapping[str, Finding]
-    size: int | None
+    size: float | None
 
     def get(self, name: str) -> float | None:
         """The value of one statistic, None where it is not reported."""
@@ -31,7 +36,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Derived:
-    """An effect with its variance, the formula's name and the rows used."""
+    """An effect with its variance, the formula's name, the rows used, and how good the way is."""
 
     y: float
     v: float
@@ -39,6 +44,7 @@ class Derived:
     n_control: float
     formula: str
     findings: tuple[str, ...]
+    rank: int = MEANS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +77,26 @@ def derive_continuous(
         if correlation is not None:
             return _paired(measure, combined, other, correlation)
         return _independent(measure, combined, other)
-    return _from_difference(measure, tests, control, reported, baselines)
+    from_difference = _from_difference(measure, tests, control, reported, baselines)
+    if measure == "SMD" and correlation is None:
+        as_reported = _from_reported_smd(tests, control, reported)
+        options = [d for d in (from_difference, as_reported) if d is not None]
+        return min(options, key=lambda d: d.rank, default=None)
+    return from_difference
+
+
+def smd_from_odds(ratio: Derived) -> Derived:
+    """An SMD from an odds ratio of response: −√3/π·ln OR (Chinn 2000), fewer symptoms below zero."""
+    factor = math.sqrt(3) / math.pi
+    return Derived(
+        y=-factor * ratio.y,
+        v=factor**2 * ratio.v,
+        n_test=ratio.n_test,
+        n_control=ratio.n_control,
+        formula=f"SMD = −√3/π·ln OR of response; {ratio.formula}",
+        findings=ratio.findings,
+        rank=ODDS,
+    )
 
 
 def derive_binary(
@@ -232,6 +257,7 @@ def _from_difference(
             n_control=n_control,
             formula=f"MD as reported ({formula})",
             findings=findings,
+            rank=DIFFERENCE,
         )
     sd = _common_sd([*tests, control], baselines)
     if sd is None:
@@ -246,6 +272,7 @@ def _from_difference(
         n_control=n_control,
         formula=f"SMD = MD/SD, {sd[1]} ({formula})",
         findings=findings + sd[2],
+        rank=BASELINE if sd[1] == BASELINE_SD else DIFFERENCE,
     )
 
 
@@ -265,7 +292,42 @@ def difference_of(cell: Cell, n: float) -> tuple[float, float, str] | None:
     p = cell.get("p_value")
     if p is not None and 0 < p < 1 and md != 0:
         return md, abs(md / float(special.stdtrit(n - 2, 1 - p / 2))), "SE from p"
+    bound = cell.get("p_below")
+    if bound is not None and 0 < bound < 1 and md != 0:
+        largest = abs(md / float(special.stdtrit(n - 2, 1 - bound / 2)))
+        return md, largest, "largest SE that p < bound allows"
     return None
+
+
+def _from_reported_smd(
+    tests: Sequence[Cell], control: Cell, reported: Sequence[Cell]
+) -> Derived | None:
+    sizes = [_size(c) for c in [*tests, control]]
+    if len(reported) != 1 or any(s is None for s in sizes):
+        return None
+    numbers = [s for s in sizes if s is not None]
+    d = reported[0].get("standardised_mean_difference")
+    if d is None or d == 0:
+        return None
+    md = reported[0].get("mean_difference")
+    own = {k: f for k, f in reported[0].statistics.items() if k != "standardised_mean_difference"}
+    if md is None:
+        own["mean_difference"] = reported[0].statistics["standardised_mean_difference"]
+    known = difference_of(Cell(statistics=own, size=None), sum(numbers))
+    if known is None:
+        return None
+    se = known[1] if md is None else abs(known[1] * d / md) if md else math.nan
+    if not math.isfinite(se):
+        return None
+    return Derived(
+        y=d,
+        v=se**2,
+        n_test=numbers[0],
+        n_control=numbers[-1],
+        formula=f"SMD as reported ({known[2]})",
+        findings=_used(reported),
+        rank=REPORTED,
+    )
 
 
 def _average(known: Sequence[tuple[float, float, str]]) -> tuple[float, float, str]:
@@ -281,7 +343,7 @@ def _average(known: Sequence[tuple[float, float, str]]) -> tuple[float, float, s
 def _common_sd(
     cells: Sequence[Cell], baselines: Sequence[Cell]
 ) -> tuple[float, str, tuple[str, ...]] | None:
-    for group, name in ((cells, "SD pooled over arms"), (baselines, "baseline SD")):
+    for group, name in ((cells, "SD pooled over arms"), (baselines, BASELINE_SD)):
         found = [(spread_of(c, n), n, c) for c in group if (n := _size(c)) is not None]
         usable = [(s[0], n, c) for s, n, c in found if s is not None]
         if usable:

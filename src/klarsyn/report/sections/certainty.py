@@ -14,7 +14,15 @@ from klarsyn.figures.map import MapPoint, evidence_map
 from klarsyn.figures.theme import finish
 from klarsyn.provenance import digest_of
 from klarsyn.report.context import Context
-from klarsyn.report.document import Figure, Prose, Result, Section, TableBlock, anchor_of, paragraphs
+from klarsyn.report.document import (
+    Figure,
+    Prose,
+    Result,
+    Section,
+    TableBlock,
+    anchor_of,
+    paragraphs,
+)
 
 STATES = {"reported": "#0072B2", "absent": "#E69F00", "silent": "#e6e9ec"}
 
@@ -62,7 +70,9 @@ def _map(context: Context) -> Figure:
                 w.plain("hover.trial"): t.label,
                 w.plain("page.comparator"): context.comparator(t.comparator),
                 w.plain("hover.doses"): n.general(t.doses or 0),
-                w.plain("hover.followup"): w.plain("certainty.days", days=n.general(t.followup_days)),
+                w.plain("hover.followup"): w.plain(
+                    "certainty.days", days=n.general(t.followup_days)
+                ),
                 w.plain("hover.patients"): n.whole(t.participants) if t.participants else "–",
                 w.plain("hover.source"): context.base.sources[t.source].citation
                 if t.source in context.base.sources
@@ -228,9 +238,7 @@ def known_cells(context: Context) -> list[Known]:
     return out
 
 
-def _state(
-    context: Context, trial: Trial, item: Mapping[str, Any]
-) -> tuple[str, Finding | None]:
+def _state(context: Context, trial: Trial, item: Mapping[str, Any]) -> tuple[str, Finding | None]:
     outcomes = item["outcomes"]
     if "guess" in outcomes and any(g.trial == trial.id for g in context.base.guesses):
         return "reported", None

@@ -108,9 +108,7 @@ def _caption(context: Context, view: View) -> Any:
     missing = view.extraction.unanswered
     reasons = {r: sum(u.reason == r for u in missing) for r in sorted({u.reason for u in missing})}
     told = "; ".join(w.plain(f"works.reason_{r}", count=c) for r, c in reasons.items())
-    return w(
-        "works.caption", method=s.method, test=s.test, asked=len(missing), reasons=told or "–"
-    )
+    return w("works.caption", method=s.method, test=s.test, asked=len(missing), reasons=told or "–")
 
 
 def _sentences(context: Context, view: View) -> tuple[Any, ...]:
