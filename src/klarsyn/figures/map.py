@@ -36,7 +36,7 @@ def evidence_map(
     """The Vega-Lite specification; `corner` (follow-up, doses) marks a region that is asked for."""
     rows = _spread([_datum(p) | detail_cells(p, points) for p in points])
     top = max([p.doses for p in points] + [12]) * 1.4
-    end = max([p.followup for p in points] + [200]) * 1.25
+    end = max([p.followup for p in points] + [200]) * 1.7
     x = {
         "field": "followup",
         "type": "quantitative",

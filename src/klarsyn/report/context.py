@@ -37,6 +37,11 @@ class Context:
         key = f"term.{kind}.{name}"
         return self.words.plain(key) if self.words.knows(key) else name.replace("_", " ")
 
+    def heading(self, kind: str, name: str) -> str:
+        """The same with a capital, for the head of a row."""
+        text = self.term(kind, name)
+        return text[:1].upper() + text[1:]
+
     def palette(self) -> dict[str, str]:
         """A colour for each comparator class of the base, by its label, in the page's order."""
         made = colours(self.settings.comparators)

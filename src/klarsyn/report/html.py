@@ -79,7 +79,7 @@ def _page(report: Report, words: Words, drawn: list[Drawn]) -> str:
         words=words,
         pictures={d.figure.id: _pictures(d) for d in drawn},
         specs=_embedded({d.figure.id: _variants(d.figure) for d in drawn}),
-        vega=vl_convert.javascript_bundle().replace("</script", "<\\/script"),
+        vega=vl_convert.javascript_bundle(None).replace("</script", "<\\/script"),
     )
 
 
@@ -96,7 +96,7 @@ def _printed(value: Any, lang: str) -> str:
 
 def _pictures(drawn: Drawn) -> dict[str, str]:
     def uri(svg: str) -> str:
-        return "data:image/svg+xml," + quote(svg, safe=" ()!,/:;=@'")
+        return "data:image/svg+xml," + quote(svg, safe="/:;=@!()'")
 
     return {"wide": uri(drawn.wide), "narrow": uri(drawn.narrow)}
 

@@ -164,10 +164,10 @@ def _pooled_row(context: Context, group: Group, colour: str, back: bool) -> Fore
     assert group.result is not None
     n, w = context.numbers, context.words
     values = [turn(x) for x in (p.estimate, p.ci_lower, p.ci_upper)]
-    text = n.with_interval(*values)
+    text = n.with_interval(values[0], values[1], values[2])
     predicted = None
     details = {
-        w.plain("hover.trial"): w.plain("hover.pooled", k=p.k),
+        w.plain("hover.trial"): w.plain("hover.pooled", trials=w.count("page.trials_count", p.k)),
         w.plain("hover.effect"): text,
         w.plain("hover.patients"): n.general(round(group.participants)),
     }
@@ -179,7 +179,7 @@ def _pooled_row(context: Context, group: Group, colour: str, back: bool) -> Fore
     )
     return ForestRow(
         kind="pooled",
-        label=w.plain("hover.pooled", k=p.k),
+        label=w.plain("hover.pooled", trials=w.count("page.trials_count", p.k)),
         estimate=values[0],
         lower=values[1],
         upper=values[2],

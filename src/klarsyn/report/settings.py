@@ -45,6 +45,7 @@ class Settings:
     method: str
     test: str
     points_scale: str
+    clock: str
     correlation: float
     correlation_reason: Label
     scales: tuple[str, ...]
@@ -70,8 +71,8 @@ def read_settings(base: Base) -> Settings:
         return _settings(base, given)
     except (KeyError, TypeError, AttributeError, ValueError) as bad:
         raise InputError(
-            f"{base.name}: appraisal.toml is not in the expected form ({type(bad).__name__}: {bad})."
-            " Compare it with the one that `klarsyn evidence new` writes."
+            f"{base.name}: appraisal.toml is not in the expected form "
+            f"({type(bad).__name__}: {bad}). Compare it with the one of a shipped base."
         ) from None
 
 
@@ -81,7 +82,7 @@ def _settings(base: Base, given: dict[str, Any]) -> Settings:
     common = {
         "measure": pooling.get("measure", "SMD"),
         "correlation": float(crossover.get("correlation", 0.5)),
-        "outcomes": tuple(given.get("outcomes", ("depression_score", "depression_change"))),
+        "outcomes": tuple(given.get("outcomes", _outcomes(base))),
         "binary_outcomes": tuple(given.get("binary_outcomes", ("response",))),
         "scales": tuple(given.get("scales", _scales(base))),
         "treatments": tuple(given.get("treatments", ())),
@@ -92,8 +93,9 @@ def _settings(base: Base, given: dict[str, Any]) -> Settings:
         condition=_label(given.get("condition", "")),
         measure=common["measure"],
         method=pooling.get("method", "REML"),
-        test=pooling.get("test", "knha"),
+        test=pooling.get("test", "adhoc"),
         points_scale=given.get("points_scale", common["scales"][0] if common["scales"] else ""),
+        clock=given.get("duration", {}).get("clock", "last_dose"),
         correlation=common["correlation"],
         correlation_reason=_label(crossover.get("reason", DEFAULT_CORRELATION_REASON)),
         scales=common["scales"],
@@ -106,7 +108,7 @@ def _settings(base: Base, given: dict[str, Any]) -> Settings:
         reference=given.get("reference", {}),
         review=given.get("review", {}),
         selection=given.get("selection", ""),
-        items=tuple(given.get("items", DEFAULT_ITEMS)),
+        items=tuple(given.get("items", _items(common["outcomes"]))),
     )
 
 
@@ -127,6 +129,14 @@ def _label(value: Any) -> Label:
     if isinstance(value, str):
         return {"en": value, "nb": value}
     return {"en": value["en"], "nb": value["nb"]}
+
+
+def _outcomes(base: Base) -> tuple[str, ...]:
+    """The commonest primary outcome of the trials, as a score and as a change."""
+    primary = [t.primary_outcome for t in base.trials if t.primary_outcome]
+    name = max(sorted(set(primary)), key=primary.count, default="score")
+    stem = name.removesuffix("_score").removesuffix("_change")
+    return f"{stem}_score", f"{stem}_change"
 
 
 def _scales(base: Base) -> tuple[str, ...]:
@@ -160,40 +170,47 @@ DEFAULT_CORRELATION_REASON = {
 DEFAULT_WINDOWS: Sequence[Mapping[str, Any]] = (
     {
         "id": "day1",
-        "label": {"en": "about 24 hours", "nb": "rundt 24 timer"},
+        "label": {"en": "at about 24 hours", "nb": "ved omtrent 24 timer"},
         **days(0.8, 2, 1, "first_dose"),
     },
     {
         "id": "week1",
-        "label": {"en": "7 days", "nb": "7 dager"},
+        "label": {"en": "at 7 days", "nb": "ved 7 dager"},
         **days(5, 10, 7, "first_dose"),
     },
     {
         "id": "end",
-        "label": {"en": "the end of treatment", "nb": "slutten av behandlingen"},
+        "label": {"en": "at the end of treatment", "nb": "ved slutten av behandlingen"},
         "only_repeated": True,
         **days(0, 4.9, 1, "last_dose"),
     },
     {
         "id": "month1",
-        "label": {"en": "at least four weeks", "nb": "minst fire uker"},
+        "label": {
+            "en": "four weeks or more after the last dose",
+            "nb": "fire uker eller mer etter siste dose",
+        },
         **days(28, 1000, 28, "last_dose"),
     },
 )
+
+
+def _items(outcomes: tuple[str, ...]) -> tuple[Mapping[str, Any], ...]:
+    """What the page's questions need of a trial: scores at the usual times, then the rest."""
+    return tuple({"outcomes": outcomes, **item} for item in DEFAULT_ITEMS)
+
+
 DEFAULT_ITEMS: Sequence[Mapping[str, Any]] = (
     {
         "label": {"en": "score at 24 hours", "nb": "skår ved 24 timer"},
-        "outcomes": ("depression_score", "depression_change"),
         **days(0.8, 2, 1, "first_dose"),
     },
     {
         "label": {"en": "score at 7 days", "nb": "skår ved 7 dager"},
-        "outcomes": ("depression_score", "depression_change"),
         **days(5, 10, 7, "first_dose"),
     },
     {
         "label": {"en": "score after ≥ 4 weeks", "nb": "skår etter ≥ 4 uker"},
-        "outcomes": ("depression_score", "depression_change"),
         **days(28, 1000, 28, "last_dose"),
     },
     {"label": {"en": "response", "nb": "respons"}, "outcomes": ("response",)},

@@ -32,9 +32,9 @@ class Words:
         """The sentence `key` as plain text, for figures, alt texts and the terminal."""
         return self.entry(key).format(**values)
 
-    def count(self, key: str, number: int | float) -> str:
+    def count(self, key: str, number: int | str) -> str:
         """A number with its noun: the entry `key.one` for one, `key.many` otherwise."""
-        return self.plain(f"{key}.one" if number == 1 else f"{key}.many", n=number)
+        return self.plain(f"{key}.one" if str(number) == "1" else f"{key}.many", n=number)
 
     def entry(self, key: str) -> str:
         """The raw template; raises UnknownNameError with the nearest keys."""

@@ -1,4 +1,4 @@
-"""How sure can we be? The map of the evidence, what is not reported, and what one choice changes."""
+"""How sure can we be? The map of the evidence, and what no trial reported."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ def build_certainty(context: Context) -> tuple[Section, Any]:
     known = known_cells(context)
     share = _share_result(known)
     answer = _answer(context, selection, share)
-    blocks: list[Any] = [Prose(paragraphs=paragraphs(answer), tone="finding"), _map(context)]
+    blocks: list[Any] = [Prose(paragraphs=paragraphs(answer), tone="finding")]
+    if any(t.doses and followup_of(t) is not None for t in controlled(context)):
+        blocks.append(_map(context))
     if selection is not None:
         blocks.append(Prose(paragraphs=paragraphs(_selection_sentence(context, selection))))
     blocks += [_fact_table(context, facts)] if facts else []
@@ -55,14 +57,14 @@ def controlled(context: Context) -> list[Trial]:
 
 def _map(context: Context) -> Figure:
     w, n = context.words, context.numbers
-    trials = [t for t in controlled(context) if t.doses and t.followup_days is not None]
+    trials = [t for t in controlled(context) if t.doses and followup_of(t) is not None]
     named = set(context.settings.review.get("named", ()))
     points = [
         MapPoint(
             label=t.label,
             group=context.comparator(t.comparator),
             doses=t.doses or 1,
-            followup=t.followup_days or 0,
+            followup=followup_of(t) or 0,
             participants=t.participants or 5,
             named=t.id in named,
             link="#" + anchor_of("trial", t.id),
@@ -70,9 +72,7 @@ def _map(context: Context) -> Figure:
                 w.plain("hover.trial"): t.label,
                 w.plain("page.comparator"): context.comparator(t.comparator),
                 w.plain("hover.doses"): n.general(t.doses or 0),
-                w.plain("hover.followup"): w.plain(
-                    "certainty.days", days=n.general(t.followup_days)
-                ),
+                w.plain("hover.followup"): _followup_words(context, t),
                 w.plain("hover.patients"): n.whole(t.participants) if t.participants else "–",
                 w.plain("hover.source"): context.base.sources[t.source].citation
                 if t.source in context.base.sources
@@ -80,7 +80,6 @@ def _map(context: Context) -> Figure:
             },
         )
         for t in trials
-        if t.followup_days is not None
     ]
 
     def draw(narrow: bool) -> Any:
@@ -105,12 +104,33 @@ def _map(context: Context) -> Figure:
             "certainty.map_alt",
             k=len(points),
             single=sum(t.doses == 1 for t in trials),
-            long=sum((t.followup_days or 0) >= 28 for t in trials),
+            long=sum((followup_of(t) or 0) >= 28 for t in trials),
         ),
         wide=draw(False),
         narrow=draw(True),
         caption=w("certainty.map_caption", missing=total - len(points), total=total),
     )
+
+
+def followup_of(trial: Trial) -> float | None:
+    """Days after the last dose: as reported, else the last day that a number was reported for."""
+    if trial.followup_days is not None:
+        return trial.followup_days
+    days = [
+        f.days_from_last_dose
+        for f in trial.findings
+        if f.status == "reported"
+        and f.days_from_last_dose is not None
+        and f.days_from_last_dose >= 0
+    ]
+    return max(days, default=None)
+
+
+def _followup_words(context: Context, trial: Trial) -> str:
+    days = followup_of(trial)
+    assert days is not None
+    key = "certainty.days" if trial.followup_days is not None else "certainty.days_at_least"
+    return context.words.plain(key, days=context.numbers.general(days))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,10 +322,13 @@ def _answer(context: Context, selection: Result | None, share: Result) -> Any:
     w, n = context.words, context.numbers
     trials = controlled(context)
     single = sum(t.doses == 1 for t in trials)
+    known = any(t.doses for t in trials)
     text = w(
         "certainty.answer",
         total=len(trials),
-        single=single,
+        doses=w.plain("certainty.doses_known", single=single)
+        if known
+        else w.plain("certainty.doses_unknown"),
         share=context.result_claim(share, n.percent(share.value["share"])),
     )
     if selection is None:

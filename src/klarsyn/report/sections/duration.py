@@ -64,19 +64,19 @@ def _along_time(context: Context) -> list[TrialEffect]:
     """Every trial's effect at each of its own times after the last dose."""
     question = context.settings.windows[0].question
     base = context.base
-    times = {
-        round(f.days_from_last_dose, 3)
+    clock = context.settings.clock
+    days = (
+        f.days_from_last_dose if clock == "last_dose" else f.days_from_first_dose
         for f in base.findings
         if f.outcome in question.outcomes
-        and f.days_from_last_dose is not None
-        and f.days_from_last_dose > 0
-    }
+    )
+    times = {round(d, 3) for d in days if d is not None and d > 0}
     out: list[TrialEffect] = []
     for day in sorted(times):
         asked = replace(
             question,
             id=f"course.{day:g}",
-            clock="last_dose",
+            clock=clock,
             target=day,
             earliest=day - 0.001,
             latest=day + 0.001,
@@ -118,7 +118,7 @@ def _course_figure(context: Context, effects: Sequence[TrialEffect]) -> Figure:
             courses(
                 points,
                 palette=context.palette(),
-                x_title=w.plain("duration.x"),
+                x_title=w.plain(f"duration.x_{context.settings.clock}"),
                 y_title=w.plain("duration.y"),
                 group_title=w.plain("page.comparator"),
                 days=[t for t in TICKS if not narrow or t in {0, 1, 7, 28, 180}],
@@ -131,8 +131,8 @@ def _course_figure(context: Context, effects: Sequence[TrialEffect]) -> Figure:
     trials = len({e.trial for e in effects})
     return Figure(
         id="course",
-        title=w.plain("duration.figure", k=trials),
-        alt=w.plain("duration.alt", k=trials, points=len(effects)),
+        title=w.plain("duration.figure", k=trials, after=_after(context)),
+        alt=w.plain("duration.alt", k=trials, points=len(effects), after=_after(context)),
         wide=draw(False),
         narrow=draw(True),
         caption=w("duration.caption"),
@@ -166,13 +166,18 @@ def _reach(context: Context, counts: Result) -> Any:
 def _answer(context: Context, effects: Sequence[TrialEffect], counts: Result) -> Any:
     w = context.words
     if not effects:
-        return w("duration.nothing")
+        return w("duration.nothing", after=_after(context))
     late, apart = counts.value["day28"], counts.value["apart_at_day28"]
     ending = "none" if late == 0 else "all_unclear" if apart == 0 else "some"
     return w(
         "duration.answer",
+        after=_after(context),
         counts=context.result_claim(counts, w.count("duration.trials", counts.value["day1"])),
         week=counts.value["day7"],
         late=late,
         ending=w.plain(f"duration.ending_{ending}", apart=apart),
     )
+
+
+def _after(context: Context) -> str:
+    return context.words.plain(f"duration.after.{context.settings.clock}")

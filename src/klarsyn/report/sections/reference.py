@@ -102,7 +102,7 @@ def _figure(context: Context, panels: Sequence[Panel]) -> Figure:
     colour = context.colour(context.settings.reference["comparator"])
     rows: list[ForestRow] = []
     for panel in panels:
-        title = context.term("outcome", panel.outcome)
+        title = context.heading("outcome", panel.outcome)
         rows.append(ForestRow(kind="heading", label=title, colour=colour))
         rows += [_trial_row(context, e, panel, colour) for e in panel.effects]
         rows += [_set_row(context, s, colour) for s in panel.sets]

@@ -145,11 +145,16 @@ def relapse_figure(context: Context, relapses: Sequence[Relapse]) -> Figure:
 def _row(context: Context, r: Relapse) -> TimelineRow:
     w, n = context.words, context.numbers
     arm = context.arm_label(r.trial.id, r.arm)
+    label = arm
+    if r.kind == "hazard_ratio":
+        label = w.plain(
+            "relapse.hazard_label", arm=context.arm_label(r.trial.id, r.arm.split("|")[0])
+        )
     role = next((a.role for a in r.trial.arms if a.id == r.arm), "test")
     timed = r.kind == "median"
     return TimelineRow(
         kind="study",
-        label=arm if len(arm) <= 64 else arm[:62] + "…",
+        label=label if len(label) <= 68 else label[:66] + "…",
         numbers=_words_of(context, r),
         day=r.day,
         lower=r.lower if timed else None,

@@ -111,7 +111,7 @@ def _figure(context: Context, harms: dict[str, list[Count]]) -> Figure:
     palette = {names["test"]: PALETTE[1], names["control"]: PALETTE[6]}
     rows: list[RateRow] = []
     for harm, counts in harms.items():
-        rows.append(RateRow(kind="heading", label=context.term("outcome", harm)))
+        rows.append(RateRow(kind="heading", label=context.heading("outcome", harm)))
         for trial, pair in _pairs(counts):
             points = [
                 _point(context, c, names["test" if i == 0 else "control"])
@@ -181,7 +181,7 @@ def _rare_table(context: Context, rare: Sequence[Rare]) -> TableBlock:
     w, n = context.words, context.numbers
     rows = []
     for outcome, _, result in rare:
-        label = context.term("outcome", outcome)
+        label = context.heading("outcome", outcome)
         if result is None:
             rows.append((label, w.plain("safety.nobody"), "–", "–", "–"))
             continue

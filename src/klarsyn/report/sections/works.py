@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from markupsafe import Markup
 from scipy import special
 
 from klarsyn.figures.forest import ForestAxis, forest
@@ -73,7 +74,7 @@ def _figure(context: Context, view: View) -> Figure:
     label = view.window.label[lang]
     return Figure(
         id=f"effect-{view.window.id}",
-        title=w.plain("works.figure", when=label, k=trials),
+        title=w.plain("works.figure", when=label, trials=w.count("page.trials_count", trials)),
         alt=_alt(context, view),
         wide=finish(forest(rows, axis)),
         narrow=finish(forest(rows, axis, narrow=True)),
@@ -90,7 +91,7 @@ def _alt(context: Context, view: View) -> str:
             w.plain(
                 "works.alt_group",
                 comparator=context.comparator(g.comparator),
-                k=len(g.effects),
+                trials=w.count("page.trials_count", len(g.effects)),
                 effect=context.numbers.with_interval(value, low, high),
             )
         )
@@ -113,42 +114,61 @@ def _caption(context: Context, view: View) -> Any:
 
 def _sentences(context: Context, view: View) -> tuple[Any, ...]:
     texts = [_group_sentence(context, view, g) for g in view.groups]
-    texts += [_between_sentence(context, view, r) for r in _between(view)]
-    joined = context.words("works.when", when=view.window.label[context.lang])
-    return (joined + " " + type(joined)(" ").join(texts),)
+    texts += [_between_sentence(context, r) for r in _between(view)]
+    heading = Markup("<strong>{}</strong>: ").format(_capital(view.window.label[context.lang]))
+    return (heading + Markup(" ").join(texts),)
 
 
 def _group_sentence(context: Context, view: View, group: Group) -> Any:
     value, low, high = _group_values(group)
     n, w = context.numbers, context.words
-    text = n.with_interval(value, low, high)
-    if group.result is not None:
-        link = context.result_claim(group.result, text)
-    else:
-        one = effect_result(view.window.id, group.effects[0])
-        link = context.result_claim(one, text)
-    return w(
-        f"works.{_verdict(low, high)}",
-        comparator=w.plain(f"against.{group.comparator}"),
-        effect=link,
-        k=len(group.effects),
-        n=n.whole(group.participants),
+    text = w.plain(
+        "works.numbers",
+        effect=n.with_interval(value, low, high),
         points=_points(context, view, value),
+        trials=w.count("page.trials_count", len(group.effects)),
+        patients=w.count("page.patients_count", n.whole(group.participants)),
+    )
+    result = group.result or effect_result(view.window.id, group.effects[0])
+    return w(
+        f"works.{_verdict(group)}",
+        comparator=w.plain(f"against.{group.comparator}"),
+        effect=context.result_claim(result, text),
+        few=_few(context, group),
     )
 
 
-def _verdict(low: float, high: float) -> str:
-    return "less" if high < 0 else "more" if low > 0 else "unclear"
+def _few(context: Context, group: Group) -> str:
+    """What the pooling itself warns of, in the page's words."""
+    w = context.words
+    trials = w.count("page.trials_count", len(group.effects))
+    if group.pooled is None:
+        return w.plain("works.few.one_study")
+    names = [name for name, _ in group.pooled.warnings if w.knows(f"works.few.{name}")]
+    return "".join(w.plain(f"works.few.{name}", trials=trials) for name in names)
 
 
-def _points(context: Context, view: View, value: float) -> Any:
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _verdict(group: Group) -> str:
+    """`less`, `more` or `unclear` by the interval; `each` where every trial alone says less."""
+    _, low, high = _group_values(group)
+    if high < 0 or low > 0:
+        return "less" if high < 0 else "more"
+    alone = len(group.effects) > 1 and all(limits(e)[1] < 0 for e in group.effects)
+    return "each" if alone else "unclear"
+
+
+def _points(context: Context, view: View, value: float) -> str:
     """The standardised difference in points of the page's scale, by the trials' own median SD."""
     sd = typical_sd(context, view.extraction)
     scale = context.settings.points_scale
     if context.settings.measure != "SMD" or sd is None:
         return ""
     points = context.numbers.fixed(value * sd, 1)
-    return context.words("works.points", points=points, scale=scale)
+    return context.words.plain("works.points", points=points, scale=scale)
 
 
 def typical_sd(context: Context, extraction: Extraction) -> float | None:
@@ -184,7 +204,7 @@ def _between(view: View) -> list[Result]:
                     "df": df,
                     "classes": [group.comparator, pooled[0].comparator],
                 },
-                method="difference of two pooled estimates, t with Satterthwaite degrees of freedom",
+                method="difference of two pooled estimates, t with Satterthwaite df",
                 inputs=tuple(g.result.id for g in (group, pooled[0]) if g.result is not None),
                 digest=digest_of(first.estimate, first.se, other.estimate, other.se),
             )
@@ -197,7 +217,7 @@ def _satterthwaite(a: Any, b: Any) -> float:
     return sum(v for v, _ in parts) ** 2 / sum(v**2 / df for v, df in parts)
 
 
-def _between_sentence(context: Context, view: View, result: Result) -> Any:
+def _between_sentence(context: Context, result: Result) -> Any:
     low, high = result.value["ci"]
     other, first = result.value["classes"]
     key = "smaller" if low > 0 else "larger" if high < 0 else "same"
@@ -219,22 +239,22 @@ def _answer(context: Context, views: Sequence[View]) -> Any:
     parts = [_short(context, first)]
     if last is not first:
         parts.append(_short(context, last))
-    return type(parts[0])(" ").join(parts)
+    return Markup(" ").join(parts)
 
 
 def _short(context: Context, view: View) -> Any:
     """Class by class: is the drug better, worse, or can it not be told?"""
     w = context.words
-    by = {"less": [], "unclear": [], "more": []}
+    by: dict[str, list[str]] = {"less": [], "each": [], "unclear": [], "more": []}
     for g in view.groups:
-        _, low, high = _group_values(g)
-        by[_verdict(low, high)].append(w.plain(f"against.{g.comparator}"))
+        by[_verdict(g)].append(w.plain(f"against.{g.comparator}"))
     clauses = [
         w.plain(f"works.short_{verdict}", classes=_list(w, names))
         for verdict, names in by.items()
         if names
     ]
-    return w("works.short", when=view.window.label[context.lang], clauses="; ".join(clauses))
+    when = _capital(view.window.label[context.lang])
+    return w("works.short", when=when, clauses="; ".join(clauses))
 
 
 def _list(words: Any, names: Sequence[str]) -> str:
