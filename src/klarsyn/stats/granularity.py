@@ -159,11 +159,15 @@ def sd_limits(
             f"{float(printed(mean).value):g}.",
         )
     spreads = [
-        [Fraction(q * n - s * s, n * (n - 1)) for q in _square_limits(s, n, minimum, maximum)]
+        [
+            Fraction(q * n - s * s, n * (n - 1))
+            for q in _square_limits(s, n, minimum, maximum)
+            if q is not None
+        ]
         for s in found
     ]
     low = min(spread[0] for spread in spreads)
-    high = max(spread[1] for spread in spreads)
+    high = max(spread[-1] for spread in spreads)
     return math.sqrt(low) / items, math.sqrt(high) / items
 
 
