@@ -12,7 +12,9 @@ import click
 from klarsyn.errors import KlarsynError
 
 # name: (module under klarsyn.app.commands, one-line help); the module defines `command`.
-COMMANDS: dict[str, tuple[str, str]] = {}
+COMMANDS: dict[str, tuple[str, str]] = {
+    "evidence": ("evidence", "Look into an evidence base, test it, select from it, export it."),
+}
 
 
 class LazyGroup(click.Group):

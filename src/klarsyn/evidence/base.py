@@ -310,21 +310,29 @@ def _package(place: Path) -> Mapping[str, object]:
     return package
 
 
+def settings_text(base: str | Path) -> str:
+    """The text of a base's settings as it stands in its file; empty where it has none."""
+    return _settings_text(_locate(base))
+
+
 def _settings(place: Path) -> Mapping[str, object]:
-    if place.is_file():
-        text, file = _settings_sheet(place), f"{place}[{SETTINGS_SHEET}]"
-    else:
-        file = place / SETTINGS
-        if not file.exists():
-            return {}
-        try:
-            text = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as bad:
-            raise InputError(f"{file}: cannot be read ({bad}).") from None
     try:
-        return tomllib.loads(text)
+        return tomllib.loads(_settings_text(place))
     except tomllib.TOMLDecodeError as bad:
+        file = f"{place}[{SETTINGS_SHEET}]" if place.is_file() else place / SETTINGS
         raise InputError(f"{file}: not readable as TOML: {bad}.") from None
+
+
+def _settings_text(place: Path) -> str:
+    if place.is_file():
+        return _settings_sheet(place)
+    file = place / SETTINGS
+    if not file.exists():
+        return ""
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as bad:
+        raise InputError(f"{file}: cannot be read ({bad}).") from None
 
 
 def _settings_sheet(book: Path) -> str:

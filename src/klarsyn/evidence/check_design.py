@@ -110,7 +110,7 @@ def _sizes(trial: Trial, f: Finding) -> Iterator[Judged]:
     yield judge(
         "analysed of randomised",
         f.value <= limit,
-        "inconsistent",
+        "look" if f.arm == "all" else "inconsistent",
         f"{f.value:g} analysed of {limit} randomised ({f.arm})",
         trial=f.trial,
         table="findings",
@@ -144,7 +144,7 @@ def _contradictions(trial: Trial) -> Iterator[Judged]:
         yield say(
             "one chosen of several",
             len(used) == 1,
-            "inconsistent",
+            "inconsistent" if used else "look",
             f"{words} is recorded as {values}; {len(used)} of them are chosen, and one must be",
             findings=[f.id for f in group],
         )

@@ -150,7 +150,7 @@ def _interval(cell: Cell, effect: str, name: str, level: float) -> Iterator[Judg
         return
     yield _symmetry(cell, shown, used, log)
     if cell.has("se") and not log:
-        df = max(cell["n"] - 1, 1) if cell.has("n") else FEWEST_DF
+        df = max(cell["n"] - 1, 1) if effect == "mean" and cell.has("n") else FEWEST_DF
         fits = sanity.ci_fits_se(low, high, cell["se"], level=level, df=df)
         sentence = f"{shown} does not fit the SE {cell['se']:g}"
         severity = "inconsistent" if effect == "mean" else "look"

@@ -12,6 +12,8 @@ from klarsyn.stats import granularity, sanity
 from klarsyn.stats.rounding import overlap, printed, span
 
 CHANGE = "_change"
+POINTS = frozenset({"", "point", "points", "score"})
+SCORES = ("mean", "sd", "se", "median", "q1", "q3", "minimum", "maximum")
 # A raw SD of this share of the scale's range or less, whose SD·√n is not small, may be an SE.
 SMALL_SPREAD = 0.04
 # Standard errors of a difference, from the arms and from its interval, may differ by this factor
@@ -34,11 +36,11 @@ class Limits:
 def limits_of(cell: Cell, scales: dict[str, Scale]) -> Limits | None:
     """The limits of a cell's scores; outcomes whose name ends in `_change` are changes.
 
-    None where no scale applies or the unit is a percentage.
+    None where no scale applies or the unit is not the scale's own (a percentage, a time).
     """
     scale = scales.get(cell.scale)
-    units = {f.unit.casefold() for s, f in cell.values.items() if s in {"mean", "median", "sd"}}
-    if scale is None or any(u.startswith(("percent", "%")) for u in units):
+    units = {f.unit.casefold() for s, f in cell.values.items() if s in SCORES}
+    if scale is None or not units <= POINTS:
         return None
     if cell.outcome.endswith(CHANGE):
         width = scale.maximum - scale.minimum
@@ -53,8 +55,8 @@ def check_scores(base: Base, cell: Cell) -> Iterator[Judged]:
     limits = limits_of(cell, dict(base.scales))
     if limits is None:
         return
-    for statistic in ("mean", "median", "q1", "q3", "minimum", "maximum"):
-        if cell.has(statistic):
+    for statistic in SCORES:
+        if cell.has(statistic) and statistic not in {"sd", "se"}:
             fits = overlap(span(printed(cell[statistic])), (limits.low, limits.high))
             sentence = (
                 f"{statistic} {cell[statistic]:g} lies outside {limits.low:g} to {limits.high:g}"
