@@ -34,6 +34,7 @@ Row = dict[str, Any]
 PACKAGE = "datapackage.json"
 SETTINGS = "appraisal.toml"
 SETTINGS_SHEET = "appraisal"
+ABOUT_SHEET = "about"
 EXCEL = (".xlsx", ".xlsm")
 
 
@@ -297,9 +298,16 @@ def _plain(row: Row) -> Mapping[str, object]:
     return {f.name: _value(f, row.get(f.name)) for f in TABLES["published"].fields}
 
 
+def package_of(base: str | Path) -> Mapping[str, object]:
+    """The properties of a base's data package (name, title, licences), without its resources."""
+    return {k: v for k, v in _package(_locate(base)).items() if k not in {"resources", "profile"}}
+
+
 def _package(place: Path) -> Mapping[str, object]:
+    if place.is_file():
+        return _about_sheet(place)
     file = place / PACKAGE
-    if place.is_file() or not file.exists():
+    if not file.exists():
         return {}
     try:
         package = json.loads(file.read_text(encoding="utf-8"))
@@ -308,6 +316,13 @@ def _package(place: Path) -> Mapping[str, object]:
     if not isinstance(package, dict):
         raise InputError(f"{file}: a data package is a JSON object with name, title, resources.")
     return package
+
+
+def _about_sheet(book: Path) -> Mapping[str, object]:
+    if ABOUT_SHEET not in sheet_names(book):
+        return {}
+    table = read_table(book, sheet=ABOUT_SHEET)
+    return {k: v[0] for k, v in table.columns.items() if v[0] is not None}
 
 
 def settings_text(base: str | Path) -> str:

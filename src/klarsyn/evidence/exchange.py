@@ -7,11 +7,20 @@ import dataclasses
 import io
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from klarsyn.errors import InputError, MissingExtraError, unknown_name
-from klarsyn.evidence.base import EXCEL, PACKAGE, SETTINGS, SETTINGS_SHEET
+from klarsyn.errors import InputError, unknown_name
+from klarsyn.evidence.base import (
+    ABOUT_SHEET,
+    EXCEL,
+    PACKAGE,
+    SETTINGS,
+    SETTINGS_SHEET,
+    package_of,
+    settings_text,
+)
 from klarsyn.evidence.schema import TABLES, Field, TableSchema
 from klarsyn.evidence.trial import Base
 from klarsyn.evidence.vocabulary import LISTS
@@ -156,8 +165,9 @@ def _row(schema: TableSchema, record: Any) -> dict[str, object]:
 def _folder(base: Base, tables: Mapping[str, Rows]) -> dict[str, bytes]:
     filled = [n for n, rows in tables.items() if rows or TABLES[n].required]
     files = {f"{n}.csv": _csv(TABLES[n], tables[n]).encode() for n in filled}
-    files[PACKAGE] = _json(data_package(base.name, base.title, filled)).encode()
-    settings = _settings_text(base)
+    more = {k: v for k, v in package_of(base.location).items() if k not in {"name", "title"}}
+    files[PACKAGE] = _json(data_package(base.name, base.title, filled, **more)).encode()
+    settings = settings_text(base.location)
     return files | ({SETTINGS: settings.encode()} if settings else {})
 
 
@@ -180,14 +190,7 @@ def _cell(value: object) -> str:
 
 
 def _workbook(base: Base, tables: Mapping[str, Rows]) -> bytes:
-    try:
-        import xlsxwriter
-    except ImportError:
-        raise MissingExtraError(
-            "Writing Excel needs the package xlsxwriter: pip install xlsxwriter. "
-            "Export to a folder or JSON needs nothing more."
-        ) from None
-    from datetime import datetime
+    import xlsxwriter
 
     buffer = io.BytesIO()
     options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
@@ -202,7 +205,10 @@ def _workbook(base: Base, tables: Mapping[str, Rows]) -> bytes:
         for i, row in enumerate(rows, start=1):
             for j, column in enumerate(names):
                 _write(sheet, i, j, row[column])
-    settings = _settings_text(base)
+    about = book.add_worksheet(ABOUT_SHEET)
+    about.write_row(0, 0, ["name", "title"], bold)
+    about.write_row(1, 0, [base.name, base.title])
+    settings = settings_text(base.location)
     if settings:
         sheet = book.add_worksheet(SETTINGS_SHEET)
         for i, line in enumerate(["line", *settings.splitlines()]):
@@ -220,12 +226,6 @@ def _write(sheet: Any, i: int, j: int, value: object) -> None:
         sheet.write_number(i, j, value)
     else:
         sheet.write_string(i, j, str(value))
-
-
-def _settings_text(base: Base) -> str:
-    from klarsyn.evidence.base import settings_text
-
-    return settings_text(base.location)
 
 
 def _json(value: object) -> str:

@@ -11,6 +11,7 @@ from klarsyn.app.output import print_json, print_table
 
 if TYPE_CHECKING:
     from klarsyn.evidence import Base, Trial
+    from klarsyn.evidence.select import Exclusion
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 BASE = click.argument("base", required=False)
@@ -120,7 +121,7 @@ def select(base: str, criteria: tuple[str, ...], as_json: bool) -> None:
         print_json(found.to_dict())
         return
     rows = [(t.id, t.label, "selected", "") for t in found.selected]
-    rows += [(e.trial.id, e.trial.label, e.verdict, e.sentence()) for e in found.excluded]
+    rows += [(e.trial.id, e.trial.label, e.verdict, _reason(e)) for e in found.excluded]
     print_table(("trial", "label", "verdict", "first reason"), rows, title=opened.title)
     click.echo(found.summary())
 
@@ -204,7 +205,8 @@ def _print_trial(base: Base, trial: Trial) -> None:
         click.echo(f"  {name}: {getattr(trial, name) or 'not reported'}")
     for name in ("comparator", "population", "participants", "doses", "doses_per_week"):
         value = getattr(trial, name)
-        click.echo(f"  {name}: {'not reported' if value in (None, '') else value}")
+        text = f"{value:g}" if isinstance(value, float) else value
+        click.echo(f"  {name}: {'not reported' if value in (None, '') else text}")
     arms = [
         (a.id, a.role, a.treatment, _dose(a.dose, a.dose_unit), a.route or "?") for a in trial.arms
     ]
@@ -231,6 +233,10 @@ def _print_trial(base: Base, trial: Trial) -> None:
     used = {f.source for f in trial.findings} | {trial.source}
     for source in (base.sources[s] for s in sorted(used) if s in base.sources):
         click.echo(f"{source.id}: {source.citation} {source.doi}".rstrip())
+
+
+def _reason(excluded: Exclusion) -> str:
+    return f"{excluded.criterion.text} ({excluded.found or 'not reported'})"
 
 
 def _dose(dose: float | None, unit: str) -> str:
