@@ -38,6 +38,11 @@ def put(table: str, row: int, **values: object) -> Callable[[Tables], None]:
     return lambda tables: tables[table][row].update(values)
 
 
+def correlation(**values: object) -> Callable[[Tables], None]:
+    row = {"trial_id": "alpha", "arm_id": "x", "x": "age", "y": "score", "statistic": "r"}
+    return lambda tables: tables.update(correlations=[row | values])
+
+
 RATIO = {"outcome": "response", "scale": "", "unit": ""}
 PEOPLE = {"outcome": "response", "scale": ""}
 
@@ -168,6 +173,34 @@ WRONG = {
         "look",
         "interval and p",
         "one-sided",
+    ),
+    "statistic and p": (
+        add(("x|p", "t", 1.2), ("x|p", "df", 58), ("x|p", "p_value", 0.03)),
+        "inconsistent",
+        "statistic and p",
+        "t = 1.2 means p = 0.24, but p = 0.03",
+    ),
+    "correlation": (
+        correlation(value=1.2),
+        "impossible",
+        "range of a statistic",
+        "1.2 is not between -1 and 1",
+    ),
+    "p of a correlation": (
+        correlation(value=0.17, p=0.02, n=99),
+        "inconsistent",
+        "statistic and p",
+        "r = 0.17 of 99 means p = 0.093, but p = 0.02",
+    ),
+    "published": (
+        lambda t: t.update(
+            published=[
+                {"id": "m", "citation": "M", "estimate": 3, "ci95_lower": 1, "ci95_upper": 2}
+            ]
+        ),
+        "impossible",
+        "estimate in interval",
+        "3 .1 to 2.: the estimate lies outside",
     ),
     "quantiles": (
         add(("x", "median", 20), ("x", "q1", 22), ("x", "q3", 25)),

@@ -295,7 +295,8 @@ def _records(make: type[R], table: str, rows: Mapping[str, Sequence[Row]]) -> tu
 
 
 def _plain(row: Row) -> Mapping[str, object]:
-    return {f.name: _value(f, row.get(f.name)) for f in TABLES["published"].fields}
+    cells = {f.name: _value(f, row.get(f.name)) for f in TABLES["published"].fields}
+    return cells | {"row": row["row"]}
 
 
 def package_of(base: str | Path) -> Mapping[str, object]:

@@ -13,6 +13,7 @@ from klarsyn.evidence.check_scores import (
     check_pairs,
     check_scores,
 )
+from klarsyn.evidence.check_tables import check_correlations, check_published
 from klarsyn.evidence.remarks import Checked, Judged, gathered
 from klarsyn.evidence.trial import Base, Trial
 
@@ -35,6 +36,8 @@ def check_trial(base: Base, trial: Trial) -> Checked:
 def _judged(base: Base) -> Iterator[Judged]:
     for trial in base.trials:
         yield from _of_trial(base, trial)
+    yield from check_correlations(base)
+    yield from check_published(base)
 
 
 def _of_trial(base: Base, trial: Trial) -> Iterator[Judged]:

@@ -9,6 +9,7 @@ from klarsyn.evidence.cells import Cell
 from klarsyn.evidence.remarks import Judged, judge
 from klarsyn.evidence.trial import Finding
 from klarsyn.stats import sanity
+from klarsyn.stats.reported_tests import ReportedTest, recompute
 from klarsyn.stats.rounding import overlap, printed, span
 
 RATIOS = ("hazard_ratio", "odds_ratio", "risk_ratio", "rate_ratio")
@@ -47,6 +48,7 @@ def check_cell(cell: Cell) -> Iterator[Judged]:
     yield from _counts(cell)
     yield from _spread(cell)
     yield from _order(cell)
+    yield from _test_statistic(cell)
     effects = [e for e in EFFECTS if cell.has(e)]
     if len(effects) != 1:
         return  # an interval or p beside several effects may belong to any of them
@@ -159,6 +161,36 @@ def _interval(cell: Cell, effect: str, name: str, level: float) -> Iterator[Judg
         yield from _spread_of_interval(cell, shown, used, level)
     else:
         yield from _p(cell, shown, used, level, log)
+
+
+def _test_statistic(cell: Cell) -> Iterator[Judged]:
+    """The p of a printed t, F, chi-square or z beside the p printed with it."""
+    for test in ("t", "f", "chi2", "z"):
+        sizes = {"f": ("df", "df2"), "z": ()}.get(test, ("df",))
+        p_name = "p_value" if cell.has("p_value") else "p_below"
+        if cell.has(test, p_name, *sizes) and all(cell[s] > 0 for s in sizes):
+            if test in {"f", "chi2"} and cell[test] < 0:
+                continue
+            reported = ReportedTest(
+                test=test,
+                value=printed(cell[test]),
+                df1=cell["df"] if sizes else None,
+                df2=cell["df2"] if len(sizes) == 2 else None,
+                p=printed(cell[p_name]),
+                p_relation="=" if p_name == "p_value" else "<",
+            )
+            yield from _recomputed(cell, reported, (test, p_name, *sizes))
+
+
+def _recomputed(cell: Cell, reported: ReportedTest, used: Sequence[str]) -> Iterator[Judged]:
+    found = recompute(reported)
+    sentence = (
+        f"{reported.test} = {float(reported.value):g} means p = {found.p:.2g}, but p "
+        f"{reported.p_relation} {cell[used[1]]:g} is recorded"
+        + ("; half of it would fit a one-sided test" if found.one_sided else "")
+    )
+    severity = "inconsistent" if found.decision_error and not found.one_sided else "look"
+    yield cell.judge("statistic and p", found.consistent, severity, sentence, *used)
 
 
 def _symmetry(cell: Cell, shown: str, used: Sequence[str], log: bool) -> Judged:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -132,7 +133,7 @@ def _spread(cell: Cell, limits: Limits) -> Iterator[Judged]:
     if n < 2 or not limits.low <= cell["mean"] <= limits.high:
         return
     _, most = granularity.sd_limits(
-        cell["mean"], n, int(limits.low), int(limits.high), whole_numbers=False
+        cell["mean"], n, math.floor(limits.low), math.ceil(limits.high), whole_numbers=False
     )
     sentence = f"an SD of {sd:g} is above {most:.3g}, the most that the scale allows at this mean"
     fits = span(printed(sd))[0] <= most
@@ -152,7 +153,7 @@ def _whole_scores(cell: Cell, limits: Limits) -> Iterator[Judged]:
     n = cell["n"]
     if n < 1 or n != int(n):
         return
-    bounds = {"minimum": int(limits.low), "maximum": int(limits.high)}
+    bounds = {"minimum": math.floor(limits.low), "maximum": math.ceil(limits.high)}
     mean = granularity.grim(cell["mean"], int(n), **bounds)
     sentence = f"the mean {cell['mean']:g} of {n:g} is {mean.reason}"
     yield cell.judge(

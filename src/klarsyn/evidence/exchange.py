@@ -138,7 +138,8 @@ def rows_of(base: Base) -> dict[str, list[dict[str, object]]]:
     tables = {
         name: [_row(TABLES[name], record) for record in group] for name, group in records.items()
     }
-    tables["published"] = [dict(row) for row in base.published]
+    columns = [f.name for f in TABLES["published"].fields]
+    tables["published"] = [{c: row[c] for c in columns} for row in base.published]
     return {name: tables[name] for name in TABLES}
 
 
