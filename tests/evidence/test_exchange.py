@@ -123,3 +123,11 @@ def test_a_workbook_without_a_table_says_which(small_base: Base, tmp_path: Path)
     book.close()
     with pytest.raises(InputError, match="the sheet trials is missing"):
         open_base(file)
+
+
+@pytest.mark.parametrize("out", ["again", "again.xlsx"])
+def test_a_simulated_trial_stays_simulated(small_base: Base, tmp_path: Path, out: str) -> None:
+    trials = tuple(replace(t, origin="simulated") for t in small_base.trials)
+    again = open_base(export_base(replace(small_base, trials=trials), tmp_path / out))
+    assert {t.origin for t in again.trials} == {"simulated"}
+    assert {t.origin for t in small_base.trials} == {"published"}

@@ -36,6 +36,8 @@ SETTINGS = "appraisal.toml"
 SETTINGS_SHEET = "appraisal"
 ABOUT_SHEET = "about"
 EXCEL = (".xlsx", ".xlsm")
+# `origin` is an optional column of trials: a base of simulated trials must not pass for real.
+ORIGINS = ("published", "simulated")
 
 
 def known_bases() -> dict[str, Path]:
@@ -83,6 +85,10 @@ def _assemble(place: Path, location: str) -> Base:
         )
     for name, schema in TABLES.items():
         _check_keys(_file(place, name), rows[name], schema)
+    for r in rows["trials"]:
+        r["origin"] = r.get("origin") or ORIGINS[0]
+        where = f"{_file(place, 'trials')}: row {r['row']}"
+        check_name("origin", r["origin"], where, ORIGINS)
     terms = _terms(_file(place, "vocabulary"), rows["vocabulary"])
     scales = {r["name"]: _record(Scale, "scales", r) for r in rows["scales"]}
     known = _known(rows, terms)
@@ -264,6 +270,7 @@ def _trials(rows: Mapping[str, Sequence[Row]]) -> tuple[Trial, ...]:
             Trial,
             "trials",
             r,
+            origin=r["origin"],
             cited_by=tuple(c.strip() for c in (r["cited_by"] or "").split(";") if c.strip()),
             arms=tuple(arms.get(r["trial_id"], ())),
             findings=tuple(findings.get(r["trial_id"], ())),

@@ -26,8 +26,8 @@ def check_design(base: Base, trial: Trial) -> Iterator[Judged]:
     yield from _schedule(trial)
     for finding in trial.findings:
         yield from _times(finding)
-        yield from _sizes(trial, finding)
         yield from _provenance(finding)
+    yield from _sizes(trial)
     yield from _contradictions(trial)
     for guess in base.guesses:
         if guess.trial == trial.id:
@@ -100,23 +100,32 @@ def _times(f: Finding) -> Iterator[Judged]:
     )
 
 
-def _sizes(trial: Trial, f: Finding) -> Iterator[Judged]:
-    if f.statistic != "n" or f.value is None or trial.design in SHARED_ARMS or f.period:
+def _sizes(trial: Trial) -> Iterator[Judged]:
+    """One outcome an arm, however many of its findings share the same n."""
+    if trial.design in SHARED_ARMS:
         return
-    sizes = {a.id: a.randomised for a in trial.arms}
-    limit = trial.participants if f.arm == "all" else sizes.get(f.arm)
-    if limit is None:
-        return
-    yield judge(
-        "analysed of randomised",
-        f.value <= limit,
-        "look" if f.arm == "all" else "inconsistent",
-        f"{f.value:g} analysed of {limit} randomised ({f.arm})",
-        trial=f.trial,
-        table="findings",
-        row=f.row,
-        findings=[f.id],
-    )
+    sizes = {a.id: a.randomised for a in trial.arms} | {"all": trial.participants}
+    analysed: dict[str, list[Finding]] = {}
+    for f in trial.findings:
+        if f.statistic == "n" and f.value is not None and not f.period:
+            analysed.setdefault(f.arm, []).append(f)
+    for arm, group in analysed.items():
+        limit = sizes.get(arm)
+        if limit is None:
+            continue
+        above = [f for f in group if (f.value or 0) > limit]
+        largest = max((f.value or 0 for f in above), default=0)
+        yield judge(
+            "analysed of randomised",
+            not above,
+            "look" if arm == "all" else "inconsistent",
+            f"{largest:g} analysed of {limit} randomised ({arm}), in {len(above)} "
+            f"finding{'s' if len(above) > 1 else ''}",
+            trial=trial.id,
+            table="findings",
+            row=(above or group)[0].row,
+            findings=[f.id for f in above],
+        )
 
 
 def _provenance(f: Finding) -> Iterator[Judged]:

@@ -154,7 +154,10 @@ def _interval(cell: Cell, effect: str, name: str, level: float) -> Iterator[Judg
     if cell.has("se") and not log:
         df = max(cell["n"] - 1, 1) if effect == "mean" and cell.has("n") else FEWEST_DF
         fits = sanity.ci_fits_se(low, high, cell["se"], level=level, df=df)
-        sentence = f"{shown} does not fit the SE {cell['se']:g}"
+        sentence = (
+            f"{shown} does not fit the SE {cell['se']:g} (another level, or adjusted for several "
+            f"comparisons?)"
+        )
         severity = "inconsistent" if effect == "mean" else "look"
         yield cell.judge("interval and SE", fits, severity, sentence, *used, "se")
     if effect == "mean":

@@ -27,11 +27,15 @@ FEWEST_VARIABLES = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The lowest and highest value of a score, or of a change of score."""
+    """The lowest and highest value of a score, or of a change of score.
+
+    `width` is the range of the scale itself.
+    """
 
     low: float
     high: float
     integer: bool
+    width: float
 
 
 def limits_of(cell: Cell, scales: dict[str, Scale]) -> Limits | None:
@@ -43,10 +47,10 @@ def limits_of(cell: Cell, scales: dict[str, Scale]) -> Limits | None:
     units = {f.unit.casefold() for s, f in cell.values.items() if s in SCORES}
     if scale is None or not units <= POINTS:
         return None
+    width = scale.maximum - scale.minimum
     if cell.outcome.endswith(CHANGE):
-        width = scale.maximum - scale.minimum
-        return Limits(low=-width, high=width, integer=scale.integer)
-    return Limits(low=scale.minimum, high=scale.maximum, integer=scale.integer)
+        return Limits(low=-width, high=width, integer=scale.integer, width=width)
+    return Limits(low=scale.minimum, high=scale.maximum, integer=scale.integer, width=width)
 
 
 def check_scores(base: Base, cell: Cell) -> Iterator[Judged]:
@@ -138,7 +142,7 @@ def _spread(cell: Cell, limits: Limits) -> Iterator[Judged]:
     sentence = f"an SD of {sd:g} is above {most:.3g}, the most that the scale allows at this mean"
     fits = span(printed(sd))[0] <= most
     yield cell.judge("spread within the scale", fits, "impossible", sentence, "sd", "mean", "n")
-    width = limits.high - limits.low
+    width = limits.width
     maybe_se = sd <= SMALL_SPREAD * width < sd * n**0.5 <= width / 3 and cell.days != 0
     sentence = f"an SD of {sd:g} is small for this scale; SD·√n would be {sd * n**0.5:.3g}: an SE?"
     yield cell.judge("SD or SE", not maybe_se, "look", sentence, "sd", "n")

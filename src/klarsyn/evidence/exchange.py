@@ -138,6 +138,9 @@ def rows_of(base: Base) -> dict[str, list[dict[str, object]]]:
     tables = {
         name: [_row(TABLES[name], record) for record in group] for name, group in records.items()
     }
+    if any(t.origin != "published" for t in base.trials):
+        for row, trial in zip(tables["trials"], base.trials, strict=True):
+            row["origin"] = trial.origin
     columns = [f.name for f in TABLES["published"].fields]
     tables["published"] = [{c: row[c] for c in columns} for row in base.published]
     return {name: tables[name] for name in TABLES}
@@ -175,9 +178,15 @@ def _folder(base: Base, tables: Mapping[str, Rows]) -> dict[str, bytes]:
 def _csv(schema: TableSchema, rows: Rows) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([f.name for f in schema.fields])
-    writer.writerows([[_cell(row[f.name]) for f in schema.fields] for row in rows])
+    names = _columns(schema, rows)
+    writer.writerow(names)
+    writer.writerows([[_cell(row[n]) for n in names] for row in rows])
     return out.getvalue()
+
+
+def _columns(schema: TableSchema, rows: Rows) -> list[str]:
+    more = ["origin"] if schema.name == "trials" and any("origin" in r for r in rows) else []
+    return [f.name for f in schema.fields] + more
 
 
 def _cell(value: object) -> str:
@@ -199,7 +208,7 @@ def _workbook(base: Base, tables: Mapping[str, Rows]) -> bytes:
     book.set_properties({"created": datetime(2000, 1, 1), "title": base.title})
     bold = book.add_format({"bold": True})
     for name, rows in tables.items():
-        names = [f.name for f in TABLES[name].fields]
+        names = _columns(TABLES[name], rows)
         sheet = book.add_worksheet(name)
         sheet.freeze_panes(1, 0)
         sheet.write_row(0, 0, names, bold)
