@@ -195,11 +195,9 @@ def test_every_shipped_base_opens() -> None:
 
 def test_the_engine_knows_no_substance_and_no_scale() -> None:
     root = Path(klarsyn.__file__).parent
-    outside = [
-        p
-        for p in root.rglob("*.py")
-        if p.relative_to(root).parts[0] not in {"bases", "pharmacology"}
-    ]
+    # Data, and the commands' examples and defaults, may name a substance; the engine may not.
+    data = ("bases/", "pharmacology/library/", "app/commands/")
+    outside = [p for p in root.rglob("*.py") if not p.relative_to(root).as_posix().startswith(data)]
     assert len(outside) > 20
     named = [
         f"{p.relative_to(root)}: {line.strip()}"

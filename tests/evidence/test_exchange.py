@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from klarsyn.errors import InputError, UnknownNameError
-from klarsyn.evidence import Base, known_bases, open_base, select_trials
+from klarsyn.evidence import Base, check_base, known_bases, open_base, select_trials
 from klarsyn.evidence.exchange import data_package, export_base, new_base
 from klarsyn.evidence.schema import TABLES
 
-from .small import small, write_base
+from .small import csv_text, small, write_base
 
 
 def same(one: Base, other: Base) -> bool:
@@ -131,3 +131,69 @@ def test_a_simulated_trial_stays_simulated(small_base: Base, tmp_path: Path, out
     again = open_base(export_base(replace(small_base, trials=trials), tmp_path / out))
     assert {t.origin for t in again.trials} == {"simulated"}
     assert {t.origin for t in small_base.trials} == {"published"}
+
+
+def test_the_example_in_a_new_base_is_a_base(tmp_path: Path) -> None:
+    """The rows that the README shows, with the control added as it says."""
+    place = new_base(tmp_path / "mine")
+    arm = {"trial_id": "smith_2020", "label": "10 mg", "treatment": "drug", "randomised": 20}
+    rows: dict[str, list[dict[str, object]]] = {
+        "trials": [
+            {
+                "trial_id": "smith_2020",
+                "label": "Smith 2020",
+                "design": "parallel",
+                "comparator": "inert",
+                "participants": 40,
+                "source_id": "smith_2020",
+            }
+        ],
+        "arms": [
+            {**arm, "arm_id": "drug", "role": "test"},
+            {**arm, "arm_id": "placebo", "role": "control", "treatment": "placebo"},
+        ],
+        "findings": [
+            {
+                "finding_id": "smith_2020:1",
+                "trial_id": "smith_2020",
+                "arm_id": "drug",
+                "outcome": "symptom_score",
+                "scale": "SCALE",
+                "days_from_first_dose": 28,
+                "analysis_set": "itt",
+                "estimator": "raw",
+                "statistic": "mean",
+                "value": 18.2,
+                "unit": "points",
+                "source_id": "smith_2020",
+                "locator": "Table 2",
+                "kind": "reported",
+                "confidence": "primary",
+                "status": "reported",
+                "chosen": "true",
+            }
+        ],
+        "vocabulary": [
+            {"list": "outcome", "name": "symptom_score", "definition": "total score"},
+            {"list": "treatment", "name": "drug", "definition": "the drug at its usual dose"},
+            {"list": "treatment", "name": "placebo", "definition": "placebo"},
+        ],
+        "scales": [
+            {
+                "name": "SCALE",
+                "label": "Symptom scale",
+                "minimum": 0,
+                "maximum": 60,
+                "higher_is": "worse",
+                "integer": "true",
+            }
+        ],
+        "sources": [{"source_id": "smith_2020", "citation": "Smith J. Journal 2020;1:1-9"}],
+    }
+    readme = (place / "README.md").read_text(encoding="utf-8")
+    assert all(f"`{v}`" in readme for v in rows["findings"][0].values())
+    for name, group in rows.items():
+        (place / f"{name}.csv").write_text(csv_text(name, group), encoding="utf-8")
+    base = open_base(place)
+    assert base.findings[0].value == 18.2
+    assert check_base(base).remarks == ()
