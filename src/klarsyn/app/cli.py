@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "appraise": ("appraise", "Write the page that answers four questions about a base."),
     "pool": ("pool", "Pool the trials of a table into one estimate."),
     "regress": ("regress", "Regress the trials' effects on their features."),
+    "evidence": ("evidence", "Look into an evidence base, test it, select from it, export it."),
 }
 
 

@@ -34,7 +34,10 @@ Row = dict[str, Any]
 PACKAGE = "datapackage.json"
 SETTINGS = "appraisal.toml"
 SETTINGS_SHEET = "appraisal"
+ABOUT_SHEET = "about"
 EXCEL = (".xlsx", ".xlsm")
+# `origin` is an optional column of trials: a base of simulated trials must not pass for real.
+ORIGINS = ("published", "simulated")
 
 
 def known_bases() -> dict[str, Path]:
@@ -82,6 +85,10 @@ def _assemble(place: Path, location: str) -> Base:
         )
     for name, schema in TABLES.items():
         _check_keys(_file(place, name), rows[name], schema)
+    for r in rows["trials"]:
+        r["origin"] = r.get("origin") or ORIGINS[0]
+        where = f"{_file(place, 'trials')}: row {r['row']}"
+        check_name("origin", r["origin"], where, ORIGINS)
     terms = _terms(_file(place, "vocabulary"), rows["vocabulary"])
     scales = {r["name"]: _record(Scale, "scales", r) for r in rows["scales"]}
     known = _known(rows, terms)
@@ -263,6 +270,7 @@ def _trials(rows: Mapping[str, Sequence[Row]]) -> tuple[Trial, ...]:
             Trial,
             "trials",
             r,
+            origin=r["origin"],
             cited_by=tuple(c.strip() for c in (r["cited_by"] or "").split(";") if c.strip()),
             arms=tuple(arms.get(r["trial_id"], ())),
             findings=tuple(findings.get(r["trial_id"], ())),
@@ -294,12 +302,20 @@ def _records(make: type[R], table: str, rows: Mapping[str, Sequence[Row]]) -> tu
 
 
 def _plain(row: Row) -> Mapping[str, object]:
-    return {f.name: _value(f, row.get(f.name)) for f in TABLES["published"].fields}
+    cells = {f.name: _value(f, row.get(f.name)) for f in TABLES["published"].fields}
+    return cells | {"row": row["row"]}
+
+
+def package_of(base: str | Path) -> Mapping[str, object]:
+    """The properties of a base's data package (name, title, licences), without its resources."""
+    return {k: v for k, v in _package(_locate(base)).items() if k not in {"resources", "profile"}}
 
 
 def _package(place: Path) -> Mapping[str, object]:
+    if place.is_file():
+        return _about_sheet(place)
     file = place / PACKAGE
-    if place.is_file() or not file.exists():
+    if not file.exists():
         return {}
     try:
         package = json.loads(file.read_text(encoding="utf-8"))
@@ -310,21 +326,36 @@ def _package(place: Path) -> Mapping[str, object]:
     return package
 
 
+def _about_sheet(book: Path) -> Mapping[str, object]:
+    if ABOUT_SHEET not in sheet_names(book):
+        return {}
+    table = read_table(book, sheet=ABOUT_SHEET)
+    return {k: v[0] for k, v in table.columns.items() if v[0] is not None}
+
+
+def settings_text(base: str | Path) -> str:
+    """The text of a base's settings as it stands in its file; empty where it has none."""
+    return _settings_text(_locate(base))
+
+
 def _settings(place: Path) -> Mapping[str, object]:
-    if place.is_file():
-        text, file = _settings_sheet(place), f"{place}[{SETTINGS_SHEET}]"
-    else:
-        file = place / SETTINGS
-        if not file.exists():
-            return {}
-        try:
-            text = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as bad:
-            raise InputError(f"{file}: cannot be read ({bad}).") from None
     try:
-        return tomllib.loads(text)
+        return tomllib.loads(_settings_text(place))
     except tomllib.TOMLDecodeError as bad:
+        file = f"{place}[{SETTINGS_SHEET}]" if place.is_file() else place / SETTINGS
         raise InputError(f"{file}: not readable as TOML: {bad}.") from None
+
+
+def _settings_text(place: Path) -> str:
+    if place.is_file():
+        return _settings_sheet(place)
+    file = place / SETTINGS
+    if not file.exists():
+        return ""
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as bad:
+        raise InputError(f"{file}: cannot be read ({bad}).") from None
 
 
 def _settings_sheet(book: Path) -> str:

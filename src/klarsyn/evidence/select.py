@@ -270,7 +270,7 @@ def _check_values(base: Base, criterion: Criterion) -> None:
     for value in criterion.values:
         if criterion.subject == "scale":
             check_name("scale", value, where, base.scales)
-        elif closed in LISTS:
+        elif closed and closed in LISTS:
             check_name(closed, value, where)
         elif closed:
             check_name(closed, value, where, [t.name for t in base.terms.get(closed, ())])

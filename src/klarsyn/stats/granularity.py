@@ -18,6 +18,8 @@ from klarsyn.stats.rounding import Printed, printed
 
 # Cells of the exact search's table beyond which it is not attempted.
 MOST_CELLS = 10_000_000
+MOST_CANDIDATES = 50_000
+MOST_PEELED = 60
 NEVER = 30_000
 
 
@@ -34,6 +36,11 @@ class Granularity:
     reason: str
     total: int | None = None
     squares: int | None = None
+
+
+TOO_LARGE = Granularity(
+    possible=None, method="exact search", reason="the exact search would be too large"
+)
 
 
 def totals(mean: str | float | Printed, n: int, items: int = 1) -> range:
@@ -92,7 +99,13 @@ def grimmer(
     if n < 2 or not first.possible:
         return first
     m, s = printed(mean), printed(sd)
-    candidates = list(_candidates(m, s, n, items, minimum, maximum))
+    candidates: list[tuple[int, int]] = []
+    for total, squares in _candidates(m, s, n, items, minimum, maximum):
+        if _proven(total, squares, n, minimum, maximum):
+            return _sample(total, squares)
+        candidates.append((total, squares))
+        if len(candidates) > MOST_CANDIDATES:
+            return TOO_LARGE
     if not candidates:
         return Granularity(
             possible=False,
@@ -100,13 +113,16 @@ def grimmer(
             reason="inconsistent with n under integer scoring: no sum of squares of "
             f"{n} whole numbers{_within(minimum, maximum)} gives this mean and SD",
         )
-    for prove, few in ((_proven, len(candidates)), (_peeled, 60)):
-        for total, squares in candidates[:few]:
-            if prove(total, squares, n, minimum, maximum):
-                return Granularity(
-                    possible=True, method="four squares", reason="", total=total, squares=squares
-                )
+    for total, squares in candidates[:MOST_PEELED]:
+        if _peeled(total, squares, n, minimum, maximum):
+            return _sample(total, squares)
     return _searched(candidates, n, minimum, maximum)
+
+
+def _sample(total: int, squares: int) -> Granularity:
+    return Granularity(
+        possible=True, method="four squares", reason="", total=total, squares=squares
+    )
 
 
 def debit(mean: str | float | Printed, sd: str | float | Printed, n: int) -> Granularity:
@@ -159,11 +175,15 @@ def sd_limits(
             f"{float(printed(mean).value):g}.",
         )
     spreads = [
-        [Fraction(q * n - s * s, n * (n - 1)) for q in _square_limits(s, n, minimum, maximum)]
+        [
+            Fraction(q * n - s * s, n * (n - 1))
+            for q in _square_limits(s, n, minimum, maximum)
+            if q is not None
+        ]
         for s in found
     ]
     low = min(spread[0] for spread in spreads)
-    high = max(spread[1] for spread in spreads)
+    high = max(spread[-1] for spread in spreads)
     return math.sqrt(low) / items, math.sqrt(high) / items
 
 
@@ -301,9 +321,7 @@ def _searched(
                     possible=True, method="exact search", reason="", total=total, squares=squares
                 )
     if skipped:
-        return Granularity(
-            possible=None, method="exact search", reason="the exact search would be too large"
-        )
+        return TOO_LARGE
     return Granularity(
         possible=False,
         method="exact search",

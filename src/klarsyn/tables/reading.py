@@ -8,12 +8,12 @@ from typing import Any
 
 from klarsyn.errors import InputError
 from klarsyn.tables.cells import typed
+from klarsyn.tables.files import check_readable
 from klarsyn.tables.table import EMPTY, Column, Table, missing_column
 from klarsyn.tables.texts import csv_rows
 from klarsyn.tables.workbook import excel_rows
 
 MOST_ROWS = 2_000_000
-MOST_BYTES = 1 << 30
 EXCEL = frozenset({".xlsx", ".xlsm", ".xls"})
 
 
@@ -34,7 +34,7 @@ def read_table(
     Raises InputError with file, row, column, what was found and what is allowed.
     """
     file = Path(path)
-    _readable(file)
+    check_readable(file)
     chunks = excel_rows(file, sheet) if file.suffix.lower() in EXCEL else csv_rows(file)
     _, (header,) = next(chunks)
     _check_header(str(path), header, columns)
@@ -81,18 +81,6 @@ def _shared(cells: Sequence[str]) -> list[str | None]:
         text = c.strip()
         seen[c] = None if text in EMPTY else text
     return [seen[c] for c in cells]
-
-
-def _readable(file: Path) -> None:
-    try:
-        if not file.exists():
-            raise InputError(f"{file}: there is no such file. Check the path and its spelling.")
-        if file.is_dir():
-            raise InputError(f"{file} is a folder, not a table. Name a CSV or Excel file in it.")
-        if file.stat().st_size > MOST_BYTES:
-            raise InputError(f"{file}: larger than {MOST_BYTES >> 20} MiB. Split the table.")
-    except (OSError, ValueError) as bad:
-        raise InputError(f"{file}: cannot be read ({bad}).") from None
 
 
 def _check_header(path: str, header: Sequence[str], columns: Sequence[Column]) -> None:

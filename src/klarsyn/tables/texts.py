@@ -43,6 +43,8 @@ def csv_rows(file: Path) -> Iterator[Chunk]:
             f"{file}: row {number + 1} is broken ({bad}); the file looks truncated or has an "
             f"unclosed quotation mark."
         ) from None
+    if not width:
+        raise _empty(file)
     if rows:
         yield numbers, rows
 
@@ -66,8 +68,12 @@ def _decoded(file: Path) -> str:
         line = text[: text.index("\x00")].count("\n") + 1
         raise InputError(f"{file}: line {line} holds a NUL byte; this is not a text table.")
     if not text.strip():
-        raise InputError(f"{file}: the file is empty. It needs a header row and at least one row.")
+        raise _empty(file)
     return text
+
+
+def _empty(file: Path) -> InputError:
+    return InputError(f"{file}: the file is empty. It needs a header row and at least one row.")
 
 
 def _delimiter(text: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from klarsyn.errors import InputError, unknown_name
+from klarsyn.tables.files import check_readable
 
 if TYPE_CHECKING:
     import fastexcel
@@ -16,6 +17,7 @@ Chunk = tuple[list[int], list[list[str]]]
 
 def sheet_names(path: str | Path) -> list[str]:
     """The sheets of an Excel workbook, in its order."""
+    check_readable(Path(path))
     return list(_opened(Path(path)).sheet_names)
 
 
