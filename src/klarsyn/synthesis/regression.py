@@ -19,7 +19,7 @@ from klarsyn.stats.heterogeneity import (
     typical_variance,
 )
 from klarsyn.stats.weighted import fit, moments
-from klarsyn.synthesis.design import INTERCEPT, Design, build_design
+from klarsyn.synthesis.design import INTERCEPT, Design, build_design, with_moderators
 from klarsyn.synthesis.effects import Effects
 from klarsyn.synthesis.pairwise import TESTS, quantile, scale_of_test, two_sided_p
 
@@ -140,12 +140,16 @@ def regress(
     """Regress effects on covariates: `regress(effects, ["ablat", "factor(alloc)"])`.
 
     How moderators are written stands at `build_design`; methods and tests are those of `pool`.
+    `drop_problems` leaves out, and lists, studies without an effect or with an empty moderator.
     R² compares τ² with that of the same estimator without moderators (Raudenbush 2009).
     """
     for kind, name, known in (("estimator of tau2", method, ESTIMATORS), ("test", test, TESTS)):
         if name not in known:
             raise unknown_name(kind, name, known)
     used, excluded = effects.usable(drop_problems=drop_problems)
+    if drop_problems:
+        used, without = with_moderators(used, moderators)
+        excluded += without
     design = build_design(used, moderators, intercept=intercept)
     return _regress(used, design, method, test, level, excluded)
 
