@@ -31,6 +31,67 @@ class Means(NamedTuple):
     q_tau: Array
 
 
+class Regressions(NamedTuple):
+    """Fits of one regression to permuted designs: β (rows, p), covariances (rows, p, p), τ², Q."""
+
+    beta: Array
+    covariance: Array
+    tau2: Array
+    q_tau: Array
+
+
+CODES = {"EE": 0, "FE": 0, "DL": 1, "PM": 2, "EB": 2, "ML": 3, "REML": 4}
+
+
+def _code(method: str) -> int:
+    if method not in CODES:
+        raise InputError(f"{method} has no batched form; use one of {', '.join(BATCHED)}.")
+    return CODES[method]
+
+
+def _centred(y: Array, v: Array) -> tuple[Array, float]:
+    centre = float(np.sum(y / v) / np.sum(1 / v))
+    return np.ascontiguousarray(y - centre, dtype=float), centre
+
+
+def _means(result: Array, centre: float) -> Means:
+    k, estimate, *rest = result.T
+    return Means(k, estimate + centre, *rest)
+
+
+def fit_subsets(y: Array, v: Array, masks: Array, *, method: str) -> Means:
+    """Pool the studies of each row of bits; `masks` (rows, words) of uint64, 64 studies a word."""
+    from klarsyn.stats import kernels
+
+    middle, centre = _centred(y, v)
+    result = np.empty((len(masks), 7))
+    kernels.subset_fits(middle, np.ascontiguousarray(v), masks, _code(method), result)
+    return _means(result, centre)
+
+
+def fit_rows(y: Array, v: Array, *, method: str) -> Means:
+    """Pool every row of y (rows, k) with the sampling variances of the same row of v."""
+    from klarsyn.stats import kernels
+
+    y, v = np.broadcast_arrays(y, v)
+    result = np.empty((len(y), 7))
+    kernels.row_fits(np.ascontiguousarray(y), np.ascontiguousarray(v), _code(method), result)
+    return _means(result, 0.0)
+
+
+def fit_permutations(y: Array, v: Array, x: Array, orders: Array, *, method: str) -> Regressions:
+    """Regress y on the rows of x (k, p) in each order of `orders` (rows, k)."""
+    from klarsyn.stats import kernels
+
+    rows, p = len(orders), x.shape[1]
+    out = (np.empty((rows, p)), np.empty((rows, p, p)), np.empty(rows), np.empty(rows))
+    kernels.permuted_fits(
+        np.ascontiguousarray(y), np.ascontiguousarray(v), np.ascontiguousarray(x),
+        np.ascontiguousarray(orders), _code(method), *out,
+    )  # fmt: skip
+    return Regressions(*out)
+
+
 class _Sums(NamedTuple):
     mean: Array
     q: Array
@@ -47,8 +108,7 @@ def fit_means(y: Array, v: Array, include: Array, *, method: str) -> Means:
 
     A count of 2 enters a study twice (bootstrap). Rows with fewer than two studies have τ² = 0.
     """
-    if method not in BATCHED:
-        raise InputError(f"{method} has no batched form; use one of {', '.join(BATCHED)}.")
+    _code(method)
     y, v, n = np.broadcast_arrays(*(np.atleast_2d(a) for a in (y, v, include)))
     n = np.asarray(n, dtype=float)
     fixed = _sums(y, v, n, np.zeros(len(y)))
