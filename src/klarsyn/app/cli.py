@@ -15,6 +15,7 @@ from klarsyn.errors import KlarsynError
 COMMANDS: dict[str, tuple[str, str]] = {
     "pool": ("pool", "Pool the trials of a table into one estimate."),
     "regress": ("regress", "Regress the trials' effects on their features."),
+    "subsets": ("subsets", "Pool every subset of the trials."),
 }
 
 

@@ -187,8 +187,8 @@ def _regress(
         test=test,
         level=level,
         df=df,
-        coefficients=_coefficients(design.names, fitted.beta, covariance, df, level),
-        omnibus=_omnibus(design, fitted.beta, covariance, design.slopes, df),
+        coefficients=coefficient_table(design.names, fitted.beta, covariance, df, level),
+        omnibus=omnibus_test(design, fitted.beta, covariance, design.slopes, df),
         tau2=tau.value,
         tau2_se=tau.se,
         tau2_without=without,
@@ -211,9 +211,10 @@ def _regress(
     )
 
 
-def _coefficients(
+def coefficient_table(
     names: Sequence[str], beta: Array, covariance: Array, df: float, level: float
 ) -> tuple[Coefficient, ...]:
+    """Each coefficient with its test and interval; `df` infinite for z."""
     crit = quantile(0.5 + level / 2, df)
     out = []
     for name, b, variance in zip(names, beta.tolist(), np.diag(covariance).tolist(), strict=True):
@@ -233,9 +234,10 @@ def _coefficients(
     return tuple(out)
 
 
-def _omnibus(
+def omnibus_test(
     design: Design, beta: Array, covariance: Array, columns: Sequence[int], df: float
 ) -> Omnibus:
+    """The joint test that these columns' coefficients are 0."""
     from scipy.special import chdtrc, fdtrc
 
     at = list(columns)
@@ -301,7 +303,7 @@ def joint_test(regression: Regression, terms: Sequence[str]) -> Omnibus:
             known = [*regression.design.terms, *regression.design.names]
             raise unknown_name("term", term, known)
     beta = np.array([c.estimate for c in regression.coefficients])
-    return _omnibus(regression.design, beta, regression.covariance, columns, regression.df)
+    return omnibus_test(regression.design, beta, regression.covariance, columns, regression.df)
 
 
 def predict(regression: Regression, row: Mapping[str, float]) -> Prediction:
