@@ -321,25 +321,8 @@ def p28() -> dict[str, float]:
 COMPUTE: dict[str, Callable[[], dict[str, float]]] = {
     f.__name__.upper(): f
     for f in (
-        p01,
-        p02,
-        p03,
-        p04,
-        p05,
-        p06,
-        p09,
-        p10,
-        p11,
-        p19,
-        p20,
-        p21,
-        p22,
-        p23,
-        p24,
-        p25,
-        p28,
-        p33,
-        p36,
+        *(p01, p02, p03, p04, p05, p06, p09, p10, p11, p19),
+        *(p20, p21, p22, p23, p24, p25, p28, p33, p36),
     )
 }
 

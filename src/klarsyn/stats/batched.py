@@ -150,7 +150,7 @@ def _tau2(y: Array, v: Array, n: Array, df: Array, fixed: _Sums, method: str) ->
     low, top = _limits(y, v, n, df, method)
     if method in {"PM", "EB"}:
         need = some & (fixed.q > df)
-        return _newton(y, v, n, np.zeros(len(y)), top, need, low, df, method)
+        return _newton(y, v, n, np.zeros(len(y)), top, need, low, df, method, 0.5 * top)
     return _best_maximum(y, v, n, low, top, df, some, method)
 
 
@@ -179,24 +179,39 @@ def _function(sums: _Sums, df: Array, method: str) -> tuple[Array, Array]:
 def _best_maximum(
     y: Array, v: Array, n: Array, low: Array, top: Array, df: Array, some: Array, method: str
 ) -> Array:
-    rows = len(y)
     span = np.log((top + low) / low)
     grid = low[:, None] * np.expm1(span[:, None] * np.linspace(0, 1, GRID))
-    slope = np.empty((rows, GRID))
-    for g in range(GRID):
-        slope[:, g] = _function(_sums(y, v, n, grid[:, g]), df, method)[0]
-    best = np.zeros(rows)
+    slope = _slopes(y, v, n, grid, method)
+    rows, cells = np.nonzero((slope[:, :-1] > 0) & (slope[:, 1:] <= 0) & some[:, None])
+    best = np.zeros(len(y))
+    if not len(rows):
+        return best
+    part = (y[rows], v[rows], n[rows])
+    left, right = grid[rows, cells], grid[rows, cells + 1]
+    up, down = slope[rows, cells], slope[rows, cells + 1]
+    start = left + up / (up - down) * (right - left)
+    need = np.ones(len(rows), dtype=bool)
+    found = _newton(*part, left, right, need, low[rows], df[rows], method, start)
+    rivals = np.bincount(rows, minlength=len(y)) + (slope[:, 0] <= 0)
+    if rivals.max() <= 1:
+        best[rows] = found
+        return best
     height = np.where(slope[:, 0] <= 0, _height(y, v, n, best, method), -np.inf)
-    peaks = (slope[:, :-1] > 0) & (slope[:, 1:] <= 0) & some[:, None]
-    for g in np.flatnonzero(peaks.any(0)):
-        at = np.flatnonzero(peaks[:, g])
-        part = (y[at], v[at], n[at])
-        need = np.ones(len(at), dtype=bool)
-        found = _newton(*part, grid[at, g], grid[at, g + 1], need, low[at], df[at], method)
-        value = _height(*part, found, method)
-        better = value > height[at]
-        best[at[better]], height[at[better]] = found[better], value[better]
+    for row, t, value in zip(rows, found, _height(*part, found, method), strict=True):
+        if value > height[row]:
+            best[row], height[row] = t, value
     return best
+
+
+def _slopes(y: Array, v: Array, n: Array, grid: Array, method: str) -> Array:
+    """Twice the gradient at each row's grid points; good for its sign."""
+    z = y - ((n * y / v).sum(1) / (n / v).sum(1))[:, None]
+    w = 1 / (v[:, None, :] + grid[:, :, None])
+    columns = np.stack((n, n * z, n * z * z), axis=2)
+    s1, a1, _ = np.moveaxis(w @ columns, 2, 0)
+    s2, a2, b2 = np.moveaxis((w * w) @ columns, 2, 0)
+    mean = a1 / s1
+    return b2 - 2 * mean * a2 + mean * mean * s2 - (s1 - s2 / s1 if method == "REML" else s1)
 
 
 def _height(y: Array, v: Array, n: Array, tau2: Array, method: str) -> Array:
@@ -207,9 +222,9 @@ def _height(y: Array, v: Array, n: Array, tau2: Array, method: str) -> Array:
 
 def _newton(
     y: Array, v: Array, n: Array, low: Array, high: Array, need: Array, floor: Array,
-    df: Array, method: str,
+    df: Array, method: str, start: Array,
 ) -> Array:  # fmt: skip
-    low, high, t = low.copy(), high.copy(), np.where(need, 0.5 * (low + high), 0.0)
+    low, high, t = low.copy(), high.copy(), np.where(need, start, 0.0)
     last = np.full(len(y), math.inf)
     open_rows = np.flatnonzero(need)
     eps = 8 * np.finfo(float).eps

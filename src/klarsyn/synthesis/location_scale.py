@@ -78,7 +78,8 @@ def regress_location_scale(
 ) -> LocationScale:
     """Regress the effects on `moderators` and log τ² on `scale` (both as in `build_design`).
 
-    `method` is REML or ML. `drop_problems` as in `regress`. Scale coefficients are tested with the observed information.
+    `method` is REML or ML. `drop_problems` as in `regress`. Scale coefficients are
+    tested with the observed information.
     """
     if method not in {"REML", "ML"}:
         raise unknown_name("likelihood", method, ("REML", "ML"))

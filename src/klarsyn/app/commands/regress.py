@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -47,7 +48,7 @@ def command(
     choices = {"method": method, "test": test, "level": level, "drop_problems": drop_problems}
     if scale:
         fitted = regress_location_scale(effects, location, _names(scale), **choices)
-        rows = [*fitted.location, *fitted.scale]
+        rows = [*fitted.location, *(replace(c, name=f"log tau2: {c.name}") for c in fitted.scale)]
         closing = f"log-likelihood {fitted.log_likelihood:.5g}"
     else:
         fitted = regress(effects, location, intercept=not no_intercept, **choices)
