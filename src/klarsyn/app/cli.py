@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pool": ("pool", "Pool the trials of a table into one estimate."),
     "regress": ("regress", "Regress the trials' effects on their features."),
     "evidence": ("evidence", "Look into an evidence base, test it, select from it, export it."),
+    "subsets": ("subsets", "Pool every subset of the trials."),
 }
 
 

@@ -31,6 +31,67 @@ class Means(NamedTuple):
     q_tau: Array
 
 
+class Regressions(NamedTuple):
+    """Fits of one regression to permuted designs: β (rows, p), covariances (rows, p, p), τ², Q."""
+
+    beta: Array
+    covariance: Array
+    tau2: Array
+    q_tau: Array
+
+
+CODES = {"EE": 0, "FE": 0, "DL": 1, "PM": 2, "EB": 2, "ML": 3, "REML": 4}
+
+
+def _code(method: str) -> int:
+    if method not in CODES:
+        raise InputError(f"{method} has no batched form; use one of {', '.join(BATCHED)}.")
+    return CODES[method]
+
+
+def _centred(y: Array, v: Array) -> tuple[Array, float]:
+    centre = float(np.sum(y / v) / np.sum(1 / v))
+    return np.ascontiguousarray(y - centre, dtype=float), centre
+
+
+def _means(result: Array, centre: float) -> Means:
+    k, estimate, *rest = result.T
+    return Means(k, estimate + centre, *rest)
+
+
+def fit_subsets(y: Array, v: Array, masks: Array, *, method: str) -> Means:
+    """Pool the studies of each row of bits; `masks` (rows, words) of uint64, 64 studies a word."""
+    from klarsyn.stats import kernels
+
+    middle, centre = _centred(y, v)
+    result = np.empty((len(masks), 7))
+    kernels.subset_fits(middle, np.ascontiguousarray(v), masks, _code(method), result)
+    return _means(result, centre)
+
+
+def fit_rows(y: Array, v: Array, *, method: str) -> Means:
+    """Pool every row of y (rows, k) with the sampling variances of the same row of v."""
+    from klarsyn.stats import kernels
+
+    y, v = np.broadcast_arrays(y, v)
+    result = np.empty((len(y), 7))
+    kernels.row_fits(np.ascontiguousarray(y), np.ascontiguousarray(v), _code(method), result)
+    return _means(result, 0.0)
+
+
+def fit_permutations(y: Array, v: Array, x: Array, orders: Array, *, method: str) -> Regressions:
+    """Regress y on the rows of x (k, p) in each order of `orders` (rows, k)."""
+    from klarsyn.stats import kernels
+
+    rows, p = len(orders), x.shape[1]
+    out = (np.empty((rows, p)), np.empty((rows, p, p)), np.empty(rows), np.empty(rows))
+    kernels.permuted_fits(
+        np.ascontiguousarray(y), np.ascontiguousarray(v), np.ascontiguousarray(x),
+        np.ascontiguousarray(orders), _code(method), *out,
+    )  # fmt: skip
+    return Regressions(*out)
+
+
 class _Sums(NamedTuple):
     mean: Array
     q: Array
@@ -47,8 +108,7 @@ def fit_means(y: Array, v: Array, include: Array, *, method: str) -> Means:
 
     A count of 2 enters a study twice (bootstrap). Rows with fewer than two studies have τ² = 0.
     """
-    if method not in BATCHED:
-        raise InputError(f"{method} has no batched form; use one of {', '.join(BATCHED)}.")
+    _code(method)
     y, v, n = np.broadcast_arrays(*(np.atleast_2d(a) for a in (y, v, include)))
     n = np.asarray(n, dtype=float)
     fixed = _sums(y, v, n, np.zeros(len(y)))
@@ -90,7 +150,7 @@ def _tau2(y: Array, v: Array, n: Array, df: Array, fixed: _Sums, method: str) ->
     low, top = _limits(y, v, n, df, method)
     if method in {"PM", "EB"}:
         need = some & (fixed.q > df)
-        return _newton(y, v, n, np.zeros(len(y)), top, need, low, df, method)
+        return _newton(y, v, n, np.zeros(len(y)), top, need, low, df, method, 0.5 * top)
     return _best_maximum(y, v, n, low, top, df, some, method)
 
 
@@ -119,24 +179,39 @@ def _function(sums: _Sums, df: Array, method: str) -> tuple[Array, Array]:
 def _best_maximum(
     y: Array, v: Array, n: Array, low: Array, top: Array, df: Array, some: Array, method: str
 ) -> Array:
-    rows = len(y)
     span = np.log((top + low) / low)
     grid = low[:, None] * np.expm1(span[:, None] * np.linspace(0, 1, GRID))
-    slope = np.empty((rows, GRID))
-    for g in range(GRID):
-        slope[:, g] = _function(_sums(y, v, n, grid[:, g]), df, method)[0]
-    best = np.zeros(rows)
+    slope = _slopes(y, v, n, grid, method)
+    rows, cells = np.nonzero((slope[:, :-1] > 0) & (slope[:, 1:] <= 0) & some[:, None])
+    best = np.zeros(len(y))
+    if not len(rows):
+        return best
+    part = (y[rows], v[rows], n[rows])
+    left, right = grid[rows, cells], grid[rows, cells + 1]
+    up, down = slope[rows, cells], slope[rows, cells + 1]
+    start = left + up / (up - down) * (right - left)
+    need = np.ones(len(rows), dtype=bool)
+    found = _newton(*part, left, right, need, low[rows], df[rows], method, start)
+    rivals = np.bincount(rows, minlength=len(y)) + (slope[:, 0] <= 0)
+    if rivals.max() <= 1:
+        best[rows] = found
+        return best
     height = np.where(slope[:, 0] <= 0, _height(y, v, n, best, method), -np.inf)
-    peaks = (slope[:, :-1] > 0) & (slope[:, 1:] <= 0) & some[:, None]
-    for g in np.flatnonzero(peaks.any(0)):
-        at = np.flatnonzero(peaks[:, g])
-        part = (y[at], v[at], n[at])
-        need = np.ones(len(at), dtype=bool)
-        found = _newton(*part, grid[at, g], grid[at, g + 1], need, low[at], df[at], method)
-        value = _height(*part, found, method)
-        better = value > height[at]
-        best[at[better]], height[at[better]] = found[better], value[better]
+    for row, t, value in zip(rows, found, _height(*part, found, method), strict=True):
+        if value > height[row]:
+            best[row], height[row] = t, value
     return best
+
+
+def _slopes(y: Array, v: Array, n: Array, grid: Array, method: str) -> Array:
+    """Twice the gradient at each row's grid points; good for its sign."""
+    z = y - ((n * y / v).sum(1) / (n / v).sum(1))[:, None]
+    w = 1 / (v[:, None, :] + grid[:, :, None])
+    columns = np.stack((n, n * z, n * z * z), axis=2)
+    s1, a1, _ = np.moveaxis(w @ columns, 2, 0)
+    s2, a2, b2 = np.moveaxis((w * w) @ columns, 2, 0)
+    mean = a1 / s1
+    return b2 - 2 * mean * a2 + mean * mean * s2 - (s1 - s2 / s1 if method == "REML" else s1)
 
 
 def _height(y: Array, v: Array, n: Array, tau2: Array, method: str) -> Array:
@@ -147,9 +222,9 @@ def _height(y: Array, v: Array, n: Array, tau2: Array, method: str) -> Array:
 
 def _newton(
     y: Array, v: Array, n: Array, low: Array, high: Array, need: Array, floor: Array,
-    df: Array, method: str,
+    df: Array, method: str, start: Array,
 ) -> Array:  # fmt: skip
-    low, high, t = low.copy(), high.copy(), np.where(need, 0.5 * (low + high), 0.0)
+    low, high, t = low.copy(), high.copy(), np.where(need, start, 0.0)
     last = np.full(len(y), math.inf)
     open_rows = np.flatnonzero(need)
     eps = 8 * np.finfo(float).eps

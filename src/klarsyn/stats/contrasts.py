@@ -8,7 +8,7 @@ group, `ri` a correlation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,6 +135,7 @@ def contrasts(
     to: str = "only0",
     drop00: bool = False,
     variance: str = "LS",
+    labels: Sequence[str] = (),
 ) -> Contrasts:
     """Effects and sampling variances of one measure.
 
@@ -143,7 +144,7 @@ def contrasts(
     measures that a zero makes infinite and 0 for the others. `drop00` gives studies without any
     event, or with nothing but events, no effect. `variance` is `LS` (large sample), `LS2`, `UB`
     (unbiased), `AV` (average effect in place of each study's own) or `HO` (equal variances), as
-    far as the measure has it.
+    far as the measure has it. `labels` name the studies in errors (else 1, 2, …).
 
     Raises UnknownNameError for names outside the lists, InputError for impossible cells.
     """
@@ -156,7 +157,7 @@ def contrasts(
         raise unknown_name(f"variance of {measure}", variance, kind.variances)
     amount = (0.0 if measure in _NO_CORRECTION else 0.5) if add is None else float(add)
     columns = complete(measure, cells)
-    check_cells(kind, columns)
+    check_cells(kind, columns, labels)
     size = len(next(iter(columns.values())))
     corrected = np.zeros(size, dtype=bool)
     dropped = empty_studies(kind, columns) if drop00 else np.zeros(size, dtype=bool)
@@ -206,29 +207,29 @@ def complete(measure: str, cells: Mapping[str, Any]) -> dict[str, Array]:
     return columns
 
 
-def check_cells(kind: Measure, columns: Cells) -> None:
-    """Raise InputError for a missing, negative or otherwise impossible cell, with its row."""
+def check_cells(kind: Measure, columns: Cells, labels: Sequence[str] = ()) -> None:
+    """Raise InputError for a missing, negative or otherwise impossible cell, with its study."""
+    checks = []
     for name, column in columns.items():
-        _refuse(name, column, ~np.isfinite(column), "is missing or not finite")
+        checks.append((name, ~np.isfinite(column), "is missing or not finite"))
         if name[0] in "abcdnxt" or name.startswith("sd"):
-            _refuse(name, column, column < 0, "is negative")
+            checks.append((name, column < 0, "is negative"))
         if name.startswith(("n", "t")):
-            _refuse(name, column, column == 0, "is zero; a group needs a size")
+            checks.append((name, column == 0, "is zero; a group needs a size"))
         if name == "ri":
-            _refuse(name, column, np.abs(column) > 1, "is no correlation (−1 to 1)")
+            checks.append((name, np.abs(column) > 1, "is no correlation (−1 to 1)"))
         if name == "vi":
-            _refuse(name, column, column < 0, "is a negative variance")
+            checks.append((name, column < 0, "is a negative variance"))
     if kind.kind == "proportion":
-        _refuse("xi", columns["xi"], columns["xi"] > columns["ni"], "exceeds the group's size")
-
-
-def _refuse(name: str, column: Array, bad: Array, why: str) -> None:
-    if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        hint = "; events exceed the group's size?" if name in {"bi", "di"} else ""
-        raise InputError(
-            f"Study {row + 1}: {name} = {column[row]:g} {why}{hint}. Correct it or leave it out."
-        )
+        checks.append(("xi", columns["xi"] > columns["ni"], "exceeds the group's size"))
+    for name, bad, why in checks:
+        if bad.any():
+            row = int(np.flatnonzero(bad)[0])
+            hint = "; do the events exceed the group's size?" if name in {"bi", "di"} else ""
+            raise InputError(
+                f"Study {labels[row] if labels else row + 1}: {name} = {columns[name][row]:g} "
+                f"{why}{hint}. Correct it or leave the study out."
+            )
 
 
 def _problem(y: float, v: float) -> str:

@@ -61,6 +61,30 @@ def build_design(effects: Effects, moderators: Sequence[str], *, intercept: bool
     return Design(matrix=matrix, names=tuple(names), terms=terms)
 
 
+def with_moderators(
+    effects: Effects, moderators: Sequence[str]
+) -> tuple[Effects, tuple[tuple[str, str], ...]]:
+    """The studies in which no moderator is empty, and (study, reason) of the others."""
+    names = {_covariate(part) for term in moderators for part in term.split(":")}
+    left = {
+        i: f"the moderator {name!r} is empty"
+        for name in sorted(names & set(effects.covariates))
+        for i, cell in enumerate(effects.covariates[name])
+        if _is_empty(cell)
+    }
+    kept = effects.take([i for i in range(effects.k) if i not in left])
+    return kept, tuple((effects.study[i], left[i]) for i in sorted(left))
+
+
+def _covariate(part: str) -> str:
+    part = part.strip()
+    return part[7:-1].strip() if part.startswith("factor(") and part.endswith(")") else part
+
+
+def _is_empty(cell: Any) -> bool:
+    return cell is None or (isinstance(cell, float) and math.isnan(cell))
+
+
 def _term(effects: Effects, term: str, whole: bool) -> tuple[list[str], Array, bool]:
     parts = [_single(effects, part.strip(), whole) for part in term.split(":")]
     names, columns, was_factor = parts[0]
@@ -75,14 +99,14 @@ def _term(effects: Effects, term: str, whole: bool) -> tuple[list[str], Array, b
 
 
 def _single(effects: Effects, name: str, whole: bool) -> tuple[list[str], Array, bool]:
-    forced = name.startswith("factor(") and name.endswith(")")
-    covariate = name[7:-1].strip() if forced else name
+    covariate = _covariate(name)
+    forced = covariate != name
     if covariate not in effects.covariates:
         raise unknown_name("moderator", covariate, effects.covariates)
     cells = effects.covariates[covariate]
     numbers = _as_numbers(cells)
-    for study, cell, number in zip(effects.study, cells, numbers or cells, strict=True):
-        if cell is None or (isinstance(number, float) and math.isnan(number)):
+    for study, cell in zip(effects.study, cells, strict=True):
+        if _is_empty(cell):
             raise InputError(
                 f"{study}: the moderator {covariate!r} is empty. Fill it in, or leave the study "
                 f"out of the regression by name."

@@ -19,7 +19,7 @@ from klarsyn.stats.heterogeneity import (
     typical_variance,
 )
 from klarsyn.stats.weighted import fit, moments
-from klarsyn.synthesis.design import INTERCEPT, Design, build_design
+from klarsyn.synthesis.design import INTERCEPT, Design, build_design, with_moderators
 from klarsyn.synthesis.effects import Effects
 from klarsyn.synthesis.pairwise import TESTS, quantile, scale_of_test, two_sided_p
 
@@ -140,12 +140,16 @@ def regress(
     """Regress effects on covariates: `regress(effects, ["ablat", "factor(alloc)"])`.
 
     How moderators are written stands at `build_design`; methods and tests are those of `pool`.
+    `drop_problems` leaves out, and lists, studies without an effect or with an empty moderator.
     R² compares τ² with that of the same estimator without moderators (Raudenbush 2009).
     """
     for kind, name, known in (("estimator of tau2", method, ESTIMATORS), ("test", test, TESTS)):
         if name not in known:
             raise unknown_name(kind, name, known)
     used, excluded = effects.usable(drop_problems=drop_problems)
+    if drop_problems:
+        used, without = with_moderators(used, moderators)
+        excluded += without
     design = build_design(used, moderators, intercept=intercept)
     return _regress(used, design, method, test, level, excluded)
 
@@ -183,8 +187,8 @@ def _regress(
         test=test,
         level=level,
         df=df,
-        coefficients=_coefficients(design.names, fitted.beta, covariance, df, level),
-        omnibus=_omnibus(design, fitted.beta, covariance, design.slopes, df),
+        coefficients=coefficient_table(design.names, fitted.beta, covariance, df, level),
+        omnibus=omnibus_test(design, fitted.beta, covariance, design.slopes, df),
         tau2=tau.value,
         tau2_se=tau.se,
         tau2_without=without,
@@ -207,9 +211,10 @@ def _regress(
     )
 
 
-def _coefficients(
+def coefficient_table(
     names: Sequence[str], beta: Array, covariance: Array, df: float, level: float
 ) -> tuple[Coefficient, ...]:
+    """Each coefficient with its test and interval; `df` infinite for z."""
     crit = quantile(0.5 + level / 2, df)
     out = []
     for name, b, variance in zip(names, beta.tolist(), np.diag(covariance).tolist(), strict=True):
@@ -229,9 +234,10 @@ def _coefficients(
     return tuple(out)
 
 
-def _omnibus(
+def omnibus_test(
     design: Design, beta: Array, covariance: Array, columns: Sequence[int], df: float
 ) -> Omnibus:
+    """The joint test that these columns' coefficients are 0."""
     from scipy.special import chdtrc, fdtrc
 
     at = list(columns)
@@ -297,7 +303,7 @@ def joint_test(regression: Regression, terms: Sequence[str]) -> Omnibus:
             known = [*regression.design.terms, *regression.design.names]
             raise unknown_name("term", term, known)
     beta = np.array([c.estimate for c in regression.coefficients])
-    return _omnibus(regression.design, beta, regression.covariance, columns, regression.df)
+    return omnibus_test(regression.design, beta, regression.covariance, columns, regression.df)
 
 
 def predict(regression: Regression, row: Mapping[str, float]) -> Prediction:
