@@ -56,7 +56,7 @@ def noncentral_hypergeometric(a: Array, n1: Array, c: Array, n2: Array) -> Study
     sizes = high - low + 1
     study = np.repeat(np.arange(len(a)), sizes)
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    events = np.arange(int(sizes.sum())) - np.repeat(starts, sizes) + low[study]
+    events = (np.arange(int(sizes.sum())) - np.repeat(starts, sizes) + low[study]).astype(float)
     base = _log_choose(n1[study], events) + _log_choose(n2[study], m[study] - events)
     base -= (_log_choose(n1, a) + _log_choose(n2, c))[study]
     step = (events - a[study])[:, None]

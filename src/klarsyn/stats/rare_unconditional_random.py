@@ -81,12 +81,20 @@ def fit_random_study_effects(
             "A conditional or beta-binomial model may still fit.",
         )
     value = -deviance(at)
-    finer = _log_likelihood(groups, x, k, at, 2 * points) if points > 1 else math.nan
+    finer = _log_likelihood(groups, x, k, at, 2 * points)
+    error = abs(finer - value) if points > 1 else math.nan
     return TwoRandomEffectsFit(
-        mu=float(at[1]), se=float(np.sqrt(np.linalg.inv(hessian)[1, 1])), tau2=float(at[3] ** 2),
-        alpha=float(at[0]), sigma2=float(at[2] ** 2), log_likelihood=value, boundary=not free[3],
-        gradient=gradient, points=points, integration_error=abs(finer - value),
-    )  # fmt: skip
+        mu=float(at[1]),
+        se=float(np.sqrt(np.linalg.inv(hessian)[1, 1])),
+        tau2=float(at[3] ** 2),
+        alpha=float(at[0]),
+        sigma2=float(at[2] ** 2),
+        log_likelihood=value,
+        boundary=not bool(free[3]),
+        gradient=gradient,
+        points=points,
+        integration_error=error,
+    )
 
 
 def _log_likelihood(

@@ -259,18 +259,19 @@ def pool_rare(
     )
 
 
-def fit_glmm(counts: Counts, model: str, *, coding: str = "half") -> RareFit:
+def fit_glmm(counts: Counts, model: str, *, coding: str = "half", laplace: bool = False) -> RareFit:
     """One generalised linear mixed model: CM.EL, CM.AL, UM.FS or UM.RS, by exact quadrature.
 
     The measure is the log odds ratio, or the log rate ratio where the totals are person-times
-    (CM.EL is then the exact conditional binomial).
+    (CM.EL is then the exact conditional binomial). `laplace` replaces the two-dimensional
+    quadrature of UM.RS by Laplace's approximation, which other programs use for it.
 
     Raises NumericalError where the likelihood has no maximum.
     """
     if model not in GLMM_MODELS:
         raise unknown_name("generalised linear mixed model", model, GLMM_MODELS)
     if model == "UM.RS":
-        return _random_study_effects(counts, coding)
+        return _random_study_effects(counts, coding, laplace)
     kept = counts.informative
     inside = counts.only(kept)
     _need_studies(inside, model)
@@ -432,13 +433,15 @@ def _groups(counts: Counts) -> tuple[Any, Array]:
     )
 
 
-def _random_study_effects(counts: Counts, coding: str) -> RareFit:
-    from klarsyn.stats.rare_unconditional_random import fit_random_study_effects
+def _random_study_effects(counts: Counts, coding: str, laplace: bool) -> RareFit:
+    from klarsyn.stats.rare_unconditional_random import POINTS, fit_random_study_effects
 
     groups, alpha = _groups(counts)
     _need_events(counts)
     start = (float(alpha.mean()), 0.0, float(alpha.std()))
-    fit = fit_random_study_effects(groups, start, k=len(alpha), coding=coding)
+    fit = fit_random_study_effects(
+        groups, start, k=len(alpha), coding=coding, points=1 if laplace else POINTS
+    )
     return RareFit(
         method="UM.RS", measure="IRR" if counts.rates else "OR", tau2=fit.tau2,
         estimate=Estimate(value=fit.mu, se=fit.se, method="UM.RS", scale="log"),
