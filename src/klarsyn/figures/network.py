@@ -18,7 +18,10 @@ def network_graph(
 
     count = len(treatments)
     at = {
-        t: (math.cos(2 * math.pi * i / count - math.pi / 2), math.sin(2 * math.pi * i / count - math.pi / 2))
+        t: (
+            math.cos(2 * math.pi * i / count - math.pi / 2),
+            math.sin(2 * math.pi * i / count - math.pi / 2),
+        )
         for i, t in enumerate(treatments)
     }
     weight = {t: sum(k for a, b, k in comparisons if t in (a, b)) for t in treatments}

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Vector = NDArray[np.float64]
-Matrix = NDArray[np.float64]
+Vector = NDArray[np.floating]
+Matrix = NDArray[np.floating]
 
 DECREMENT = 1e-20
 MOST_STEPS = 200
@@ -47,8 +47,9 @@ class Certificate:
     the squared distance to the optimum in standard errors, invariant under rescaling).
     `curvature` is the smallest eigenvalue of the free parameters' correlation-scaled curvature
     (1 = independent, 0 = flat, negative = not a maximum). `boundary` names the parameters that
-    rest on a bound. `maxima` is the number of different local maxima met from `starts` starting
-    points, and `runner_up` how much lower the next best log-likelihood is (infinite if none).
+    rest on a bound. `maxima` is the number of different ends (local maxima, also on the boundary)
+    met from `starts` starting points, and `runner_up` how much lower the next best log-likelihood
+    is (infinite if none).
     """
 
     gradient: float
@@ -101,7 +102,7 @@ def minimise(
         free &= lower < upper
         if not free.any():
             return Minimum(at, local, free, 0.0, evaluations)
-        step, decrement = _newton_step(local, free)
+        step, decrement = _newton_step(local, free, (lower - at, upper - at))
         if decrement < DECREMENT:
             break
         ahead, used = _line_search(function, at, local, step, lower, upper, decrement)
@@ -121,17 +122,41 @@ def _arrived(at: Vector, local: Local, known: Minimum) -> bool:
     )
 
 
-def _newton_step(local: Local, free: NDArray[np.bool_]) -> tuple[Vector, float]:
-    gradient = local.gradient[free]
+def _newton_step(
+    local: Local, free: NDArray[np.bool_], room: tuple[Vector, Vector] | None = None
+) -> tuple[Vector, float]:
+    """The step to the quadratic model's minimum inside the box, and the model's g'H⁻¹g.
+
+    `room` is how far each parameter may go down and up; parameters that would leave the box stop
+    at its wall and the others are solved for again.
+    """
     curvature = local.curvature[np.ix_(free, free)]
-    values, vectors = np.linalg.eigh(curvature)
-    if values[0] <= 1e-12 * max(values[-1], 1e-300):
-        values, vectors = np.linalg.eigh(local.scoring[np.ix_(free, free)])
-        values = np.maximum(values, 1e-10 * max(values[-1], 1e-300))
-    along = vectors.T @ gradient / values
+    if np.linalg.eigvalsh(curvature)[0] <= 1e-12 * max(np.abs(np.diag(curvature)).max(), 1e-300):
+        curvature = _lifted(local.scoring[np.ix_(free, free)])
+    gradient = local.gradient[free]
+    inside = -np.linalg.solve(curvature, gradient)
+    decrement = float(-gradient @ inside)
+    if room is not None:
+        low, high = room[0][free], room[1][free]
+        held = np.zeros(len(inside), dtype=bool)
+        while (out := ~held & ((inside < low) | (inside > high))).any():
+            held |= out
+            inside = np.where(held, np.clip(inside, low, high), inside)
+            rest = ~held
+            if rest.any():
+                pull = gradient[rest] + curvature[np.ix_(rest, held)] @ inside[held]
+                inside[rest] = -np.linalg.solve(curvature[np.ix_(rest, rest)], pull)
+        if held.any() and gradient @ inside > -1e-3 * decrement:
+            # Walls one by one need not lead downhill; each parameter on its own always does.
+            inside = np.clip(-gradient / np.diag(curvature), low, high)
     step = np.zeros(local.gradient.size)
-    step[free] = -vectors @ along
-    return step, float(gradient @ vectors @ along)
+    step[free] = inside
+    return step, decrement
+
+
+def _lifted(curvature: Matrix) -> Matrix:
+    values, vectors = np.linalg.eigh(curvature)
+    return (vectors * np.maximum(values, 1e-10 * max(values[-1], 1e-300))) @ vectors.T
 
 
 def _line_search(
@@ -155,7 +180,7 @@ def _line_search(
         if there is not None:
             expected = local.gradient @ (ahead - at)
             if decrement > 1e3 * rounding:
-                if there.value <= local.value + 1e-4 * expected:
+                if there.value <= local.value + min(1e-4 * expected, 0.0):
                     return (ahead, there), used
             elif there.value <= local.value + rounding:
                 _, after = _newton_step(there, _inside(ahead, there, lower, upper))
@@ -189,6 +214,6 @@ def certify(
         curvature=smallest,
         boundary=boundary,
         maxima=1 + len(different),
-        runner_up=different[0] / 2 if different else float("inf"),
+        runner_up=float(different[0] / 2) if different else float("inf"),
         starts=len(others),
     )

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Vector = NDArray[np.float64]
-Matrix = NDArray[np.float64]
+Vector = NDArray[np.floating]
+Matrix = NDArray[np.floating]
 
 KINDS = ("CR0", "CR1", "CR2")
 
@@ -29,7 +29,7 @@ class Robust:
     vcov: Matrix
     kind: str
     clusters: int
-    moments: NDArray[np.float64] | None
+    moments: NDArray[np.floating] | None
 
     def df(self, contrast: Vector) -> float:
         """Satterthwaite degrees of freedom of a contrast; clusters − p for CR0 and CR1."""

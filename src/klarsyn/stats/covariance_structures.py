@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from klarsyn.errors import unknown_name
 
-Vector = NDArray[np.float64]
-Matrix = NDArray[np.float64]
+Vector = NDArray[np.floating]
+Matrix = NDArray[np.floating]
 
 STRUCTURES = ("ID", "DIAG", "CS", "HCS", "AR", "HAR", "CAR", "UN")
 NEEDS_TIME = ("AR", "HAR", "CAR")
@@ -23,15 +23,16 @@ class Structure:
 
     `elements(phi)` gives the distinct linear elements γ and their derivative by the parameters φ;
     `masks` (one k × k matrix each) put the elements into the matrix: G = Σ γ_a masks_a.
+    `start(variance, correlation)` is a plausible φ.
     """
 
     name: str
     parameters: tuple[str, ...]
     lower: Vector
     upper: Vector
-    masks: NDArray[np.float64]
+    masks: NDArray[np.floating]
     elements: Callable[[Vector], tuple[Vector, Matrix]]
-    start: Callable[[float], Vector]
+    start: Callable[[float, float], Vector]
 
     def matrix(self, phi: Vector) -> Matrix:
         """The covariance matrix at φ."""
@@ -50,7 +51,7 @@ def structure(name: str, size: int, times: Vector | None = None) -> Structure:
     if name not in STRUCTURES:
         raise unknown_name("covariance structure", name, STRUCTURES)
     eye = np.eye(size)
-    if name == "ID" or (size == 1 and name in ("CS", "AR", "CAR")):
+    if name == "ID" or (size == 1 and name in ("CS", "AR", "CAR", "UN")):
         return _linear(name, ("tau2",), eye[None])
     if name == "DIAG" or (size == 1 and name in ("HCS", "HAR")):
         masks = np.stack([np.outer(row, row) for row in eye])
@@ -70,7 +71,7 @@ def structure(name: str, size: int, times: Vector | None = None) -> Structure:
     return _unstructured(size)
 
 
-def _linear(name: str, names: tuple[str, ...], masks: NDArray[np.float64]) -> Structure:
+def _linear(name: str, names: tuple[str, ...], masks: NDArray[np.floating]) -> Structure:
     count = len(names)
     return Structure(
         name=name,
@@ -79,7 +80,7 @@ def _linear(name: str, names: tuple[str, ...], masks: NDArray[np.float64]) -> St
         upper=np.full(count, np.inf),
         masks=masks,
         elements=lambda phi: (phi, np.eye(count)),
-        start=lambda v: np.full(count, v),
+        start=lambda v, r: np.full(count, v),
     )
 
 
@@ -110,7 +111,7 @@ def _one_variance(name: str, lags: Matrix, low: float) -> Structure:
         upper=np.array([np.inf, 1.0]),
         masks=masks,
         elements=elements,
-        start=lambda v: np.array([v, 0.5]),
+        start=lambda v, r: np.array([v, max(r, 0.9 * low)]),
     )
 
 
@@ -137,7 +138,7 @@ def _many_variances(name: str, lags: Matrix, low: float) -> Structure:
         upper=np.append(np.full(size, np.inf), 1.0),
         masks=masks,
         elements=elements,
-        start=lambda v: np.append(np.full(size, np.sqrt(v)), 0.5),
+        start=lambda v, r: np.append(np.full(size, np.sqrt(v)), max(r, 0.9 * low)),
     )
 
 
@@ -155,8 +156,9 @@ def _unstructured(size: int) -> Structure:
             jacobian[:, at] = (rows == i) * factor[cols, m] + (cols == i) * factor[rows, m]
         return value, jacobian
 
-    def start(v: float) -> Vector:
-        shared = v * (0.5 * np.eye(size) + 0.5)
+    def start(v: float, r: float) -> Vector:
+        rho = max(r, -0.9 / (size - 1))
+        shared = v * ((1 - rho) * np.eye(size) + rho)
         return np.linalg.cholesky(shared)[rows, cols]
 
     return Structure(
@@ -170,9 +172,7 @@ def _unstructured(size: int) -> Structure:
     )
 
 
-def _pair_masks(
-    size: int, rows: NDArray[np.intp], cols: NDArray[np.intp]
-) -> NDArray[np.float64]:
+def _pair_masks(size: int, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> NDArray[np.floating]:
     masks = np.zeros((rows.size, size, size))
     each = np.arange(rows.size)
     masks[each, rows, cols] = 1.0

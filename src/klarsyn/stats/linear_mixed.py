@@ -16,19 +16,19 @@ from numpy.typing import NDArray
 from klarsyn.errors import NumericalError
 from klarsyn.stats.bounded_newton import Certificate, Local, Minimum, certify, minimise
 
-Vector = NDArray[np.float64]
-Matrix = NDArray[np.float64]
+Vector = NDArray[np.floating]
+Matrix = NDArray[np.floating]
 Index = NDArray[np.intp]
 
 
 class Bucket(NamedTuple):
-    """Blocks of at most n observations: `index` (blocks × n) with −1 where a block is shorter."""
+    """Blocks of at most n observations: `rows` (blocks × n) with −1 where a block is shorter."""
 
-    index: Index
+    rows: Index
     y: Vector
     X: Matrix
     V: Matrix
-    patterns: NDArray[np.float64]
+    patterns: NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,7 @@ class MixedFit:
     method: str
 
 
-PatternMaker = Callable[[Index, NDArray[np.bool_]], NDArray[np.float64]]
+PatternMaker = Callable[[Index, NDArray[np.bool_]], NDArray[np.floating]]
 
 
 def build(y: Vector, X: Matrix, V: Matrix, blocks: Sequence[Index], maker: PatternMaker) -> Problem:

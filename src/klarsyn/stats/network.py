@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from klarsyn.stats.bounded_newton import Certificate
 from klarsyn.stats.scalar_heterogeneity import estimate_tau2
 
-Vector = NDArray[np.float64]
-Matrix = NDArray[np.float64]
+Vector = NDArray[np.floating]
+Matrix = NDArray[np.floating]
 Index = NDArray[np.intp]
 
 
 class StudyContrasts(NamedTuple):
-    """A study's arms (numbers of treatments), effects of the later arms against the first, and V."""
+    """A study's arms (treatment numbers), effects of the later arms against the first, and V."""
 
     arms: tuple[int, ...]
     effects: Vector

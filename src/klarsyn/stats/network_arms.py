@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-Vector = NDArray[np.float64]
-Matrix = NDArray[np.float64]
+Vector = NDArray[np.floating]
+Matrix = NDArray[np.floating]
 
 MEASURES: dict[str, tuple[str, ...]] = {
     "OR": ("events", "n"),
@@ -24,9 +24,7 @@ MEANS = ("MD", "SMD")
 LOG_MEASURES = ("OR", "RR", "IRR", "HR")
 
 
-def arm_contrasts(
-    measure: str, values: Mapping[str, Vector], add: float
-) -> tuple[Vector, Matrix]:
+def arm_contrasts(measure: str, values: Mapping[str, Vector], add: float) -> tuple[Vector, Matrix]:
     """Effects of arms 2… against arm 1 and their covariance; OR, RR, IRR as logarithms."""
     if measure == "SMD":
         return _standardised(values)
@@ -34,9 +32,7 @@ def arm_contrasts(
     return level[1:] - level[0], np.diag(variance[1:]) + variance[0]
 
 
-def _arm_levels(
-    measure: str, values: Mapping[str, Vector], add: float
-) -> tuple[Vector, Vector]:
+def _arm_levels(measure: str, values: Mapping[str, Vector], add: float) -> tuple[Vector, Vector]:
     """Each arm's own level on the additive scale, and its sampling variance."""
     if measure == "GEN":
         return values["estimate"], values["se"] ** 2

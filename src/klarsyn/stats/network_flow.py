@@ -11,15 +11,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-Vector = NDArray[np.float64]
-Matrix = NDArray[np.float64]
+Vector = NDArray[np.floating]
+Matrix = NDArray[np.floating]
 Index = NDArray[np.intp]
 
 SMALLEST_FLOW = 1e-12
 AT_ONCE = 1 << 19
 
 
-def edge_flows(covariance: Matrix, tails: Index, heads: Index, weights: Vector, pairs: Index) -> Matrix:
+def edge_flows(
+    covariance: Matrix, tails: Index, heads: Index, weights: Vector, pairs: Index
+) -> Matrix:
     """Flow along each edge (tail → head positive) for a unit sent from pair[0] to pair[1].
 
     `covariance` is the inverse of the network's Laplacian, `weights` those of the edges.
@@ -58,7 +60,7 @@ def _walk(flows: Matrix, tails: Index, heads: Index, pairs: Index, size: int) ->
     return credit * step[each[:, None], origin, target]
 
 
-def _steps(step: NDArray[np.float64], start: Index) -> NDArray[np.float64]:
+def _steps(step: NDArray[np.floating], start: Index) -> NDArray[np.floating]:
     """Weight of each node after 0, 1, 2 … steps, until nothing moves."""
     count, size, _ = step.shape
     now = np.zeros((count, 1, size))

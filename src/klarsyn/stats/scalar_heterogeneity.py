@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from klarsyn.errors import unknown_name
 from klarsyn.stats.bounded_newton import Certificate
 
-Vector = NDArray[np.float64]
-Matrix = NDArray[np.float64]
+Vector = NDArray[np.floating]
+Matrix = NDArray[np.floating]
 
 ESTIMATORS = ("DL", "PM", "ML", "REML")
 GRID = 16
@@ -75,9 +75,7 @@ def slope(y: Vector, X: Matrix, v: Vector, tau2: float, restricted: bool) -> Slo
     trace = float((w * (1 - h)).sum())
     value = -float(np.log(w).sum()) + Q
     if not restricted:
-        return Slope(
-            value, float(w.sum()) - wee, -float((w**2).sum()) + 2 * wee2, Q, -wee, trace
-        )
+        return Slope(value, float(w.sum()) - wee, -float((w**2).sum()) + 2 * wee2, Q, -wee, trace)
     value += 2 * float(np.log(np.diag(factor)).sum())
     trace2 = float((w**2 * (1 - 2 * h)).sum() + np.square(K).sum())
     return Slope(value, trace - wee, -trace2 + 2 * wee2, Q, -wee, trace)
@@ -88,9 +86,10 @@ def _solve_q(y: Vector, X: Matrix, v: Vector, target: float) -> float:
     tau2 = 0.0
     for _ in range(200):
         at = slope(y, X, v, tau2, True)
-        if at.Q <= target:
+        excess = at.Q - target
+        if excess <= 0:
             return tau2
-        step = (target - at.Q) / at.Q_slope
+        step = -excess / at.Q_slope
         if step <= 4e-16 * tau2:
             return tau2
         tau2 += step

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,8 @@ from klarsyn.stats.bounded_newton import Certificate
 from klarsyn.stats.estimate import Estimate
 from klarsyn.synthesis.random_terms import CodedTerm, RandomTerm, coded
 
-Vector = NDArray[np.float64]
-Matrix = NDArray[np.float64]
+Vector = NDArray[np.floating]
+Matrix = NDArray[np.floating]
 
 METHODS = ("REML", "ML")
 TESTS = ("z", "t")
@@ -153,7 +153,7 @@ def fit_multilevel(
     names: Sequence[str] | None = None,
     method: str = "REML",
     test: str = "z",
-    starts: int = 2,
+    starts: int | None = None,
 ) -> MultilevelFit:
     """Fit y ~ N(Xb, V + random terms) by REML or ML.
 
@@ -161,7 +161,8 @@ def fit_multilevel(
     `known_covariance`). `random` lists the terms (`nested(study=..., effect=...)`, `Inner`,
     `Slopes`). Rarely needed: `design` (observations × coefficients, default one constant column)
     with its `names`; `test` t takes observations − coefficients degrees of freedom; `starts` is
-    how many of the ranked starting points are followed to a maximum.
+    how many of the ranked
+    starting points are followed to a maximum (2, with correlations to estimate 6).
 
     Log-likelihoods contain all constants (Harville 1974, with ½ log|X'X|). Raises InputError on
     impossible input, NumericalError `rank_deficient` or `not_converged`.
@@ -192,7 +193,7 @@ def fit_multilevel(
         upper,
         [n for t in terms for n in t.parameter_names()],
         restricted=method == "REML",
-        first=starts,
+        first=starts or (6 if _correlated(terms) else 2),
     )
     model = Model(y=data, V=V, X=X, terms=terms, blocks=blocks, problem=problem, phi=fitted.phi)
     arrays = [a.tobytes() for a in (data, V, X, *(t.outer for t in terms))]
@@ -245,9 +246,7 @@ def _refuse_saturated(terms: Sequence[CodedTerm], n: int) -> None:
         seen[key] = term.name
 
 
-def _blocks(
-    terms: Sequence[CodedTerm], V: Matrix, n: int
-) -> tuple[NDArray[np.intp], ...]:
+def _blocks(terms: Sequence[CodedTerm], V: Matrix, n: int) -> tuple[NDArray[np.intp], ...]:
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -304,17 +303,25 @@ def _starts(terms: Sequence[CodedTerm], problem: linear_mixed.Problem) -> list[V
         problem.observations - problem.columns, 1
     )
     sampling = float(
-        np.median(np.concatenate([np.diagonal(b.V, axis1=1, axis2=2).ravel() for b in problem.buckets]))
+        np.median(
+            np.concatenate([np.diagonal(b.V, axis1=1, axis2=2).ravel() for b in problem.buckets])
+        )
     )
     total = max(spread - sampling, 0.1 * sampling)
     shares = [np.full(len(terms), f / len(terms)) for f in (1.0, 0.1, 4.0)]
-    for alone in range(len(terms)):
-        if len(terms) > 1:
-            shares.append(np.where(np.arange(len(terms)) == alone, 1.0, 0.02))
+    if len(terms) > 1:
+        each = np.arange(len(terms))
+        shares += [np.where(each == alone, 1.0, 0.02) for alone in each]
+    correlations = (0.5, -0.9, 0.9) if _correlated(terms) else (0.5,)
     return [
-        np.concatenate([t.family.start(total * s) for t, s in zip(terms, share, strict=True)])
+        np.concatenate([t.family.start(total * s, r) for t, s in zip(terms, share, strict=True)])
+        for r in correlations
         for share in shares
     ]
+
+
+def _correlated(terms: Sequence[CodedTerm]) -> bool:
+    return any(len(t.family.parameters) > 1 and t.family.name != "DIAG" for t in terms)
 
 
 def _described(
@@ -385,7 +392,7 @@ def _named(term: CodedTerm, G: Matrix) -> dict[str, float]:
         G, np.outer(sd, sd), out=np.full_like(G, math.nan), where=np.outer(sd, sd) > 0
     )
     labels = term.inner_labels or tuple(range(1, len(G) + 1))
-    single = term.family.name in ("ID", "CS", "AR", "CAR")
+    single = len(G) == 1 or term.family.name in ("ID", "CS", "AR", "CAR")
     out = (
         {f"tau2[{term.name}]": float(G[0, 0])}
         if single
@@ -421,7 +428,7 @@ def _shares(model: Model, components: Mapping[str, float]) -> dict[str, float]:
     trace = 0.0
     for bucket in model.problem.buckets:
         W = np.linalg.inv(bucket.V)
-        real = bucket.index >= 0
+        real = bucket.rows >= 0
         trace += float((np.diagonal(W, axis1=1, axis2=2) * real).sum())
         WX = W @ bucket.X
         trace -= float(np.einsum("bip,pq,biq->", WX, state.vcov, WX))
@@ -444,9 +451,7 @@ def _moderators(X: Matrix, fitted: linear_mixed.MixedFit, df: float) -> Wald | N
         return _chi_square(statistic, q)
     from scipy import special
 
-    return Wald(
-        statistic=statistic / q, df=q, df2=df, p=float(special.fdtrc(q, df, statistic / q))
-    )
+    return Wald(statistic=statistic / q, df=q, df2=df, p=float(special.fdtrc(q, df, statistic / q)))
 
 
 def _chi_square(statistic: float, df: int) -> Wald:

@@ -16,7 +16,7 @@ from klarsyn.stats.bounded_newton import minimise
 from klarsyn.stats.estimate import Estimate
 from klarsyn.synthesis.multilevel import Model, MultilevelFit
 
-Vector = NDArray[np.float64]
+Vector = NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +46,7 @@ class Deviation:
     se: float
 
 
-def profile_interval(
-    fit: MultilevelFit, component: str, level: float = 0.95
-) -> ProfileInterval:
+def profile_interval(fit: MultilevelFit, component: str, level: float = 0.95) -> ProfileInterval:
     """Profile-likelihood interval of a variance or correlation, all else re-estimated.
 
     Raises UnknownNameError for a name that is not in `fit.components`, InputError for a component
@@ -135,8 +133,8 @@ def _edge(excess: Any, here: float, bound: float, information: float) -> tuple[f
         if reached:
             outer = bound
         if excess(outer) > 0:
-            tight = 4 * np.finfo(float).eps
-            return float(brentq(excess, inner, outer, xtol=1e-14, rtol=tight)), False
+            root: Any = brentq(excess, inner, outer, xtol=1e-14)
+            return float(root), False
         if reached:
             return bound, True
         inner, step = outer, step * 2
@@ -202,7 +200,7 @@ def deviations(fit: MultilevelFit, term: str) -> tuple[Deviation, ...]:
     return tuple(out)
 
 
-def _term_covariance(model: Model, which: int) -> NDArray[np.float64]:
+def _term_covariance(model: Model, which: int) -> NDArray[np.floating]:
     at = sum(len(t.family.parameters) for t in model.terms[:which])
     term = model.terms[which]
     phi = model.phi[at : at + len(term.family.parameters)]
@@ -211,7 +209,7 @@ def _term_covariance(model: Model, which: int) -> NDArray[np.float64]:
 
 def _incidence(
     term: Any, block: NDArray[np.intp]
-) -> tuple[NDArray[np.float64], list[tuple[int, int]]]:
+) -> tuple[NDArray[np.floating], list[tuple[int, int]]]:
     inner = np.zeros(len(block), dtype=int) if term.inner is None else term.inner[block]
     pairs = list(zip(term.outer[block].tolist(), inner.tolist(), strict=True))
     keys = list(dict.fromkeys(pairs))

@@ -19,8 +19,8 @@ from klarsyn.stats.network_arms import LOG_MEASURES
 from klarsyn.stats.scalar_heterogeneity import ESTIMATORS
 from klarsyn.synthesis.network_data import Ignored, NetworkData
 
-Vector = NDArray[np.float64]
-Matrix = NDArray[np.float64]
+Vector = NDArray[np.floating]
+Matrix = NDArray[np.floating]
 
 MODELS = ("common", *ESTIMATORS)
 PREDICTION = ("df", "df-1", "normal")
@@ -189,8 +189,7 @@ class NetworkFit:
             "p_scores": self.p_scores() if self.better else None,
             "adjustment": self.adjustment,
             "ignored": [
-                {"study": i.study, "patients": i.patients, "reason": i.reason}
-                for i in self.ignored
+                {"study": i.study, "patients": i.patients, "reason": i.reason} for i in self.ignored
             ],
             "certificate": self.certificate.to_dict(),
             "digest": self.digest,

@@ -19,7 +19,7 @@ from klarsyn.stats.network_arms import LOG_MEASURES
 from klarsyn.stats.scalar_heterogeneity import ESTIMATORS, estimate_tau2
 from klarsyn.synthesis.network_data import NetworkData
 
-Matrix = NDArray[np.float64]
+Matrix = NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

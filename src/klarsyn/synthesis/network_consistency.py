@@ -17,8 +17,8 @@ from klarsyn.stats.scalar_heterogeneity import estimate_tau2
 from klarsyn.synthesis.network import NetworkFit
 from klarsyn.synthesis.network_data import connected_pieces
 
-Vector = NDArray[np.float64]
-Matrix = NDArray[np.float64]
+Vector = NDArray[np.floating]
+Matrix = NDArray[np.floating]
 
 SPLITS = ("back-calculation", "SIDDE", "side")
 ROUNDING = 1e-9
@@ -79,9 +79,7 @@ def node_splits(fit: NetworkFit, method: str = "back-calculation") -> tuple[Node
     return tuple(_split(fit, pairs, i, j, method) for i, j in keys)
 
 
-def _split(
-    fit: NetworkFit, pairs: dict[str, NDArray], i: int, j: int, method: str
-) -> NodeSplit:
+def _split(fit: NetworkFit, pairs: dict[str, NDArray], i: int, j: int, method: str) -> NodeSplit:
     a, b = fit.treatments[i], fit.treatments[j]
     here = (pairs["low"] == i) & (pairs["high"] == j)
     network = fit.estimate(a, b)

@@ -14,7 +14,7 @@ from klarsyn.stats.network_flow import contributions as flow_contributions
 from klarsyn.stats.network_flow import edge_flows
 from klarsyn.synthesis.network import NetworkFit, edge_weights
 
-Matrix = NDArray[np.float64]
+Matrix = NDArray[np.floating]
 
 METHOD = "random walk (Davies et al. 2022)"
 
@@ -39,9 +39,7 @@ class Contributions:
         """The studies' shares in the estimate of a against b, largest first."""
         pair = (a, b) if (a, b) in self.estimates else (b, a)
         if pair not in self.estimates:
-            raise unknown_name(
-                "comparison", f"{a}:{b}", [f"{x}:{y}" for x, y in self.estimates]
-            )
+            raise unknown_name("comparison", f"{a}:{b}", [f"{x}:{y}" for x, y in self.estimates])
         row = self.by_study[self.estimates.index(pair)]
         order = np.argsort(-row, kind="stable")
         return {self.studies[i]: float(row[i]) for i in order if row[i] > 0}
@@ -68,7 +66,7 @@ def contribution_shares(fit: NetworkFit) -> Contributions:
     tails, heads, weights, study, names = edge_weights(fit)
     T = len(fit.treatments)
     edge, member = np.unique(tails * T + heads, return_inverse=True)
-    total = np.bincount(member, weights)
+    total = np.bincount(member, weights).astype(float)
     if (weights < -1e-9 * np.abs(weights).max()).any():
         at = int(np.argmin(weights))
         raise NumericalError(

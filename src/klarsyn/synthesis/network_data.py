@@ -14,7 +14,7 @@ from klarsyn.provenance import digest_of
 from klarsyn.stats.network import StudyContrasts
 from klarsyn.stats.network_arms import COUNTS, MEANS, MEASURES, arm_contrasts
 
-Vector = NDArray[np.float64]
+Vector = NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,9 +102,7 @@ def network_from_arms(
             ignored.append(Ignored(study=name, patients=size, reason=reason))
             continue
         effects, covariance = arm_contrasts(measure, values, add)
-        contrasts.append(
-            StudyContrasts(tuple(number[t] for t in labels), effects, covariance)
-        )
+        contrasts.append(StudyContrasts(tuple(number[t] for t in labels), effects, covariance))
         names.append(name)
         patients.append(size)
         counts.append(

@@ -41,7 +41,9 @@ def fit_network_mantel_haenszel(
         if made is not None:
             contrasts.append(made)
             labels.append(" | ".join(data.studies[m] for m in members))
-    pooled = replace(data, contrasts=tuple(contrasts), studies=tuple(labels), ignored=tuple(ignored))
+    pooled = replace(
+        data, contrasts=tuple(contrasts), studies=tuple(labels), ignored=tuple(ignored)
+    )
     if not contrasts:
         raise NumericalError("not_estimable", "No design of the network has events to compare.")
     pooled.require_connected()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from klarsyn.errors import InputError
 from klarsyn.stats.covariance_structures import NEEDS_TIME, Structure, structure
 
-Vector = NDArray[np.float64]
+Vector = NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ def nested(**groupings: Sequence[Any]) -> tuple[Intercepts, ...]:
     """
     terms: list[Intercepts] = []
     above: list[Sequence[Any]] = []
-    for name, levels in groupings.items():
+    for levels in groupings.values():
         above.append(levels)
         joined = list(zip(*above, strict=True))
         label = "/".join(list(groupings)[: len(above)])
@@ -78,9 +78,7 @@ class CodedTerm:
     columns: Vector | None
     scale: Vector
 
-    def patterns(
-        self, index: NDArray[np.intp], real: NDArray[np.bool_]
-    ) -> NDArray[np.float64]:
+    def patterns(self, index: NDArray[np.intp], real: NDArray[np.bool_]) -> NDArray[np.floating]:
         """Which pairs of observations of each block share each covariance element."""
         outer = self.outer[index]
         same = (outer[:, :, None] == outer[:, None, :]) & real[:, :, None] & real[:, None, :]

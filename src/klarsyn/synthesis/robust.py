@@ -16,8 +16,8 @@ from klarsyn.stats.cluster_robust import KINDS, Robust, cluster_robust
 from klarsyn.stats.estimate import Estimate
 from klarsyn.synthesis.multilevel import MultilevelFit, Wald
 
-Vector = NDArray[np.float64]
-Matrix = NDArray[np.float64]
+Vector = NDArray[np.floating]
+Matrix = NDArray[np.floating]
 
 WEIGHTS = ("HIER", "CORR")
 FEW_DF = 4.0
@@ -181,7 +181,9 @@ def fit_robust(
         w = 1 / (sizes * (means + heterogeneity["tau2"]))
     b = np.linalg.solve(X.T @ (w[:, None] * X), X.T @ (w * data))
     result = cluster_robust(X, data - X @ b, members, [np.diag(w[m]) for m in members], kind)
-    digest = digest_of(data.tobytes(), v.tobytes(), X.tobytes(), codes.tobytes(), weights, rho, kind)
+    digest = digest_of(
+        data.tobytes(), v.tobytes(), X.tobytes(), codes.tobytes(), weights, rho, kind
+    )
     return _described(f"{weights} with {kind}", result, b, labels, n, heterogeneity, digest)
 
 
