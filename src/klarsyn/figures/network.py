@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 
 def network_graph(
@@ -34,11 +34,12 @@ def network_graph(
     ]  # fmt: skip
     points = [
         {"treatment": t, "x": at[t][0], "y": -at[t][1], "lx": 1.14 * at[t][0],
-         "ly": -1.14 * at[t][1], "studies": weight[t]}
+         "ly": -1.14 * at[t][1], "studies": weight[t], "side": _side(at[t][0])}
         for t in treatments
     ]  # fmt: skip
-    span = alt.Scale(domain=[-1.5, 1.5])
-    x = alt.X("x:Q", axis=None, scale=span)
+    span = alt.Scale(domain=[-1.3, 1.3])
+    wide = alt.Scale(domain=[-2.3, 2.3])
+    x = alt.X("x:Q", axis=None, scale=wide)
     y = alt.Y("y:Q", axis=None, scale=span)
     edges = (
         alt.Chart(alt.Data(values=lines))
@@ -62,13 +63,21 @@ def network_graph(
             tooltip=["treatment:N", "studies:Q"],
         )
     )
-    names = (
-        alt.Chart(alt.Data(values=points))
-        .mark_text(fontSize=12)
-        .encode(x=alt.X("lx:Q", axis=None, scale=span), y=alt.Y("ly:Q", axis=None, scale=span),
-                text="treatment:N")
-    )  # fmt: skip
-    return alt.layer(edges, nodes, names).properties(width=size, height=size)
+    names = [
+        alt.Chart(alt.Data(values=[p for p in points if p["side"] == side]))
+        .mark_text(fontSize=12, align=side)
+        .encode(
+            x=alt.X("lx:Q", axis=None, scale=wide),
+            y=alt.Y("ly:Q", axis=None, scale=span),
+            text="treatment:N",
+        )
+        for side in ("left", "center", "right")
+    ]
+    return alt.layer(edges, nodes, *names).properties(width=1.7 * size, height=size)
+
+
+def _side(x: float) -> Literal["left", "center", "right"]:
+    return "left" if x > 0.2 else "right" if x < -0.2 else "center"
 
 
 def league_table(

@@ -155,8 +155,9 @@ def evaluate(problem: Problem, gamma: Vector, restricted: bool, order: int = 2) 
         log_det += 2 * np.log(np.diagonal(factor, axis1=1, axis2=2)).sum()
         W = np.linalg.inv(M)
         WX = W @ bucket.X
-        flat = WX.reshape(-1, p)
-        XWX += flat.T @ bucket.X.reshape(-1, p)
+        rows = bucket.y.size
+        flat = WX.reshape(rows, p)
+        XWX += flat.T @ bucket.X.reshape(rows, p)
         XWy += flat.T @ bucket.y.ravel()
         inverses.append((W, WX))
     C = np.linalg.inv(XWX) if p else XWX
@@ -201,7 +202,7 @@ def _derivatives(
         score += (u * r).sum(axis=(1, 2))
         Wu = (W @ u[..., None])[..., 0]
         data2 += u.reshape(count, -1) @ Wu.reshape(count, -1).T
-        pulled += u.reshape(count, -1) @ WX.reshape(-1, p)
+        pulled += u.reshape(count, r.size) @ WX.reshape(r.size, p)
         if restricted and p:
             AX = A @ WX
             F += WX.reshape(-1, p).T @ AX.reshape(count, -1, p)

@@ -297,11 +297,10 @@ def _bounds(terms: Sequence[CodedTerm]) -> tuple[Vector, Vector]:
 
 def _starts(terms: Sequence[CodedTerm], problem: linear_mixed.Problem) -> list[Vector]:
     """Equal shares of a small, the plausible and a large heterogeneity, and each term alone."""
+    p = problem.columns
     squares = sum(float((b.y**2).sum()) for b in problem.buckets)
-    fitted = sum(b.X.reshape(-1, problem.columns).T @ b.y.ravel() for b in problem.buckets)
-    spread = (squares - float(np.sum(np.square(fitted)))) / max(
-        problem.observations - problem.columns, 1
-    )
+    fitted = sum((np.einsum("bip,bi->p", b.X, b.y) for b in problem.buckets), np.zeros(p))
+    spread = (squares - float((fitted**2).sum())) / max(problem.observations - p, 1)
     sampling = float(
         np.median(
             np.concatenate([np.diagonal(b.V, axis1=1, axis2=2).ravel() for b in problem.buckets])

@@ -44,6 +44,11 @@ class RobustFit:
     robust: Robust = field(repr=False)
 
     @property
+    def estimate(self) -> Estimate:
+        """The first coefficient: the pooled effect when there are no moderators."""
+        return next(iter(self.coefficients.values()))
+
+    @property
     def unreliable(self) -> tuple[str, ...]:
         """Coefficients with fewer than 4 degrees of freedom."""
         return tuple(n for n, e in self.coefficients.items() if e.df < FEW_DF)
