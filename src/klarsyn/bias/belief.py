@@ -201,7 +201,7 @@ def tipping(
             + [1.5 * abs(at_limit or 0)]
         )
         sign = math.copysign(1, (effect.value - threshold) * (belief_difference or 1))
-        deltas = np.linspace(0, sign * widest, 61).tolist()
+        deltas = [float(d) for d in np.linspace(0, sign * widest, 61)]
     curve = [
         (
             float(d),

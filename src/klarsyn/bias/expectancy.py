@@ -147,24 +147,7 @@ class Expectancy:
 
     def to_dict(self) -> dict[str, Any]:
         """Every field, ready for JSON."""
-        plain = {
-            name: getattr(self, name)
-            for name in [
-                "trial",
-                "outcome",
-                "curve",
-                "correct_rate",
-                "unknown_share",
-                "timing",
-                "caveats",
-                "smallest_stratum",
-                "se_method",
-                "level",
-                "method",
-                "inputs",
-                "seed",
-            ]
-        }
+        plain = {name: getattr(self, name) for name in _PLAIN}
         plain["readings"] = self.readings.to_dict()
         plain["within_guess"] = {k: asdict(v) for k, v in self.within_guess.items()}
         plain["guess_effect"] = {k: asdict(v) for k, v in self.guess_effect.items()}
@@ -248,6 +231,21 @@ def read_guesses(
     )
 
 
+_PLAIN = (
+    "trial",
+    "outcome",
+    "curve",
+    "correct_rate",
+    "unknown_share",
+    "timing",
+    "caveats",
+    "smallest_stratum",
+    "se_method",
+    "level",
+    "method",
+    "inputs",
+    "seed",
+)
 _WITHIN = {"active": (0, 2), "control": (1, 3), "unknown": (4, 5)}
 _EFFECT = {"active": (0, 1), "control": (2, 3)}
 _CODES = {"active": "AC", "control": "PL", "unknown": "U"}

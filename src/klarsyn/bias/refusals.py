@@ -83,8 +83,9 @@ class RefusalGrid:
     def summary(self) -> str:
         """The named scenarios and where the conclusion is lost."""
         lines = [
-            f"{c.name.replace('_', ' ')}: {c.new_responders:.3g} of {self.refusals.new_refused} and "
-            f"{c.reference_responders:.3g} of {self.refusals.reference_refused} respond: "
+            f"{c.name.replace('_', ' ')}: {c.new_responders:.3g} of "
+            f"{self.refusals.new_refused} and {c.reference_responders:.3g} of "
+            f"{self.refusals.reference_refused} respond: "
             f"{100 * c.difference:.1f} ({100 * c.low:.1f} to {100 * c.high:.1f}) points, {c.region}"
             for c in self.scenarios
         ]
@@ -96,7 +97,7 @@ class RefusalGrid:
             lines.append(
                 f"{what}: not lost anywhere on the grid's edge"
                 if lost is None
-                else f"{what}: lost from {lost} of {total} responders among the reference's refusals"
+                else f"{what}: lost once {lost} of the reference's {total} refusals respond"
             )
         return "\n".join(lines)
 

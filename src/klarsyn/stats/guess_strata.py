@@ -108,7 +108,7 @@ def sampled_weight_se(
     """
     counts, means = six(n, "counts"), np.nan_to_num(six(mean, "means", empty=np.nan))
 
-    def value(at: NDArray[np.complex128]) -> NDArray[np.complex128]:
+    def value(at: NDArray) -> NDArray:
         shares = _composition_vector(at, correct)
         return mixture * _raw(at) + (1 - mixture) * _contrast(shares)
 

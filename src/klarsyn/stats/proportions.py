@@ -74,8 +74,8 @@ def difference_interval(
         raise unknown_name("interval for a difference", method, DIFFERENCE_METHODS)
     check_counts(x1, n1)
     check_counts(x2, n2)
-    arrays = np.broadcast_arrays(*(np.asarray(v, float) for v in (x1, n1, x2, n2)))
-    low, high = _DIFFERENCES[method](*arrays, two_sided_z(level))
+    a, b, c, d = np.broadcast_arrays(*(np.asarray(v, float) for v in (x1, n1, x2, n2)))
+    low, high = _DIFFERENCES[method](a, b, c, d, two_sided_z(level))
     return Interval(low=_plain(low), high=_plain(high), method=method, level=level)
 
 
@@ -126,8 +126,10 @@ def score_z(
         raise unknown_name("variance", variance, VARIANCES)
     check_counts(x1, n1)
     check_counts(x2, n2)
-    arrays = np.broadcast_arrays(*(np.asarray(v, float) for v in (x1, n1, x2, n2, difference)))
-    return _score(*arrays, variance == "miettinen_nurminen")
+    a, b, c, d, e = np.broadcast_arrays(
+        *(np.asarray(v, float) for v in (x1, n1, x2, n2, difference))
+    )
+    return _score(a, b, c, d, e, variance == "miettinen_nurminen")
 
 
 def pooled_chi_square(x1: float, n1: float, x2: float, n2: float) -> tuple[float, float]:
@@ -206,10 +208,20 @@ def _agresti_caffo(x1: Array, n1: Array, x2: Array, n2: Array, z: float) -> tupl
     return np.maximum(low, -1.0), np.minimum(high, 1.0)
 
 
+def _miettinen_nurminen(
+    x1: Array, n1: Array, x2: Array, n2: Array, z: float
+) -> tuple[Array, Array]:
+    return _score_interval(x1, n1, x2, n2, z, corrected=True)
+
+
+def _mee(x1: Array, n1: Array, x2: Array, n2: Array, z: float) -> tuple[Array, Array]:
+    return _score_interval(x1, n1, x2, n2, z, corrected=False)
+
+
 _DIFFERENCES = {
     "newcombe": _newcombe,
-    "miettinen_nurminen": lambda *a: _score_interval(*a, corrected=True),
-    "mee": lambda *a: _score_interval(*a, corrected=False),
+    "miettinen_nurminen": _miettinen_nurminen,
+    "mee": _mee,
     "agresti_caffo": _agresti_caffo,
     "wald": _wald,
 }
