@@ -14,6 +14,11 @@ from klarsyn.errors import KlarsynError
 # name: (module under klarsyn.app.commands, one-line help); the module defines `command`.
 COMMANDS: dict[str, tuple[str, str]] = {
     "pool": ("pool", "Pool the trials of a table into one estimate."),
+    "blinding": ("blinding", "Indices of blinding from what people guessed."),
+    "unblinding": ("unblinding", "What belief could have done to an effect."),
+    "missing": ("missing", "What unseen outcomes and refusals could do."),
+    "noninferiority": ("noninferiority", "A difference of proportions against a margin."),
+    "inclusion": ("inclusion", "What each set of included trials concludes."),
 }
 
 

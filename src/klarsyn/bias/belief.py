@@ -82,7 +82,7 @@ class Tipping:
         """Every field, ready for JSON."""
         return asdict(self)
 
-    def plot(self, **labels: str) -> Any:
+    def plot(self, **labels: Any) -> Any:
         """The effect over δ, with the tipping points and the evidence."""
         from klarsyn.figures.expectancy import plot_tipping
 

@@ -114,7 +114,7 @@ class TrialBlinding:
         """Every field, ready for JSON."""
         return asdict(self)
 
-    def plot(self, **labels: str) -> Any:
+    def plot(self, **labels: Any) -> Any:
         """The index of each arm with its interval and scenario."""
         from klarsyn.figures.blinding import plot_blinding
 

@@ -154,7 +154,7 @@ class Expectancy:
         plain["interaction"] = None if self.interaction is None else asdict(self.interaction)
         return plain
 
-    def plot(self, **labels: str) -> Any:
+    def plot(self, **labels: Any) -> Any:
         """The curve over right guesses beside the curve over the benign share."""
         from klarsyn.figures.expectancy import plot_expectancy
 
