@@ -28,6 +28,7 @@ from klarsyn.bias.refusals import Refusals, refusal_grid
 from klarsyn.stats import blinding_indices as indices
 from klarsyn.stats import guess_strata as strata
 from klarsyn.stats.guess_worlds import GuessWorld, simulate_guesses, stratify
+from klarsyn.stats.longitudinal import imputed_difference
 from klarsyn.stats.proportions import (
     difference_interval,
     pooled_chi_square,
@@ -157,7 +158,33 @@ def context(inputs: dict[str, Any], quantity: str) -> float:
     return 100 * control_share(control, treated)
 
 
+def reference_arm(inputs: dict[str, Any], quantity: str) -> float:
+    """Rows of the antidepressant trial, in the long form that rbmi ships."""
+    with (HERE / "data" / inputs["fixture"]).open(encoding="utf-8") as file:
+        table = list(csv.DictReader(file))
+    patients, visits = (list(dict.fromkeys(r[k] for r in table)) for k in ("PATIENT", "VISIT"))
+    y = np.full((len(patients), len(visits)), np.nan)
+    drug, base = np.zeros(len(patients), bool), np.zeros(len(patients))
+    for r in table:
+        i = patients.index(r["PATIENT"])
+        drug[i], base[i] = r["THERAPY"] == "DRUG", float(r["BASVAL"])
+        if r["CHANGE"] not in ("", "NA"):
+            y[i, sorted(visits).index(r["VISIT"])] = float(r["CHANGE"])
+    words = f"{inputs.get('strategy', '')} {quantity}"
+    strategies = {
+        "jump|JR|J2R": "jump_to_reference",
+        "CIR|increment": "copy_increments",
+        "CR|copy": "copy_reference",
+        "LMCF": "last_mean_carried_forward",
+        "MAR": "missing_at_random",
+    }
+    strategy = next(s for words_of, s in strategies.items() if re.search(words_of, words))
+    return imputed_difference(y, drug, base, strategy)
+
+
 def imputing(inputs: dict[str, Any], quantity: str, method: str) -> float:
+    if "reference_based" in method:
+        return reference_arm(inputs, quantity)
     with (HERE / "data" / inputs["fixture"]).open(encoding="utf-8") as file:
         studies = [joy(r) for r in csv.DictReader(file)]
     rule = inputs.get("rule", "")
