@@ -18,6 +18,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "regress": ("regress", "Regress the trials' effects on their features."),
     "evidence": ("evidence", "Look into an evidence base, test it, select from it, export it."),
     "subsets": ("subsets", "Pool every subset of the trials."),
+    "blinding": ("blinding", "Indices of blinding from what people guessed."),
+    "unblinding": ("unblinding", "What belief could have done to an effect."),
+    "missing": ("missing", "What unseen outcomes and refusals could do."),
+    "noninferiority": ("noninferiority", "A difference of proportions against a margin."),
+    "inclusion": ("inclusion", "What each set of included trials concludes."),
 }
 
 
