@@ -74,7 +74,9 @@ def digitised(
         raise InputError(f"{where}: each time of the at-risk row needs its number at risk.")
     _check_points(t, s, largest_rise, where)
     if np.any(np.diff(r) <= 0) or r[0] > max(0.0, float(t.min())):
-        raise InputError(f"{where}: the at-risk times must increase and start where the curve does.")
+        raise InputError(
+            f"{where}: the at-risk times must increase and start where the curve does."
+        )
     rising = np.flatnonzero(np.diff(n) > 0)
     if rising.size or n[0] < 1 or np.any(n < 0) or np.any(n != np.rint(n)):
         raise InputError(
