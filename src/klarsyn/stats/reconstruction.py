@@ -291,7 +291,7 @@ def _fit_last(
     remaining: int,
     total_events: int | None,
 ) -> None:
-    """The stretch after the last number at risk: earlier censoring rate, or the published events."""
+    """The stretch after the last number at risk: censored at the earlier rate, or by events."""
     low, high = lows[-1], highs[-1]
     start = float(state.left[low])
     before = float(state.events[:low].sum())

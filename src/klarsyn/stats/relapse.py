@@ -139,7 +139,7 @@ def _moment_covariance(y: NDArray[np.float64], v: NDArray[np.float64]) -> NDArra
 
 def _weighted_mean(
     y: NDArray[np.float64], v: NDArray[np.float64], between: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[Any, Any]:
     size = y.shape[1]
     information, total = np.zeros((size, size)), np.zeros(size)
     for row, variance in zip(y, v, strict=True):
@@ -391,7 +391,7 @@ def _minimise(optimize: Any, function: Any, start: NDArray[np.float64]) -> Any:
     return best
 
 
-def _curvature(function: Any, x: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+def _curvature(function: Any, x: NDArray[np.float64]) -> tuple[Any, float]:
     """Inverse Hessian and largest gradient by central differences."""
     size, step = x.size, 1e-4
     unit = np.eye(size) * step

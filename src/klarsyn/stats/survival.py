@@ -104,11 +104,12 @@ def kaplan_meier(time: ArrayLike, event: ArrayLike) -> SurvivalCurve:
     leaving = np.bincount(where, minlength=len(times))
     at_risk = leaving[::-1].cumsum()[::-1]
     alive = at_risk - events
+    shares: NDArray[np.float64] = np.asarray(alive / at_risk, dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         step = np.where(events > 0, events / (at_risk * np.maximum(alive, 0)), 0.0)
     return SurvivalCurve(
         time=times,
-        survival=np.cumprod(alive / at_risk),
+        survival=np.cumprod(shares, dtype=np.float64),
         at_risk=at_risk.astype(np.int64),
         events=events,
         censored=(leaving - events).astype(np.int64),
