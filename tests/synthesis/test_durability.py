@@ -173,3 +173,11 @@ def test_a_difference_that_is_there_at_once_is_flagged():
 
 def test_flagged_share_counts_interpretable_analyses():
     assert flagged_share([True] * 9 + [False] * 4)[2] == pytest.approx(0.692, abs=5e-4)
+
+
+def test_figures_show_the_numbers_at_risk_in_the_readers_language():
+    chart = arm(0).plot(title="Uten tilbakefall", risk_label="I risiko").to_dict()
+    assert chart["vconcat"][0]["title"] == "Uten tilbakefall"
+    assert chart["vconcat"][1]["data"]["values"][0]["number"] == 213
+    pooled = pool_relapse([arm(0), arm(1)], [12, 24]).plot(title="Samlet").to_dict()
+    assert [v["day"] for v in pooled["data"]["values"]] == [12, 24]

@@ -166,7 +166,7 @@ def read_harms(path: str | Path) -> tuple[HarmRecord, ...]:
                 f"{path}: row {row} ({r['study']}): {r['events']} patients with the harm among "
                 f"{r['patients']}. Count patients, not episodes."
             )
-        fields = {c.name: r.get(c.name) for c in COLUMNS}
+        fields: dict[str, Any] = {c.name: r.get(c.name) for c in COLUMNS}
         records.append(HarmRecord(**fields))
     return tuple(records)
 

@@ -77,8 +77,8 @@ def studies_to_flip(
 ) -> int | None:
     """How many unseen studies of one effect take the interval back over `threshold`.
 
-    Random effects (DerSimonian–Laird, Wald) after each addition; `unseen_variance` is by default the
-    median of those seen. 0 where the interval holds the threshold already; None beyond `most`.
+    Random effects (DerSimonian–Laird, Wald) after each addition; `unseen_variance` is by default
+    the median of those seen. 0 where the interval holds the threshold already; None beyond `most`.
     """
     from scipy import special
 

@@ -25,12 +25,32 @@ def information_size_shares(
 ) -> float:
     """Patients in all to tell two event shares apart: 4 (z + z)² p̄ (1 − p̄) / δ².
 
-    Both arms are in the 4 already; doubling again gives RTSA's wrong number for a risk difference.
+    The form of trial sequential analysis (Wetterslev et al. 2008); both arms are in the 4 already.
     """
     if not (0 < control < 1 and 0 < test < 1) or control == test:
         raise InputError(f"Two different shares between 0 and 1 are needed: {control:g}, {test:g}.")
     mean = (control + test) / 2
     return 4 * _both(alpha, power) ** 2 * mean * (1 - mean) / (control - test) ** 2
+
+
+def information_size_risk_difference(
+    control: float, test: float, *, alpha: float = 0.05, power: float = 0.8
+) -> float:
+    """Patients in all for a risk difference, with each hypothesis' own variance.
+
+    2 (z₁ √(2 p̄ q̄) + z₂ √(p₀ q₀ + p₁ q₁))² / δ², as R's power.prop.test. Both arms are counted;
+    RTSA 0.2.2 doubles once more.
+    """
+    from scipy import special
+
+    _both(alpha, power)
+    if not (0 < control < 1 and 0 < test < 1) or control == test:
+        raise InputError(f"Two different shares between 0 and 1 are needed: {control:g}, {test:g}.")
+    mean = (control + test) / 2
+    null = math.sqrt(2 * mean * (1 - mean))
+    other = math.sqrt(control * (1 - control) + test * (1 - test))
+    z1, z2 = float(special.ndtri(1 - alpha / 2)), float(special.ndtri(power))
+    return 2 * ((z1 * null + z2 * other) / (control - test)) ** 2
 
 
 def information_size_means(

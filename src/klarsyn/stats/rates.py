@@ -51,7 +51,7 @@ def poisson_limits(events: int, exposure: float, level: float = 0.95) -> tuple[f
 
 
 def patients_without_event(rate: float, confidence: float = 0.95) -> int:
-    """How many patients without any event exclude `rate` or more: ⌈ln(1 − confidence)/ln(1 − p)⌉."""
+    """Patients who must all stay free of the event: ⌈ln(1 − confidence) / ln(1 − rate)⌉."""
     _check_rate(rate)
     return math.ceil(math.log(1 - confidence) / math.log1p(-rate) - 1e-9)
 

@@ -167,6 +167,36 @@ class ArmDurability:
             "seed": self.seed,
         }
 
+    def steps(self, name: str = "") -> list[dict[str, Any]]:
+        """The curve as steps from day 0, for a figure."""
+        low, high = self.curve.interval(self.curve.time)
+        rows = zip(self.curve.time, self.curve.survival, low, high, strict=True)
+        label = name or self.arm
+        return [{"group": label, "time": 0.0, "share": 1.0, "low": 1.0, "high": 1.0}] + [
+            {"group": label, "time": float(t), "share": float(s)}
+            | {"low": float(a), "high": float(b)}
+            for t, s, a, b in rows
+        ]
+
+    def plot(self, **labels: Any) -> Any:
+        """The curve with the numbers at risk (Altair)."""
+        return plot_arms([self], **labels)
+
+
+def plot_arms(arms: Sequence[ArmDurability], marks: int = 6, **labels: Any) -> Any:
+    """Several arms in one figure; numbers at risk at `marks` evenly spaced days."""
+    from klarsyn.figures.survival import survival_curves
+
+    names = [a.arm if len({b.study for b in arms}) == 1 else f"{a.study}, {a.arm}" for a in arms]
+    days = np.linspace(0, max(a.curve.last_time for a in arms), marks).round()
+    at_risk = [
+        {"group": name, "time": float(day), "number": int(arm.curve.number_at_risk(day))}
+        for name, arm in zip(names, arms, strict=True)
+        for day in days
+    ]
+    steps = [s for name, arm in zip(names, arms, strict=True) for s in arm.steps(name)]
+    return survival_curves(steps, at_risk, **labels)
+
 
 def rebuild(
     curve: RelapseCurve,
@@ -361,6 +391,19 @@ class PooledRelapse:
             f"{100 * c.predicted_low[-1]:.0f} to {100 * c.predicted_high[-1]:.0f} %), "
             f"{len(self.arms)} arms, I² {100 * c.i2:.0f} %."
         )
+
+    def plot(self, **labels: Any) -> Any:
+        """The pooled curve with limits and prediction limits (Altair)."""
+        from klarsyn.figures.survival import pooled_curve
+
+        c = self.curve
+        names = ("low", "high", "predicted_low", "predicted_high")
+        rows = [
+            {"day": float(c.time[i]), "share": float(c.survival[i]), "studies": int(c.studies[i])}
+            | {name: float(getattr(c, name)[i]) for name in names}
+            for i in range(c.time.size)
+        ]
+        return pooled_curve(rows, **labels)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
