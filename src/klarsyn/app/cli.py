@@ -12,7 +12,9 @@ import click
 from klarsyn.errors import KlarsynError
 
 # name: (module under klarsyn.app.commands, one-line help); the module defines `command`.
-COMMANDS: dict[str, tuple[str, str]] = {}
+COMMANDS: dict[str, tuple[str, str]] = {
+    "pool": ("pool", "Pool the trials of a table into one estimate."),
+}
 
 
 class LazyGroup(click.Group):
