@@ -12,7 +12,10 @@ import click
 from klarsyn.errors import KlarsynError
 
 # name: (module under klarsyn.app.commands, one-line help); the module defines `command`.
-COMMANDS: dict[str, tuple[str, str]] = {}
+COMMANDS: dict[str, tuple[str, str]] = {
+    "simulate": ("simulate", "Exposure of each analyte after a dose, as bands over patients."),
+    "nca": ("nca", "Non-compartmental analysis of a concentration table."),
+}
 
 
 class LazyGroup(click.Group):

@@ -105,6 +105,7 @@ class Substance:
     stereocentre: str
     labelled_as: str
     labelled_source: str
+    default_model: str
     salts: Mapping[str, Salt]
     enantiomers: Mapping[str, Enantiomer]
     forms: Mapping[str, Form]
@@ -301,6 +302,7 @@ def _substance(data: Mapping[str, Any], where: str) -> Substance:
         stereocentre=data.get("stereocentre", ""),
         labelled_as=data.get("labelled_as", ""),
         labelled_source=data.get("labelled_source", ""),
+        default_model=data.get("default_model", ""),
         salts={
             name: Salt(
                 name=name,
