@@ -23,6 +23,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "missing": ("missing", "What unseen outcomes and refusals could do."),
     "noninferiority": ("noninferiority", "A difference of proportions against a margin."),
     "inclusion": ("inclusion", "What each set of included trials concludes."),
+    "simulate": ("simulate", "Exposure of each analyte after a dose, as bands over patients."),
+    "nca": ("nca", "Non-compartmental analysis of a concentration table."),
 }
 
 
