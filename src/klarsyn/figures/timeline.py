@@ -46,7 +46,7 @@ def timeline(
         for i, r in enumerate(rows)
     ]
     if narrow:
-        above = [t | {"y": t["y"] - 0.36} for t in texts]
+        above = [t | {"y": t["y"] - 0.36, "label": _short(t["label"])} for t in texts]
         columns = words(above, "label", 0, "left", y) + words(above, "numbers", 330, "right", y)
         marks = _marks(rows, symbols, x_title, ticks, y, 0.14)
         height = NARROW_ROW * (len(rows) + 1.2)
@@ -56,6 +56,10 @@ def timeline(
     middle = size | {"width": 290, "layer": _marks(rows, symbols, x_title, ticks, y, 0)}
     right = size | {"width": 165, "layer": words(texts, "numbers", 165, "right", y)}
     return {"hconcat": [left, middle, right], "spacing": 8}
+
+
+def _short(text: str, most: int = 36) -> str:
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 
 
 def _marks(

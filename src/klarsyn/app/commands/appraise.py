@@ -64,7 +64,7 @@ def _print_answers(report: Any) -> None:
 
 
 def _progress() -> Any:
-    """A context whose value shows what is being done: one changing line, or plain lines in a log."""
+    """A context whose value says what is being done: one changing line, or lines in a log."""
     from contextlib import nullcontext
 
     from rich.console import Console
