@@ -86,7 +86,7 @@ def derive_continuous(
 
 
 def smd_from_odds(ratio: Derived) -> Derived:
-    """An SMD, fewer symptoms below zero, from the odds ratio of response: −√3/π·ln OR (Chinn 2000)."""
+    """An SMD, below zero for fewer symptoms, from an odds ratio of response (Chinn 2000)."""
     factor = math.sqrt(3) / math.pi
     return Derived(
         y=-factor * ratio.y,
