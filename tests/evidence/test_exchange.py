@@ -90,6 +90,17 @@ def test_a_new_base_is_empty_and_takes_the_example(tmp_path: Path) -> None:
     assert len(open_base(place).trials) == 4
 
 
+def test_the_settings_of_a_new_base_are_read_once_uncommented(tmp_path: Path) -> None:
+    place = write_base(new_base(tmp_path / "mine"), small())
+    file = new_base(tmp_path / "other") / "appraisal.toml"
+    lines = [line.removeprefix("# ") for line in file.read_text(encoding="utf-8").splitlines()]
+    settings = [n for n in lines if "=" in n or n.startswith("[")]
+    (place / "appraisal.toml").write_text("\n".join(settings), encoding="utf-8")
+    base = open_base(place)
+    assert select_trials(base, "review").ids() == ("alpha",)
+    assert base.settings["pooling"] == {"measure": "SMD", "method": "REML", "test": "knha"}
+
+
 def test_a_base_is_never_written_over(small_folder: Path) -> None:
     before = (small_folder / "trials.csv").read_bytes()
     with pytest.raises(InputError, match=r"already has trials\.csv"):

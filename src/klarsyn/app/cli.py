@@ -14,6 +14,7 @@ from klarsyn.errors import KlarsynError
 # name: (module under klarsyn.app.commands, one-line help); the module defines `command`.
 COMMANDS: dict[str, tuple[str, str]] = {
     "appraise": ("appraise", "Write the page that answers four questions about a base."),
+    "evidence": ("evidence", "Look into an evidence base, test it, select from it, export it."),
     "pool": ("pool", "Pool the trials of a table into one estimate."),
     "regress": ("regress", "Regress the trials' effects on their features."),
     "evidence": ("evidence", "Look into an evidence base, test it, select from it, export it."),

@@ -59,9 +59,36 @@ integer `true`.
 ## Closed lists of the engine
 {lists}"""
 
-SETTINGS_START = """# What to ask of this base. Named selections: klarsyn evidence select DIR review
+SETTINGS_START = """# What is asked of this base. Each line may be left out: the data then decide.
+# Take away the leading "# " to use one.
+# title = { en = "Drug for a disorder", nb = "Legemiddel mot en sykdom" }
+# drug = { en = "the drug", nb = "legemiddelet" }
+# condition = { en = "the disorder", nb = "sykdommen" }
+# points_scale = "SCALE"
+# scales = ["SCALE"]
+# comparators = ["inert", "psychoactive"]
+# outcomes = ["symptom_score", "symptom_change"]
+# binary_outcomes = ["response"]
+# treatments = ["drug"]
+# harms = ["ae_nausea"]
+# rare_harms = ["death"]
+# rates_to_exclude = [0.01, 0.001]
+# selection = "review"
+
+# [pooling]
+# measure = "SMD"
+# method = "REML"
+# test = "knha"
+
+# Trials of interest by name: klarsyn evidence select DIR review
 # [selections.review]
 # criteria = ["controlled", "repeated", "participants>=50", "followup_days>=28"]
+
+# What to count as known of each trial: klarsyn evidence known DIR
+# [[questions]]
+# name = "spread of the primary outcome"
+# outcomes = ["symptom_score"]
+# statistics = ["sd", "se"]
 """
 
 
