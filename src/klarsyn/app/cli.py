@@ -17,7 +17,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evidence": ("evidence", "Look into an evidence base, test it, select from it, export it."),
     "pool": ("pool", "Pool the trials of a table into one estimate."),
     "regress": ("regress", "Regress the trials' effects on their features."),
-    "evidence": ("evidence", "Look into an evidence base, test it, select from it, export it."),
     "subsets": ("subsets", "Pool every subset of the trials."),
     "blinding": ("blinding", "Indices of blinding from what people guessed."),
     "unblinding": ("unblinding", "What belief could have done to an effect."),

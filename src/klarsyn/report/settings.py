@@ -76,6 +76,11 @@ def read_settings(base: Base) -> Settings:
         ) from None
 
 
+def read_questions(base: Base) -> dict[str, Question]:
+    """What the base's page asks of every trial, by the name of its time window."""
+    return {w.id: w.question for w in read_settings(base).windows}
+
+
 def _settings(base: Base, given: dict[str, Any]) -> Settings:
     pooling = given.get("pooling", {})
     crossover = given.get("crossover", {})
