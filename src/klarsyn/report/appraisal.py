@@ -12,7 +12,9 @@ from klarsyn.report.context import Context
 from klarsyn.report.document import Report, Section
 from klarsyn.report.numbers import Numbers
 from klarsyn.report.sections.certainty import build_certainty, known_cells
+from klarsyn.report.sections.choices import build_choices
 from klarsyn.report.sections.duration import build_duration
+from klarsyn.report.sections.network import build_network
 from klarsyn.report.sections.reference import build_reference
 from klarsyn.report.sections.safety import build_safety
 from klarsyn.report.sections.works import build_works
@@ -38,8 +40,9 @@ def build_report(base: Base, lang: str = "en") -> tuple[Report, Context]:
         build_certainty(context),
     ]
     sections = [section for section, _ in answered]
-    if reference := build_reference(context):
-        sections.append(reference[0])
+    for build in (build_reference, build_choices, build_network):
+        if extra := build(context):
+            sections.append(extra[0])
     report = Report(
         lang=lang,
         title=context.settings.title[lang],

@@ -56,6 +56,7 @@ class Settings:
     rare: tuple[str, ...]
     rates_to_exclude: tuple[float, ...]
     reference: Mapping[str, Any]
+    network: Mapping[str, Any]
     review: Mapping[str, Any]
     selection: str
     items: tuple[Mapping[str, Any], ...]
@@ -111,6 +112,7 @@ def _settings(base: Base, given: dict[str, Any]) -> Settings:
         rare=tuple(given.get("rare_harms", ())),
         rates_to_exclude=tuple(given.get("rates_to_exclude", (0.01, 0.001))),
         reference=given.get("reference", {}),
+        network=given.get("network", {}),
         review=given.get("review", {}),
         selection=given.get("selection", ""),
         items=tuple(given.get("items", _items(common["outcomes"]))),
