@@ -78,20 +78,24 @@ def one(world: GuessWorld, rng: np.random.Generator) -> tuple[float, ...]:
 
 
 def intervals(trials: int) -> list[dict[str, float | str]]:
-    """Coverage of Bang's normal interval, as it is and with one half added when degenerate."""
+    """Coverage of Bang's index: normal, normal with one half added when one-sided, score."""
     out = []
     for name, (right, wrong) in BANG.items():
         for size in (10, 20, 50, 100):
             rng = stream(SEED, f"bang {name}", size)
             draws = rng.multinomial(size, [right, wrong, 1 - right - wrong], size=trials)
             row: dict[str, float | str] = {"guessing": name, "n": size}
-            for label, add_half in (("plain", False), ("half", True)):
+            for label, how in (
+                ("normal", {}),
+                ("half_added", {"add_half": True}),
+                ("score", {"interval": "score"}),
+            ):
                 hits = 0
                 for c, w, d in draws:
                     arm = ArmGuesses(
                         trial="", arm="", role="active", correct=c, wrong=w, dont_know=d
                     )
-                    low, high = arm_index(arm, add_half=add_half).interval
+                    low, high = arm_index(arm, **how).interval
                     hits += low <= right - wrong <= high
                 row[f"coverage_{label}"] = hits / trials
             out.append(row)

@@ -25,6 +25,9 @@ denominator: all (who answered), guessed (don't-knows left out) or unknown.
 @click.argument("file", type=click.Path())
 @click.option("--somewhat-weight", type=float, default=None, help="Weight of a weak guess.")
 @click.option("--add-half", is_flag=True, help="Add ½ to arms whose answers are all of one kind.")
+@click.option(
+    "--interval", default="normal", show_default=True, help="Of Bang's index: normal or score."
+)
 @click.option("--cut", type=float, default=0.2, show_default=True, help="Bang: chance below this.")
 @click.option("--level", type=float, default=0.95, show_default=True, help="Confidence level.")
 @click.option(
@@ -36,6 +39,7 @@ def command(
     file: str,
     somewhat_weight: float | None,
     add_half: bool,
+    interval: str,
     cut: float,
     level: float,
     pooled: bool,
@@ -54,7 +58,12 @@ def command(
     groups = _groups(table)
     found = [
         trial_blinding(
-            arms, somewhat_weight=somewhat_weight, add_half=add_half, cut=cut, level=level
+            arms,
+            somewhat_weight=somewhat_weight,
+            add_half=add_half,
+            interval=interval,
+            cut=cut,
+            level=level,
         )
         for arms in groups
     ]
