@@ -19,6 +19,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "missing": ("missing", "What unseen outcomes and refusals could do."),
     "noninferiority": ("noninferiority", "A difference of proportions against a margin."),
     "inclusion": ("inclusion", "What each set of included trials concludes."),
+    "regress": ("regress", "Regress the trials' effects on their features."),
+    "subsets": ("subsets", "Pool every subset of the trials."),
 }
 
 
