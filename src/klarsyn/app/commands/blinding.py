@@ -79,7 +79,7 @@ def command(
     for f in found:
         click.echo(f.summary())
     for name, p in pools.items():
-        click.echo(f"pooled, {name}: {p.summary()}")
+        click.echo(f"pooled, {name}:\n{p.summary()}")
 
 
 def columns() -> list[Any]:
