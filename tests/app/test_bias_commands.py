@@ -26,6 +26,8 @@ FILES = {
     "control_sd,control_observed,control_missing\nA,10,8,40,5,14,8,41,9\nB,11,8,30,5,13,8,31,9\n",
     "refusals.csv": "name,new_events,new_total,reference_events,reference_total,new_refused,"
     "reference_refused\nELEKT-D,108,195,70,170,5,33\n",
+    "visits.csv": "visit,treated_mean,control_mean,sd,treated_last_seen,control_last_seen\n"
+    "0,0,0,0,2,3\n1,-4.0,-3.0,5.0,5,4\n2,-9.0,-5.5,7.0,53,53\n",
     "sets.csv": "name,new_events,new_total,reference_events,reference_total\n"
     "as treated,108,195,70,170\nall randomised,108,200,70,203\n",
     "trials.csv": "id,treated_events,treated_total,control_events,control_total,published,"
@@ -42,6 +44,7 @@ RUNS = {
     "missing events.csv --event good --imor 0.5,2 --sd 1,1": "odds ratio: RR",
     "missing means.csv --difference 2,-2": "MD",
     "missing refusals.csv --margin 0.1": "lost once 20 of the reference's 33 refusals respond",
+    "missing visits.csv --correlation 0.5": "jump to reference: -3.09",
     "noninferiority sets.csv --margin 0.1 --basis declared": "14.2 (3.9 to 24.2)",
     "inclusion trials.csv assessments.csv --positive-favours treated": "1.13 (0.49 to 2.62)",
 }

@@ -226,4 +226,5 @@ def _traits(table: Any, moderator: str) -> dict[tuple[str, str], Any]:
         values = [float(v) for v in values]
     except (TypeError, ValueError):
         values = [str(v) for v in values]
-    return dict(zip(zip(table["trial"], table["arm"], strict=True), values, strict=True))
+    names = zip(table["trial"], table["arm"], values, strict=True)
+    return {(trial, arm): value for trial, arm, value in names}
