@@ -135,14 +135,17 @@ def _groups(table: Any) -> list[list[Any]]:
                 f"{table.path}: row {row}: the guesses add up to {sum(parts.values())}, the total "
                 f"is {total}. Correct one of them, or count the rest as dont_know."
             )
-        arm = ArmGuesses(
-            trial=r["trial"],
-            arm=r["arm"],
-            role=r["role"],
-            respondent=r.get("respondent") or "participants",
-            time=r.get("time") or "",
-            **parts,
-        )
+        try:
+            arm = ArmGuesses(
+                trial=r["trial"],
+                arm=r["arm"],
+                role=r["role"],
+                respondent=r.get("respondent") or "participants",
+                time=r.get("time") or "",
+                **parts,
+            )
+        except InputError as bad:
+            raise InputError(f"{table.path}: row {row}: {bad}") from None
         groups.setdefault((arm.trial, arm.respondent, arm.time), []).append(arm)
     return list(groups.values())
 
@@ -215,7 +218,9 @@ def _pools(found: list[Any], level: float, table: Any, moderator: str | None) ->
             out[name] = pool_indices(arms, **choices)
             if moderator:
                 values = [traits[a.trial, a.arm] for a in arms]
-                out[f"{name} by {moderator}"] = moderate_indices(arms, moderator, values, **choices)
+                out[f"{name} by {moderator}"] = moderate_indices(
+                    arms, {moderator: values}, **choices
+                )
     return out
 
 
