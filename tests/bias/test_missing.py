@@ -201,3 +201,16 @@ def test_an_external_rate_becomes_a_scenario() -> None:
     assert cell.reference_responders == pytest.approx(20.79)
     with pytest.raises(UnknownNameError, match="as_elsewhere"):
         grid.scenario("as_elswhere")
+
+
+def test_a_conclusion_that_is_not_there_is_not_lost_later() -> None:
+    even = Refusals(
+        analysed=Counts(
+            name="even", new_events=50, new_total=100, reference_events=50, reference_total=100
+        ),
+        new_refused=3,
+        reference_refused=3,
+    )
+    grid = refusal_grid(even, 0.1)
+    assert grid.superiority_lost_from == 0
+    assert "superiority: not there" in grid.summary()

@@ -16,8 +16,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "appraise": ("appraise", "Write the page that answers four questions about a base."),
     "evidence": ("evidence", "Look into an evidence base, test it, select from it, export it."),
     "pool": ("pool", "Pool the trials of a table into one estimate."),
-    "regress": ("regress", "Regress the trials' effects on their features."),
-    "subsets": ("subsets", "Pool every subset of the trials."),
     "blinding": ("blinding", "Indices of blinding from what people guessed."),
     "unblinding": ("unblinding", "What belief could have done to an effect."),
     "missing": ("missing", "What unseen outcomes and refusals could do."),
@@ -25,6 +23,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "inclusion": ("inclusion", "What each set of included trials concludes."),
     "simulate": ("simulate", "Exposure of each analyte after a dose, as bands over patients."),
     "nca": ("nca", "Non-compartmental analysis of a concentration table."),
+    "regress": ("regress", "Regress the trials' effects on their features."),
+    "subsets": ("subsets", "Pool every subset of the trials."),
 }
 
 

@@ -276,6 +276,12 @@ def _arrays(groups: Sequence[GuessStratum]) -> tuple[np.ndarray, np.ndarray, np.
             f"the curve has no value. The within-guess contrasts that remain can be read off the "
             f"table.",
         )
+    if single := [name for name, count in zip(strata.STRATA, n, strict=True) if count == 1]:
+        raise NumericalError(
+            "not_estimable",
+            f"Stratum {', '.join(single)} has one patient: one value has no SD, so no error can be "
+            f"given. Leave don't-knows out, or report the table.",
+        )
     return n, mean, sd
 
 

@@ -10,10 +10,13 @@ from typing import Any
 
 from klarsyn.errors import InputError, NumericalError, unknown_name
 from klarsyn.provenance import digest_of
+from klarsyn.stats.batched import BATCHED
+from klarsyn.synthesis.effects import effects_from_arrays
 from klarsyn.synthesis.pairwise import Pooled, pool
+from klarsyn.synthesis.subsets import EXHAUSTIVE, subsets
 
 FAVOURS_TREATED, FAVOURS_CONTROL, UNDECIDED = "favours treated", "favours control", "undecided"
-MOST_TRIALS = 16
+_ONE_BY_ONE = 9  # beyond this many trials, compiling pays
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +187,7 @@ def inclusion(
 
     `positive_favours` is `treated` or `control`: which arm a positive effect speaks for. A set
     concludes when its interval leaves no effect out of doubt. Flips are exact: every set that the
-    eligible trials allow is pooled, smallest changes first, so at most `MOST_TRIALS` are taken.
+    eligible trials allow is looked at, smallest changes first (at most 20 trials).
     """
     if positive_favours not in ("treated", "control"):
         raise unknown_name("favoured arm", positive_favours, ("treated", "control"))
@@ -212,11 +215,12 @@ def inclusion(
                 omitted=_omitted(a, trials),
             )
         )
-    scale = pooled(assessments[0].included).scale if assessments else "natural"
+    if not found:
+        raise InputError("There is no assessment and no eligible trial: nothing to conclude from.")
     return Inclusion(
         sets=tuple(found),
         measure=measure,
-        scale=scale,
+        scale=pooled(found[0].trials).scale,
         tau2_method=tau2_method,
         test=test,
         level=level,
@@ -226,7 +230,7 @@ def inclusion(
 
 
 class _Pooler:
-    """Pools a set of trials by name."""
+    """Pools a set of trials by name, each set once."""
 
     def __init__(
         self,
@@ -241,9 +245,17 @@ class _Pooler:
         self.tau2_method, self.test = tau2_method, test
         self.positive = FAVOURS_TREATED if positive_favours == "treated" else FAVOURS_CONTROL
         self.negative = FAVOURS_CONTROL if positive_favours == "treated" else FAVOURS_TREATED
+        self.seen: dict[frozenset[str], Pooled] = {}
+        self.place: dict[str, int] = {}
+        self.limits: tuple[Any, Any] | None = None
 
     def __call__(self, names: Iterable[str]) -> Pooled:
-        chosen = [self.trials[n] for n in names]
+        key = frozenset(names)
+        if key not in self.seen:
+            self.seen[key] = self._pool([t for n, t in self.trials.items() if n in key])
+        return self.seen[key]
+
+    def _pool(self, chosen: list[IncludableTrial]) -> Pooled:
         if not chosen:
             raise NumericalError("too_few_studies", "A set needs at least one trial.")
         alone = len(chosen) == 1
@@ -258,39 +270,70 @@ class _Pooler:
         )
 
     def conclusion(self, pooled: Pooled) -> str:
-        if pooled.ci_lower > 0:
+        return self._reads(pooled.ci_lower, pooled.ci_upper)
+
+    def prepare(self, candidates: Sequence[str]) -> None:
+        """Pool every set of many candidates at once, in the compiled loops of `subsets`."""
+        self.limits = None
+        if len(candidates) <= _ONE_BY_ONE or self.tau2_method not in BATCHED:
+            return
+        chosen = [self.trials[n] for n in candidates]
+        every = subsets(
+            effects_from_arrays(
+                [t.y for t in chosen],
+                [t.v for t in chosen],
+                study=list(candidates),
+                measure=self.measure,
+            ),
+            method=self.tau2_method,
+            test=self.test,
+            level=self.level,
+        )
+        self.place = {n: 1 << k for k, n in enumerate(candidates)}
+        self.limits = (every.ci_lower, every.ci_upper)
+
+    def differs(self, names: Sequence[str], conclusion: str) -> bool:
+        """Whether a set concludes otherwise."""
+        if self.limits is None:
+            return self.conclusion(self(names)) != conclusion
+        row = sum(self.place[n] for n in names) - 1
+        low, high = self.limits
+        return self._reads(float(low[row]), float(high[row])) != conclusion
+
+    def _reads(self, low: float, high: float) -> str:
+        if low > 0:
             return self.positive
-        return self.negative if pooled.ci_upper < 0 else UNDECIDED
+        return self.negative if high < 0 else UNDECIDED
 
 
 def _flips(included: Sequence[str], candidates: Sequence[str], pooled: _Pooler) -> tuple[Flip, ...]:
-    if len(candidates) > MOST_TRIALS:
+    if len(candidates) > EXHAUSTIVE:
         raise InputError(
-            f"{len(candidates)} trials make too many sets; at most {MOST_TRIALS} are searched. "
+            f"{len(candidates)} trials make too many sets; at most {EXHAUSTIVE} are searched. "
             f"Mark trials that the question does not cover as not eligible."
         )
     start = pooled.conclusion(pooled(included))
+    pooled.prepare(candidates)
     for count in range(1, len(candidates) + 1):
         flips = []
         for change in itertools.combinations(candidates, count):
             after = [n for n in candidates if (n in included) != (n in change)]
-            if not after:
-                continue
-            result = pooled(after)
-            if (ends := pooled.conclusion(result)) != start:
-                flips.append(
-                    Flip(
-                        changes=count,
-                        added=tuple(n for n in change if n not in included),
-                        removed=tuple(n for n in change if n in included),
-                        conclusion=ends,
-                        estimate=result.estimate,
-                        interval=(result.ci_lower, result.ci_upper),
-                    )
-                )
+            if after and pooled.differs(after, start):
+                flips.append(_flip(included, change, pooled(after), pooled))
         if flips:
             return tuple(flips)
     return ()
+
+
+def _flip(included: Sequence[str], change: Sequence[str], result: Pooled, pooled: _Pooler) -> Flip:
+    return Flip(
+        changes=len(change),
+        added=tuple(n for n in change if n not in included),
+        removed=tuple(n for n in change if n in included),
+        conclusion=pooled.conclusion(result),
+        estimate=result.estimate,
+        interval=(result.ci_lower, result.ci_upper),
+    )
 
 
 def _omitted(a: Assessment, trials: Sequence[IncludableTrial]) -> tuple[Omission, ...]:

@@ -125,6 +125,11 @@ class WithMissing:
         """The assumption and both pooled values, back-transformed."""
         show = math.exp if self.random.scale == "log" else float
         r, c = self.random, self.common
+        if r.k == 1:
+            return (
+                f"{self.missingness.assumption.replace('_', ' ')}: {self.measure} "
+                f"{show(c.estimate):.3g} ({show(c.ci_lower):.3g} to {show(c.ci_upper):.3g})"
+            )
         return (
             f"{self.missingness.assumption.replace('_', ' ')}: {self.measure} "
             f"{show(r.estimate):.3g} ({show(r.ci_lower):.3g} to {show(r.ci_upper):.3g}), "

@@ -64,7 +64,7 @@ _PAIRS = ("m1i", "m2i", "sd1i", "sd2i", "ni", "ri")
 MEASURES: dict[str, Measure] = {
     name: Measure(name=name, label=label, kind=kind, needs=needs, scale=scale, variances=variances)
     for name, label, kind, needs, scale, variances in (
-        ("RR", "risk ratio", "table", _TABLE, "log", ("LS", "AV")),
+        ("RR", "risk ratio", "table", _TABLE, "log", ("LS",)),
         ("OR", "odds ratio", "table", _TABLE, "log", ("LS",)),
         ("RD", "risk difference", "table", _TABLE, "natural", ("LS", "UB", "AV")),
         ("PETO", "Peto's one-step odds ratio", "table", _TABLE, "log", ("LS",)),
@@ -111,8 +111,9 @@ MEASURES: dict[str, Measure] = {
         ("IRFT", "Freeman–Tukey incidence rate", "rate", ("xi", "ti"), "Freeman–Tukey", ("LS",)),
         ("MN", "mean", "mean", ("mi", "sdi", "ni"), "natural", ("LS",)),
         ("MNLN", "log mean", "mean", ("mi", "sdi", "ni"), "log", ("LS",)),
-        ("COR", "correlation", "correlation", ("ri", "ni"), "natural", ("LS", "UB", "AV")),
-        ("UCOR", "bias-corrected correlation", "correlation", ("ri", "ni"), "natural", ("LS",)),
+        ("COR", "correlation", "correlation", ("ri", "ni"), "natural", ("LS", "AV")),
+        ("UCOR", "bias-corrected correlation", "correlation", ("ri", "ni"), "natural",
+         ("LS", "UB", "AV")),
         ("ZCOR", "Fisher's z", "correlation", ("ri", "ni"), "Fisher z", ("LS",)),
         ("HR", "hazard ratio", "generic", ("yi", "vi"), "log", ("LS",)),
         ("GEN", "effect as given", "generic", ("yi", "vi"), "natural", ("LS",)),
@@ -305,11 +306,7 @@ def _table(measure: str, c: Cells, variance: str) -> tuple[Array, Array]:
         factor = {"OR": 1.0, "OR2DN": 1 / 1.65, "OR2DL": np.sqrt(3) / np.pi}[measure]
         return factor * y, factor**2 * v
     if measure == "RR":
-        y = np.log(p1) - np.log(p2)
-        if variance == "AV":
-            m1, m2 = _weighted_mean(p1, n1), _weighted_mean(p2, n2)
-            return y, (1 - m1) / (m1 * n1) + (1 - m2) / (m2 * n2)
-        return y, 1 / a - 1 / n1 + 1 / cc - 1 / n2
+        return np.log(p1) - np.log(p2), 1 / a - 1 / n1 + 1 / cc - 1 / n2
     if measure == "RD":
         q1, q2 = p1, p2
         if variance == "AV":
@@ -464,15 +461,13 @@ def _correlation(measure: str, c: Cells, variance: str) -> tuple[Array, Array]:
     r, n = c["ri"], c["ni"]
     if measure == "ZCOR":
         return np.arctanh(r), 1 / (n - 3)
-    if measure == "UCOR":  # Olkin & Pratt 1958
-        y = r * hyp2f1(0.5, 0.5, (n - 2) / 2, 1 - r**2)
-        return y, (1 - y**2) ** 2 / (n - 1)
+    y = r * hyp2f1(0.5, 0.5, (n - 2) / 2, 1 - r**2) if measure == "UCOR" else r  # Olkin–Pratt 1958
     if variance == "AV":
-        return r, (1 - _weighted_mean(r, n) ** 2) ** 2 / (n - 1)
+        return y, (1 - _weighted_mean(y, n) ** 2) ** 2 / (n - 1)
     if variance == "UB":  # Hedges 1989
-        v = r**2 - 1 + (n - 3) / (n - 2) * (1 - r**2) * hyp2f1(1, 1, n / 2, 1 - r**2)
-        return r, v
-    return r, (1 - r**2) ** 2 / (n - 1)
+        v = y**2 - 1 + (n - 3) / (n - 2) * (1 - r**2) * hyp2f1(1, 1, n / 2, 1 - r**2)
+        return y, v
+    return y, (1 - y**2) ** 2 / (n - 1)
 
 
 def _generic(_: str, c: Cells, __: str) -> tuple[Array, Array]:
