@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from klarsyn.errors import InputError, UnknownNameError
-from klarsyn.stats.reconstruction import digitised, reconstruct
-from klarsyn.stats.survival import cox_two_groups, kaplan_meier
+from klarsyn.stats.survival import kaplan_meier
 from klarsyn.synthesis.durability import (
     compare_durability,
     from_last_dose,
@@ -27,8 +26,6 @@ from klarsyn.synthesis.withdrawal import (
 )
 
 DATA = Path(__file__).parents[1] / "oracles" / "data"
-ORACLE = DATA.parent / "meta_analysis.csv"
-CLOSED_FORM = 1e-8  # relative; the oracle prints ten digits
 BONNER_RISE = 0.03  # the published clicks tremble by up to this share
 
 
@@ -41,37 +38,6 @@ def bonner(arm: int):
     clicks = rows(f"IPDfromKM_Radiationdata_{('radio', 'radioplus')[arm]}.csv")
     risk = rows("IPDfromKM_Radiationdata_nrisk.csv")
     return clicks[:, 0], clicks[:, 1] / 100, risk[:, 0], risk[:, 1 + arm]
-
-
-def ipd_from_km() -> dict[str, float]:
-    """The quantities of P39 by our reconstruction with IPDfromKM's filter (Liu 2021)."""
-    names, found, people = ("radio", "radioplus"), {}, []
-    for arm, name in enumerate(names):
-        rebuilt = reconstruct(digitised(*bonner(arm), largest_rise=BONNER_RISE), outliers="tukey")
-        curve = kaplan_meier(rebuilt.time, rebuilt.event)
-        found[f"events.{name}"] = rebuilt.events
-        found[f"median.{name}"] = curve.quantile()
-        found |= {f"S.{name}.{t}": float(curve.at(t)) for t in (12, 24, 36)}
-        people.append(rebuilt)
-    time = np.concatenate([p.time for p in people])
-    event = np.concatenate([p.event for p in people])
-    group = np.repeat([0, 1], [p.time.size for p in people])
-    fit = cox_two_groups(time, event, group).estimate
-    return found | {"logHR": fit.value, "seLogHR": fit.se}
-
-
-def p39() -> list[tuple[str, float]]:
-    with ORACLE.open(newline="") as file:
-        return [
-            (r["quantity"], float(r["value"]))
-            for r in csv.DictReader(file)
-            if r["id"].startswith("P39.")
-        ]
-
-
-@pytest.mark.parametrize(("quantity", "value"), p39())
-def test_p39_of_the_oracle(quantity, value):
-    assert ipd_from_km()[quantity] == pytest.approx(value, rel=CLOSED_FORM)
 
 
 def arm(number: int, **changes):
