@@ -14,6 +14,11 @@ from klarsyn.errors import KlarsynError
 # name: (module under klarsyn.app.commands, one-line help); the module defines `command`.
 COMMANDS: dict[str, tuple[str, str]] = {
     "pool": ("pool", "Pool the trials of a table into one estimate."),
+    "relapse": ("relapse", "Rebuild printed survival curves: how long it lasts."),
+    "harms": ("harms", "Say what the evidence on rare harms can and cannot exclude."),
+    "riskofbias": ("riskofbias", "Risk of bias of each trial from signalling answers (RoB 2)."),
+    "grade": ("grade", "Suggest the certainty of each outcome, with reasons."),
+    "grid": ("grid", "Fit every combination of choices and name the one that matters."),
 }
 
 

@@ -385,10 +385,15 @@ class PooledRelapse:
     def summary(self) -> str:
         """One sentence at the last pooled time."""
         c = self.curve
+        new = ""
+        if len(self.arms) > 1:
+            new = (
+                f"; a new study: {100 * c.predicted_low[-1]:.0f} to "
+                f"{100 * c.predicted_high[-1]:.0f} %"
+            )
         return (
             f"{100 * c.survival[-1]:.0f} % without relapse {c.time[-1]:g} days after the last dose "
-            f"({100 * c.low[-1]:.0f} to {100 * c.high[-1]:.0f} %; a new study: "
-            f"{100 * c.predicted_low[-1]:.0f} to {100 * c.predicted_high[-1]:.0f} %), "
+            f"({100 * c.low[-1]:.0f} to {100 * c.high[-1]:.0f} %{new}), "
             f"{len(self.arms)} arms, I² {100 * c.i2:.0f} %."
         )
 
