@@ -1,4 +1,4 @@
-"""`klarsyn relapse | harms | riskofbias | grade | grid`: they run, and name the row that is wrong."""
+"""The commands relapse, harms, riskofbias, grade and grid run, and name the row that is wrong."""
 
 from __future__ import annotations
 
@@ -91,6 +91,13 @@ def test_relapse_compares_arms_and_is_the_same_again(tables, capsys):
     (compared,) = found["comparisons"]
     assert compared["high"] < 1
     assert found["arms"][0]["remaining"][0]["day"] == 28
+
+
+def test_relapse_checks_whether_stopping_itself_explains_it(tables, capsys):
+    words = (*RELAPSE, "--control", "placebo", "--early", "15", "--json")
+    (check,) = json.loads(run(capsys, *words))["withdrawal"]
+    assert check["flagged"] == (check["share"] >= 0.5)
+    assert "of the relapse difference" in run(capsys, *words[:-1])
 
 
 def test_relapse_says_where_a_curve_rises_and_where_nobody_is_followed(tables, capsys):

@@ -30,6 +30,7 @@ AT_RISK has the numbers printed below it; events, last_dose and redosed are opti
 @click.option("--control", default=None, help="Arm that the others of its study are held against.")
 @click.option("--horizon", type=float, default=None, help="Days over which to count days well.")
 @click.option("--pool/--no-pool", default=False, help="Pool all arms that are not the control.")
+@click.option("--early", type=float, default=None, help="Day when effects of stopping end.")
 @click.option("--ties", default="efron", help="efron or breslow.")
 @click.option("--outliers", default="keep", help="keep, or tukey to drop single wild clicks.")
 @click.option("--percent", is_flag=True, help="The remaining share is in percent.")
@@ -43,6 +44,7 @@ def command(points: str, at_risk: str, as_json: bool, **options: Any) -> None:
     from klarsyn.app.output import print_json, print_table
 
     arms, compared, pooled = _analysed(points, at_risk, **options)
+    checks = _withdrawal_checks(arms, options["control"], options["early"], options["horizon"])
     days = _days(options["days"])
     shares = {
         a.arm + a.study: a.remaining([d for d in days if d <= a.curve.last_time]) for a in arms
@@ -52,6 +54,7 @@ def command(points: str, at_risk: str, as_json: bool, **options: Any) -> None:
             {
                 "arms": [a.to_dict() | {"remaining": shares[a.arm + a.study]} for a in arms],
                 "comparisons": [c.to_dict() for c in compared],
+                "withdrawal": [{"study": s, "arm": a} | c.to_dict() for s, a, c in checks],
                 "pooled": pooled.to_dict() if pooled else None,
             }
         )
@@ -67,6 +70,8 @@ def command(points: str, at_risk: str, as_json: bool, **options: Any) -> None:
     print_table(["study", "arm", "day", "without relapse", "95 %"], rows)
     for line in [*arms, *compared, *([pooled] if pooled else [])]:
         click.echo(line.summary())
+    for study, arm, check in checks:
+        click.echo(f"{study}, {arm}: {check.summary()}")
 
 
 def _days(text: str) -> list[float]:
@@ -114,3 +119,28 @@ def _analysed(points: str, at_risk: str, **o: Any) -> tuple[Any, Any, Any]:
     followed = [a for a in arms if a.arm != control]
     pooled = pool_relapse(followed, _days(o["days"])) if o["pool"] else None
     return arms, compared, pooled
+
+
+def _withdrawal_checks(
+    arms: Any, control: str | None, early: float | None, horizon: float | None
+) -> list[tuple[str, str, Any]]:
+    from klarsyn.stats.survival import largest_common_time
+    from klarsyn.synthesis.withdrawal import withdrawal_confound
+
+    if early is None:
+        return []
+    stopped = {a.study: a for a in arms if a.arm == control}
+    return [
+        (
+            a.study,
+            a.arm,
+            withdrawal_confound(
+                a.curve,
+                stopped[a.study].curve,
+                early_day=early,
+                final_day=horizon or largest_common_time(a.curve, stopped[a.study].curve),
+            ),
+        )
+        for a in arms
+        if a.study in stopped and a.arm != control
+    ]
