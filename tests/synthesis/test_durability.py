@@ -150,7 +150,7 @@ def test_figures_show_the_numbers_at_risk_in_the_readers_language():
     assert chart["vconcat"][0]["title"] == "Uten tilbakefall"
     assert chart["vconcat"][1]["data"]["values"][0]["number"] == 213
     pooled = pool_relapse([arm(0), arm(1)], [12, 24]).plot(title="Samlet").to_dict()
-    assert [v["day"] for v in pooled["data"]["values"]] == [12, 24]
+    assert [v["day"] for v in pooled["data"]["values"]] == [0, 12, 24]
 
 
 def test_curves_and_single_shares_are_modelled_together():

@@ -58,6 +58,8 @@ def pool_curves(
     `random` adds a between-study covariance by the multivariate method of moments (Jackson, White,
     Thompson 2010), `common` none. A study counts in the intervals that it follows to their end.
     Limits by the delta method on log(−log). Needs no distribution, only times that studies share.
+    An interval in which a study loses nobody, or all, counts with a quarter participant added to
+    each side.
     """
     if heterogeneity not in ("random", "common"):
         raise unknown_name("heterogeneity", heterogeneity, ("random", "common"))

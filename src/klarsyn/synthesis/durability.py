@@ -188,7 +188,7 @@ def plot_arms(arms: Sequence[ArmDurability], marks: int = 6, **labels: Any) -> A
     from klarsyn.figures.survival import survival_curves
 
     names = [a.arm if len({b.study for b in arms}) == 1 else f"{a.study}, {a.arm}" for a in arms]
-    days = np.linspace(0, max(a.curve.last_time for a in arms), marks).round()
+    days = np.floor(np.linspace(0, max(a.curve.last_time for a in arms), marks))
     at_risk = [
         {"group": name, "time": float(day), "number": int(arm.curve.number_at_risk(day))}
         for name, arm in zip(names, arms, strict=True)
@@ -403,7 +403,8 @@ class PooledRelapse:
 
         c = self.curve
         names = ("low", "high", "predicted_low", "predicted_high")
-        rows = [
+        start: dict[str, float] = {"day": 0.0, "share": 1.0, "studies": float(len(self.arms))}
+        rows = [start | dict.fromkeys(names, 1.0)] + [
             {"day": float(c.time[i]), "share": float(c.survival[i]), "studies": int(c.studies[i])}
             | {name: float(getattr(c, name)[i]) for name in names}
             for i in range(c.time.size)
