@@ -19,6 +19,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "riskofbias": ("riskofbias", "Risk of bias of each trial from signalling answers (RoB 2)."),
     "grade": ("grade", "Suggest the certainty of each outcome, with reasons."),
     "grid": ("grid", "Fit every combination of choices and name the one that matters."),
+    "regress": ("regress", "Regress the trials' effects on their features."),
+    "subsets": ("subsets", "Pool every subset of the trials."),
 }
 
 

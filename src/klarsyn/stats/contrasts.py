@@ -8,7 +8,7 @@ group, `ri` a correlation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,7 +64,7 @@ _PAIRS = ("m1i", "m2i", "sd1i", "sd2i", "ni", "ri")
 MEASURES: dict[str, Measure] = {
     name: Measure(name=name, label=label, kind=kind, needs=needs, scale=scale, variances=variances)
     for name, label, kind, needs, scale, variances in (
-        ("RR", "risk ratio", "table", _TABLE, "log", ("LS", "AV")),
+        ("RR", "risk ratio", "table", _TABLE, "log", ("LS",)),
         ("OR", "odds ratio", "table", _TABLE, "log", ("LS",)),
         ("RD", "risk difference", "table", _TABLE, "natural", ("LS", "UB", "AV")),
         ("PETO", "Peto's one-step odds ratio", "table", _TABLE, "log", ("LS",)),
@@ -83,7 +83,9 @@ MEASURES: dict[str, Measure] = {
          ("LS", "LS2", "UB", "AV")),
         ("SMD1", "SMD by the second group's SD", "means", _MEANS, "natural", ("LS", "LS2")),
         ("SMDH", "SMD with unequal variances", "means", _MEANS, "natural", ("LS",)),
-        ("ROM", "ratio of means", "means", _MEANS, "log", ("LS", "HO")),
+        ("ROM", "ratio of means, bias-corrected (Lajeunesse 2015)", "means", _MEANS, "log",
+         ("LS", "HO")),
+        ("ROMU", "ratio of means, uncorrected", "means", _MEANS, "log", ("LS", "HO")),
         ("D2ORN", "log odds ratio from an SMD, normal", "means", _MEANS, "log", ("LS",)),
         ("D2ORL", "log odds ratio from an SMD, logistic", "means", _MEANS, "log", ("LS",)),
         ("CVR", "ratio of coefficients of variation", "means", _MEANS, "log", ("LS",)),
@@ -109,8 +111,9 @@ MEASURES: dict[str, Measure] = {
         ("IRFT", "Freeman–Tukey incidence rate", "rate", ("xi", "ti"), "Freeman–Tukey", ("LS",)),
         ("MN", "mean", "mean", ("mi", "sdi", "ni"), "natural", ("LS",)),
         ("MNLN", "log mean", "mean", ("mi", "sdi", "ni"), "log", ("LS",)),
-        ("COR", "correlation", "correlation", ("ri", "ni"), "natural", ("LS", "UB", "AV")),
-        ("UCOR", "bias-corrected correlation", "correlation", ("ri", "ni"), "natural", ("LS",)),
+        ("COR", "correlation", "correlation", ("ri", "ni"), "natural", ("LS", "AV")),
+        ("UCOR", "bias-corrected correlation", "correlation", ("ri", "ni"), "natural",
+         ("LS", "UB", "AV")),
         ("ZCOR", "Fisher's z", "correlation", ("ri", "ni"), "Fisher z", ("LS",)),
         ("HR", "hazard ratio", "generic", ("yi", "vi"), "log", ("LS",)),
         ("GEN", "effect as given", "generic", ("yi", "vi"), "natural", ("LS",)),
@@ -133,6 +136,7 @@ def contrasts(
     to: str = "only0",
     drop00: bool = False,
     variance: str = "LS",
+    labels: Sequence[str] = (),
 ) -> Contrasts:
     """Effects and sampling variances of one measure.
 
@@ -141,7 +145,7 @@ def contrasts(
     measures that a zero makes infinite and 0 for the others. `drop00` gives studies without any
     event, or with nothing but events, no effect. `variance` is `LS` (large sample), `LS2`, `UB`
     (unbiased), `AV` (average effect in place of each study's own) or `HO` (equal variances), as
-    far as the measure has it.
+    far as the measure has it. `labels` name the studies in errors (else 1, 2, …).
 
     Raises UnknownNameError for names outside the lists, InputError for impossible cells.
     """
@@ -154,7 +158,7 @@ def contrasts(
         raise unknown_name(f"variance of {measure}", variance, kind.variances)
     amount = (0.0 if measure in _NO_CORRECTION else 0.5) if add is None else float(add)
     columns = complete(measure, cells)
-    check_cells(kind, columns)
+    check_cells(kind, columns, labels)
     size = len(next(iter(columns.values())))
     corrected = np.zeros(size, dtype=bool)
     dropped = empty_studies(kind, columns) if drop00 else np.zeros(size, dtype=bool)
@@ -204,29 +208,29 @@ def complete(measure: str, cells: Mapping[str, Any]) -> dict[str, Array]:
     return columns
 
 
-def check_cells(kind: Measure, columns: Cells) -> None:
-    """Raise InputError for a missing, negative or otherwise impossible cell, with its row."""
+def check_cells(kind: Measure, columns: Cells, labels: Sequence[str] = ()) -> None:
+    """Raise InputError for a missing, negative or otherwise impossible cell, with its study."""
+    checks = []
     for name, column in columns.items():
-        _refuse(name, column, ~np.isfinite(column), "is missing or not finite")
+        checks.append((name, ~np.isfinite(column), "is missing or not finite"))
         if name[0] in "abcdnxt" or name.startswith("sd"):
-            _refuse(name, column, column < 0, "is negative")
+            checks.append((name, column < 0, "is negative"))
         if name.startswith(("n", "t")):
-            _refuse(name, column, column == 0, "is zero; a group needs a size")
+            checks.append((name, column == 0, "is zero; a group needs a size"))
         if name == "ri":
-            _refuse(name, column, np.abs(column) > 1, "is no correlation (−1 to 1)")
+            checks.append((name, np.abs(column) > 1, "is no correlation (−1 to 1)"))
         if name == "vi":
-            _refuse(name, column, column < 0, "is a negative variance")
+            checks.append((name, column < 0, "is a negative variance"))
     if kind.kind == "proportion":
-        _refuse("xi", columns["xi"], columns["xi"] > columns["ni"], "exceeds the group's size")
-
-
-def _refuse(name: str, column: Array, bad: Array, why: str) -> None:
-    if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        hint = "; events exceed the group's size?" if name in {"bi", "di"} else ""
-        raise InputError(
-            f"Study {row + 1}: {name} = {column[row]:g} {why}{hint}. Correct it or leave it out."
-        )
+        checks.append(("xi", columns["xi"] > columns["ni"], "exceeds the group's size"))
+    for name, bad, why in checks:
+        if bad.any():
+            row = int(np.flatnonzero(bad)[0])
+            hint = "; do the events exceed the group's size?" if name in {"bi", "di"} else ""
+            raise InputError(
+                f"Study {labels[row] if labels else row + 1}: {name} = {columns[name][row]:g} "
+                f"{why}{hint}. Correct it or leave the study out."
+            )
 
 
 def _problem(y: float, v: float) -> str:
@@ -302,11 +306,7 @@ def _table(measure: str, c: Cells, variance: str) -> tuple[Array, Array]:
         factor = {"OR": 1.0, "OR2DN": 1 / 1.65, "OR2DL": np.sqrt(3) / np.pi}[measure]
         return factor * y, factor**2 * v
     if measure == "RR":
-        y = np.log(p1) - np.log(p2)
-        if variance == "AV":
-            m1, m2 = _weighted_mean(p1, n1), _weighted_mean(p2, n2)
-            return y, (1 - m1) / (m1 * n1) + (1 - m2) / (m2 * n2)
-        return y, 1 / a - 1 / n1 + 1 / cc - 1 / n2
+        return np.log(p1) - np.log(p2), 1 / a - 1 / n1 + 1 / cc - 1 / n2
     if measure == "RD":
         q1, q2 = p1, p2
         if variance == "AV":
@@ -365,9 +365,10 @@ def _means(measure: str, c: Cells, variance: str) -> tuple[Array, Array]:
     if measure == "MD":
         v = pooled**2 * (1 / n1 + 1 / n2) if variance == "HO" else s1**2 / n1 + s2**2 / n2
         return m1 - m2, v
-    if measure == "ROM":
+    if measure in {"ROM", "ROMU"}:
         u1, u2 = (pooled, pooled) if variance == "HO" else (s1, s2)
-        return np.log(m1 / m2), u1**2 / (n1 * m1**2) + u2**2 / (n2 * m2**2)
+        bias = (s1**2 / (n1 * m1**2) - s2**2 / (n2 * m2**2)) / 2 if measure == "ROM" else 0.0
+        return np.log(m1 / m2) + bias, u1**2 / (n1 * m1**2) + u2**2 / (n2 * m2**2)
     if measure == "CVR":
         y = np.log(s1 / m1) + 1 / (2 * (n1 - 1)) - np.log(s2 / m2) - 1 / (2 * (n2 - 1))
         v = sum(1 / (2 * (n - 1)) + s**2 / (n * m**2) for s, n, m in ((s1, n1, m1), (s2, n2, m2)))
@@ -460,15 +461,13 @@ def _correlation(measure: str, c: Cells, variance: str) -> tuple[Array, Array]:
     r, n = c["ri"], c["ni"]
     if measure == "ZCOR":
         return np.arctanh(r), 1 / (n - 3)
-    if measure == "UCOR":  # Olkin & Pratt 1958
-        y = r * hyp2f1(0.5, 0.5, (n - 2) / 2, 1 - r**2)
-        return y, (1 - y**2) ** 2 / (n - 1)
+    y = r * hyp2f1(0.5, 0.5, (n - 2) / 2, 1 - r**2) if measure == "UCOR" else r  # Olkin–Pratt 1958
     if variance == "AV":
-        return r, (1 - _weighted_mean(r, n) ** 2) ** 2 / (n - 1)
+        return y, (1 - _weighted_mean(y, n) ** 2) ** 2 / (n - 1)
     if variance == "UB":  # Hedges 1989
-        v = r**2 - 1 + (n - 3) / (n - 2) * (1 - r**2) * hyp2f1(1, 1, n / 2, 1 - r**2)
-        return r, v
-    return r, (1 - r**2) ** 2 / (n - 1)
+        v = y**2 - 1 + (n - 3) / (n - 2) * (1 - r**2) * hyp2f1(1, 1, n / 2, 1 - r**2)
+        return y, v
+    return y, (1 - y**2) ** 2 / (n - 1)
 
 
 def _generic(_: str, c: Cells, __: str) -> tuple[Array, Array]:

@@ -81,7 +81,6 @@ class Pooled:
     q_p: float
     pi_lower: float
     pi_upper: float
-    studies: tuple[StudyRow, ...]
     scale: str
     level: float
     log_likelihood: float
@@ -93,14 +92,46 @@ class Pooled:
     excluded: tuple[tuple[str, str], ...]
     certificate: Certificate
     definitions: dict[str, str]
-    digest: str
+    weights: Array = field(repr=False)
     effects: Effects = field(repr=False)
+
+    @property
+    def studies(self) -> tuple[StudyRow, ...]:
+        """Each study's effect, its interval and its weight."""
+        z = quantile(0.5 + self.level / 2, math.inf)
+        rows = zip(
+            self.effects.study,
+            self.effects.y.tolist(),
+            self.effects.v.tolist(),
+            (100 * self.weights / self.weights.sum()).tolist(),
+            strict=True,
+        )
+        return tuple(
+            StudyRow(
+                study=name,
+                y=y,
+                v=v,
+                se=math.sqrt(v),
+                ci_lower=y - z * math.sqrt(v),
+                ci_upper=y + z * math.sqrt(v),
+                weight=share,
+            )
+            for name, y, v, share in rows
+        )
+
+    @property
+    def digest(self) -> str:
+        """Changes when the effects or any choice changes."""
+        e = self.effects
+        choices = (self.method, self.test, self.level, self.definitions)
+        return digest_of(e.y, e.v, e.study, self.weights, *choices)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the effects' own arrays, ready for JSON (NaN and infinities stay)."""
-        skipped = {"effects", "studies", "certificate", "warnings", "excluded"}
+        skipped = {"effects", "weights", "certificate", "warnings", "excluded"}
         out = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in skipped}
         out["studies"] = [_as_dict(s) for s in self.studies]
+        out["digest"] = self.digest
         out["certificate"] = _as_dict(self.certificate)
         out["warnings"] = [{"name": n, "sentence": s} for n, s in self.warnings]
         out["excluded"] = [{"study": n, "reason": s} for n, s in self.excluded]
@@ -124,10 +155,36 @@ class Pooled:
         return "\n".join(lines + [sentence for _, sentence in self.warnings])
 
     def plot(self) -> Any:
-        """A forest plot (Altair chart)."""
-        from klarsyn.figures.forest import forest
+        """A forest plot as a Vega-Lite specification."""
+        from klarsyn.figures.forest import ForestAxis, ForestRow, forest
 
-        return forest([_as_dict(s) for s in self.studies], self.to_dict())
+        show = math.exp if self.scale == "log" else float
+        rows = [
+            ForestRow(
+                kind="study",
+                label=s.study,
+                estimate=show(s.y),
+                lower=show(s.ci_lower),
+                upper=show(s.ci_upper),
+                weight=s.weight / 100,
+            )
+            for s in self.studies
+        ]
+        new = None
+        if math.isfinite(self.pi_lower):
+            new = (show(self.pi_lower), show(self.pi_upper))
+        rows.append(
+            ForestRow(
+                kind="pooled",
+                label=f"{self.method}, {self.test}",
+                estimate=show(self.estimate),
+                lower=show(self.ci_lower),
+                upper=show(self.ci_upper),
+                prediction=new,
+            )
+        )
+        log = self.scale == "log"
+        return forest(rows, ForestAxis(title=self.measure, null=1.0 if log else 0.0, log=log))
 
 
 def _as_dict(value: Any) -> dict[str, Any]:
@@ -253,18 +310,14 @@ def _pool(
     crit = quantile(0.5 + level / 2, free)
     q = float(moments(y, v, None, np.zeros(1)).q[0])
     random = method not in {"EE", "FE"} and not alone
-    limits = tau2_interval(y, v, interval=interval, level=level, weights=weights,
-                           restricted=method != "ML") if random else (math.nan, math.nan)  # fmt: skip
+    limits = (math.nan, math.nan)
+    if random:
+        limits = tau2_interval(
+            y, v, interval=interval, level=level, weights=weights, restricted=method != "ML"
+        )
     i2, h2 = _inconsistency(v, tau2, q, df, random)
     margin = _prediction_margin(prediction, free, df, level, se, tau2, random)
     information = _information(y, v, tau2, method, random)
-    z = quantile(0.5 + level / 2, math.inf)
-    share = 100 * fitted.weights / fitted.weights.sum()
-    studies = tuple(
-        StudyRow(study=s, y=a, v=b, se=math.sqrt(b), ci_lower=a - z * math.sqrt(b),
-                 ci_upper=a + z * math.sqrt(b), weight=w)
-        for s, a, b, w in zip(effects.study, y.tolist(), v.tolist(), share.tolist(), strict=True)
-    )  # fmt: skip
     status, warnings = _judge(effects, excluded, tau, method, used_test, se, alone)
     return Pooled(
         k=k,
@@ -288,7 +341,6 @@ def _pool(
         q_p=float(chdtrc(df, q)) if df else math.nan,
         pi_lower=estimate - margin,
         pi_upper=estimate + margin,
-        studies=studies,
         scale=effects.scale,
         level=level,
         log_likelihood=information[0],
@@ -309,7 +361,7 @@ def _pool(
             "pi": PREDICTIONS[prediction] if random else "none",
             "effects": effects.method,
         },
-        digest=digest_of(y, v, effects.study, method, used_test, level, interval, prediction),
+        weights=fitted.weights,
         effects=effects,
     )
 

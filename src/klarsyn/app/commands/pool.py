@@ -84,7 +84,7 @@ def roles(text: str, measure: str, header: tuple[str, ...]) -> dict[str, str]:
         if role not in ROLES:
             raise unknown_name("role of a column", role, ROLES, "--columns")
         out[role] = column
-    for role in MEASURES[measure].needs + ("n1i", "n2i", "sei", "mi"):
+    for role in (*MEASURES[measure].needs, "n1i", "n2i", "sei", "mi"):
         if role not in out and role in header:
             out[role] = role
     return out
