@@ -14,14 +14,12 @@ from klarsyn.provenance import stream
 from klarsyn.stats.reconstruction import digitised, reconstruct
 from klarsyn.stats.survival import cox_two_groups, kaplan_meier
 from klarsyn.synthesis.durability import (
-    RelapseShare,
     compare_durability,
     from_last_dose,
-    model_relapse,
-    pool_relapse,
     rebuild,
     relapse_curve,
 )
+from klarsyn.synthesis.pooled_relapse import RelapseShare, model_relapse, pool_relapse
 from klarsyn.synthesis.withdrawal import (
     enriched_withdrawal,
     flagged_share,

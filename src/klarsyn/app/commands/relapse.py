@@ -88,7 +88,8 @@ def _days(text: str) -> list[float]:
 
 def _analysed(points: str, at_risk: str, **o: Any) -> tuple[Any, Any, Any]:
     from klarsyn.errors import unknown_name
-    from klarsyn.synthesis.durability import compare_durability, pool_relapse, rebuild
+    from klarsyn.synthesis.durability import compare_durability, rebuild
+    from klarsyn.synthesis.pooled_relapse import pool_relapse
     from klarsyn.synthesis.relapse_tables import read_relapse_curves
 
     curves = read_relapse_curves(
