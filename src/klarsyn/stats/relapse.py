@@ -49,6 +49,7 @@ def pool_curves(
     times: ArrayLike,
     *,
     heterogeneity: str = "random",
+    reference: str = "t",
     level: float = 0.95,
 ) -> PooledCurve:
     """Pool the survival from each time to the next over studies, then multiply.
@@ -57,7 +58,8 @@ def pool_curves(
     survival, variance 1 / (4 n) with the effective number at risk n, independent within a study;
     `random` adds a between-study covariance by the multivariate method of moments (Jackson, White,
     Thompson 2010), `common` none. A study counts in the intervals that it follows to their end.
-    Limits by the delta method on log(−log). Needs no distribution, only times that studies share.
+    Limits by the delta method on log(−log), with normal quantiles or those of t with one degree of
+    freedom less than studies (`reference`; several studies and random effects only). Needs no distribution, only times that studies share.
     An interval in which a study loses nobody, or all, counts with a quarter participant added to
     each side.
     """
@@ -74,7 +76,11 @@ def pool_curves(
     between = _moment_covariance(y, v) if heterogeneity == "random" else np.zeros((grid.size,) * 2)
     mean, covariance = _weighted_mean(y, v, between)
     q, df = _cochran(y, v)
-    low, high, p_low, p_high, survival, variance = _product(mean, covariance, between, level)
+    if reference not in ("t", "normal"):
+        raise unknown_name("reference distribution", reference, ("t", "normal"))
+    several = len(curves) > 1 and heterogeneity == "random" and reference == "t"
+    quantile = _quantile(level, len(curves) - 1 if several else math.inf)
+    low, high, p_low, p_high, survival, variance = _product(mean, covariance, between, quantile)
     if len(curves) < 2:  # one study says nothing about the next
         p_low, p_high = np.full_like(low, np.nan), np.full_like(high, np.nan)
     return PooledCurve(
@@ -91,7 +97,10 @@ def pool_curves(
         df=df,
         i2=max(0.0, 1 - df / q) if q > 0 else 0.0,
         level=level,
-        method=f"interval-conditional survival, arcsine, {heterogeneity} effects",
+        method=(
+            f"interval-conditional survival, arcsine, {heterogeneity} effects, "
+            f"{'t' if several else 'normal'} limits"
+        ),
     )
 
 
@@ -165,24 +174,28 @@ def _cochran(y: NDArray[np.float64], v: NDArray[np.float64]) -> tuple[float, int
     return q, int(np.isfinite(y).sum() - y.shape[1])
 
 
+def _quantile(level: float, df: float) -> float:
+    from scipy import special
+
+    share = 0.5 + level / 2
+    return float(special.ndtri(share) if math.isinf(df) else special.stdtrit(df, share))
+
+
 def _product(
     mean: NDArray[np.float64],
     covariance: NDArray[np.float64],
     between: NDArray[np.float64],
-    level: float,
+    quantile: float,
 ) -> tuple[Any, ...]:
-    from scipy import special
-
     inside = np.clip(mean, 1e-9, np.pi / 2 - 1e-9)
     log_survival = np.cumsum(2 * np.log(np.sin(inside)))
     slope = np.tril(np.tile(2 / np.tan(inside), (mean.size, 1)))
     variance = np.einsum("ij,jk,ik->i", slope, covariance, slope)
     spread = variance + np.einsum("ij,jk,ik->i", slope, between, slope)
-    z = special.ndtri(0.5 + level / 2)
     survival = np.exp(log_survival)
 
     def limits(var: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        factor = np.exp(z * np.sqrt(var) / np.abs(log_survival))
+        factor = np.exp(quantile * np.sqrt(var) / np.abs(log_survival))
         return np.exp(log_survival * factor), np.exp(log_survival / factor)
 
     return *limits(variance), *limits(spread), survival, variance
@@ -234,14 +247,15 @@ class RelapseModel:
         )
 
     def interval(self, times: ArrayLike, level: float = 0.95) -> tuple[Any, Any]:
-        """Limits of the typical study's survival, by the delta method on the linear scale."""
-        from scipy import special
+        """Limits of the typical study's survival, by the delta method on the linear scale.
 
+        Where studies differ, from t with one degree of freedom less than studies.
+        """
         t = np.asarray(times, dtype=float)
         shape = math.exp(self.log_shape.value)
         eta, slopes = _linear(self.model, t, self.location.value, shape)
         se = np.sqrt(np.einsum("ij,jk,ik->i", slopes, self.covariance[:2, :2], slopes))
-        half = special.ndtri(0.5 + level / 2) * se
+        half = _quantile(level, self.studies - 1 if self.tau > 0 else math.inf) * se
         a, b = _from_linear(self.model, eta - half), _from_linear(self.model, eta + half)
         return np.minimum(a, b), np.maximum(a, b)
 
