@@ -9,13 +9,8 @@ import pytest
 
 from klarsyn.errors import InputError, NumericalError, UnknownNameError
 from klarsyn.provenance import stream
-from klarsyn.stats.relapse import (
-    Followed,
-    fit_cure,
-    fit_relapse,
-    pool_curves,
-    sufficient_follow_up,
-)
+from klarsyn.stats.cure import fit_cure, sufficient_follow_up
+from klarsyn.stats.relapse import Followed, fit_relapse, pool_curves
 from klarsyn.stats.survival import kaplan_meier
 
 GRID = [14.0, 28.0, 56.0]
@@ -33,6 +28,7 @@ def test_one_study_pools_to_itself():
     pooled = pool_curves([curve], GRID)
     assert pooled.survival == pytest.approx(curve.at(GRID), rel=1e-9)
     assert np.all(pooled.between == 0)
+    assert np.isnan(pooled.predicted_low).all()
 
 
 def test_the_standard_error_of_one_study_is_greenwoods():

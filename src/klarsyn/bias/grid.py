@@ -111,7 +111,6 @@ class Grid:
     threshold: float
     benefit: str
     level: float
-    not_converged: int
     method: str
     digest: str
 
@@ -173,7 +172,8 @@ class Grid:
         text = (
             f"{self.cells} analyses, estimates {finite.min():.3g} to {finite.max():.3g} (middle "
             f"{np.median(finite):.3g}): {shares['benefit']:.0%} benefit, "
-            f"{shares['harm']:.0%} harm, {shares['inconclusive']:.0%} inconclusive."
+            f"{shares['harm']:.0%} harm, {shares['inconclusive']:.0%} inconclusive, "
+            f"{shares['not_estimable']:.0%} not estimable."
         )
         ranked = self.influence()
         if ranked and ranked[0].redrawn > 0:
@@ -195,7 +195,6 @@ class Grid:
             "threshold": self.threshold,
             "benefit": self.benefit,
             "level": self.level,
-            "not_converged": self.not_converged,
             "summary": self.summary(),
             "method": self.method,
             "digest": self.digest,
@@ -253,7 +252,7 @@ def sensitivity_grid(
     )
     shape = (*shape_data, len(unblinding_shares), len(sets), len(outs))
     shape = (*shape, len(estimators), len(intervals))
-    estimate, low, high, tau2, studies, converged = (a.reshape(shape) for a in fits)
+    estimate, low, high, tau2, studies = (a.reshape(shape) for a in fits)
     return Grid(
         choices=choices,
         estimate=estimate,
@@ -265,7 +264,6 @@ def sensitivity_grid(
         threshold=threshold,
         benefit=benefit,
         level=level,
-        not_converged=int((~converged).sum()),
         method=f"{math.prod(shape)} analyses, {level:.0%} intervals",
         digest=digest_of(rows_y, rows_v, masks, [c.options for c in choices], threshold, level),
     )
@@ -334,7 +332,7 @@ def _fit_all(
 ) -> tuple[NDArray[Any], ...]:
     shape = (len(y), len(masks), len(estimators), len(intervals))
     estimate, low, high, tau2 = (np.full(shape, np.nan) for _ in range(4))
-    studies, converged = np.zeros(shape, np.int64), np.ones(shape, bool)
+    studies = np.zeros(shape, np.int64)
     wide = min(len(masks), _BLOCK)
     tall = max(1, _BLOCK // wide)
     total, done = math.prod(shape), 0
@@ -348,13 +346,12 @@ def _fit_all(
                 estimate[at] = fits.mean[..., None]
                 tau2[at] = fits.tau2[..., None]
                 studies[at] = fits.studies[..., None]
-                converged[at] = fits.converged[..., None]
                 for i, interval in enumerate(intervals):
                     low[(*at, i)], high[(*at, i)] = limits(fits, interval, level)
                 done += fits.mean.size * len(intervals)
                 if progress:
                     progress(done, total)
-    return estimate, low, high, tau2, studies, converged
+    return estimate, low, high, tau2, studies
 
 
 def _conclude(
