@@ -140,6 +140,16 @@ def test_riskofbias_reads_answers_and_prints_questions(tables, capsys):
     assert len(json.loads(run(capsys, "riskofbias", "--questions", "--json"))) == 28
 
 
+def test_riskofbias_takes_robins_i_for_studies_without_randomisation(tables, capsys):
+    lines = ["trial,domain,question,answer,who,when,why"]
+    lines += [f"Clinic 2022,{x},A,2024,x" for x in ("D5,5.1,N", "D5,5.2,N", "D6,6.1,Y")]
+    (tables / "cohort.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    words = ("riskofbias", "cohort.csv", "--tool", "robins_i")
+    assert json.loads(run(capsys, *words, "--json"))["Clinic 2022"]["overall"] == "Low"
+    assert "D5 Low; D6 Low" in run(capsys, *words)
+    assert "Nearest: robins_i" in failed(capsys, *words[:-1], "robins")
+
+
 def test_riskofbias_names_the_row_with_an_unknown_answer(tables, capsys):
     (tables / "answers.csv").write_text(ANSWERS.replace("3.1,Y", "3.1,maybe"), encoding="utf-8")
     text = failed(capsys, "riskofbias", "answers.csv")
@@ -171,6 +181,7 @@ def test_grid_counts_its_cells_and_names_the_choice(tables, capsys):
     assert found["cells"] == 2 * 2 * 1 * 3 * 4 * 2
     assert found["influence"][0]["choice"] in found["choices"]
     assert "analyses, estimates" in run(capsys, *GRID)
+    assert "would without any effect" in run(capsys, *GRID, "--null", "19")
 
 
 def test_grid_names_a_repeated_row_and_an_unknown_set_member(tables, capsys):
