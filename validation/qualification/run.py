@@ -266,8 +266,8 @@ def metric_of(row, model, regimen, analytes, weight) -> tuple[float, bool]:
             raise NotPredictedError("the peak after a bolus is at once")
         return at * {"h": 1.0, "min": 60.0}[unit], False
     if metric == "CL":
-        total = sum(d.amount for d in doses if d.compartment.endswith(analytes[0][0]))
-        per_hour = total * mass / area(analytes[0])
+        given_amount = sum(d.amount for d in doses if d.compartment.endswith(analytes[0][0]))
+        per_hour = given_amount * mass / area(analytes[0])
         per = {
             "mL/min": 1000 / 60,
             "L/h": 1.0,
