@@ -279,7 +279,7 @@ def test_the_row_is_reproduced(row: Row) -> None:
     assert results(row.analysis)[row.name] == pytest.approx(row.value, rel=tolerance(row))
 
 
-def test_the_quadratic_ML_fit_is_at_least_as_likely_as_the_reference_s_coefficients() -> None:
+def test_the_quadratic_ml_fit_is_at_least_as_likely_as_the_reference_s_coefficients() -> None:
     fit = fit_dose_response(alcohol(), curve="quadratic", method="ML")
     given = np.array([-0.02299590649, 0.0004462055319])
     shifted = alcohol()

@@ -240,7 +240,14 @@ def _hierarchical(
     A2 = w.sum() - np.trace(bread @ XWJWX)
     B2 = w.sum() - np.trace(bread @ XWWX)
     C2 = len(y) - X.shape[1]
-    omega2 = max(0.0, ((Qa - C1) * A2 - (Qe - C2) * A1) / (B1 * A2 - B2 * A1))
+    determinant = B1 * A2 - B2 * A1
+    if abs(determinant) <= 1e-9 * (abs(B1 * A2) + abs(B2 * A1)):
+        raise NumericalError(
+            "not_estimable",
+            "HIER cannot tell heterogeneity within studies from that between them: no study has "
+            "several effects. Use CORR.",
+        )
+    omega2 = max(0.0, ((Qa - C1) * A2 - (Qe - C2) * A1) / determinant)
     tau2 = max(0.0, (Qe - C2 - omega2 * B2) / A2)
     return {"tau2": float(tau2), "omega2": float(omega2), "QE": Qe}
 
