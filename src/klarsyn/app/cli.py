@@ -12,7 +12,20 @@ import click
 from klarsyn.errors import KlarsynError
 
 # name: (module under klarsyn.app.commands, one-line help); the module defines `command`.
-COMMANDS: dict[str, tuple[str, str]] = {}
+COMMANDS: dict[str, tuple[str, str]] = {
+    "appraise": ("appraise", "Write the page that answers four questions about a base."),
+    "pool": ("pool", "Pool the trials of a table into one estimate."),
+    "regress": ("regress", "Regress the trials' effects on their features."),
+    "evidence": ("evidence", "Look into an evidence base, test it, select from it, export it."),
+    "subsets": ("subsets", "Pool every subset of the trials."),
+    "blinding": ("blinding", "Indices of blinding from what people guessed."),
+    "unblinding": ("unblinding", "What belief could have done to an effect."),
+    "missing": ("missing", "What unseen outcomes and refusals could do."),
+    "noninferiority": ("noninferiority", "A difference of proportions against a margin."),
+    "inclusion": ("inclusion", "What each set of included trials concludes."),
+    "simulate": ("simulate", "Exposure of each analyte after a dose, as bands over patients."),
+    "nca": ("nca", "Non-compartmental analysis of a concentration table."),
+}
 
 
 class LazyGroup(click.Group):

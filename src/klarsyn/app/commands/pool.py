@@ -1,0 +1,136 @@
+"""`klarsyn pool`: a table of trials becomes one estimate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+EPILOG = """\b
+A table has one row a study, e.g.
+  study,tpos,tneg,cpos,cneg
+  Aronson,4,119,11,128
+  Ferguson,6,300,29,274
+\b
+  klarsyn pool trials.csv --measure RR --columns ai=tpos,bi=tneg,ci=cpos,di=cneg
+
+Roles: ai bi ci di (or n1i n2i for bi di); m1i sd1i n1i m2i sd2i n2i; x1i t1i x2i t2i; xi ni;
+ri ni; m1i m2i sd1i sd2i ni ri for pairs; yi with vi or sei. A column that already has the
+role's name need not be mapped.
+"""
+
+
+def effects_options(command: Any) -> Any:
+    """The options that turn a file into effects, shared by the commands that start from one."""
+    for option in reversed(
+        (
+            click.argument("file", type=click.Path()),
+            click.option("--measure", required=True, help="RR, OR, RD, SMD, MD, PLO, GEN …"),
+            click.option("--columns", default="", help="role=column pairs, separated by commas."),
+            click.option("--study", default=None, help="The column with the studies' names."),
+            click.option("--sheet", default=None, help="The sheet of an Excel workbook."),
+            click.option("--add", type=float, default=None, help="Continuity correction."),
+            click.option("--to", default="only0", help="only0, all, if0all or none."),
+            click.option("--drop00", is_flag=True, help="Leave out studies without any event."),
+            click.option("--variance", default="LS", help="LS, LS2, UB, AV or HO."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def read_effects(
+    file: str,
+    measure: str,
+    columns: str,
+    study: str | None,
+    sheet: str | None,
+    add: float | None,
+    to: str,
+    drop00: bool,
+    variance: str,
+) -> Any:
+    """The effects of a file's rows."""
+    from klarsyn.errors import unknown_name
+    from klarsyn.stats.contrasts import MEASURES
+    from klarsyn.synthesis.effects import effects_from_table
+    from klarsyn.tables import read_table
+
+    if measure not in MEASURES:
+        raise unknown_name("measure", measure, MEASURES)
+    table = read_table(file, sheet=sheet)
+    return effects_from_table(
+        table,
+        measure,
+        roles(columns, measure, tuple(table.columns)),
+        study=study,
+        add=add,
+        to=to,
+        drop00=drop00,
+        variance=variance,
+    )
+
+
+def roles(text: str, measure: str, header: tuple[str, ...]) -> dict[str, str]:
+    """`ai=tpos,bi=tneg` as a mapping; roles that are columns themselves are added."""
+    from klarsyn.errors import InputError, unknown_name
+    from klarsyn.stats.contrasts import MEASURES, ROLES
+
+    out: dict[str, str] = {}
+    for pair in filter(None, (p.strip() for p in text.split(","))):
+        role, sign, column = (part.strip() for part in pair.partition("="))
+        if not (role and sign and column):
+            raise InputError(f"--columns: {pair!r} is not role=column, e.g. ai=events.")
+        if role not in ROLES:
+            raise unknown_name("role of a column", role, ROLES, "--columns")
+        out[role] = column
+    for role in (*MEASURES[measure].needs, "n1i", "n2i", "sei", "mi"):
+        if role not in out and role in header:
+            out[role] = role
+    return out
+
+
+@click.command(epilog=EPILOG)
+@effects_options
+@click.option("--method", default="REML", help="REML, ML, DL, PM, PMM, EB, SJ, HS, HSk, HE, EE.")
+@click.option("--test", default="knha", help="z, t, knha or adhoc.")
+@click.option("--level", type=float, default=0.95, help="Confidence level.")
+@click.option("--interval", default="QP", help="Interval for tau2: QP, PL, J or BJ.")
+@click.option("--prediction", default="test", help="test, k-1, k-2 or normal.")
+@click.option("--drop-problems", is_flag=True, help="Leave out studies that have no effect.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(
+    method: str,
+    test: str,
+    level: float,
+    interval: str,
+    prediction: str,
+    drop_problems: bool,
+    as_json: bool,
+    **source: Any,
+) -> None:
+    """Pool the effects of a CSV or Excel FILE: estimate, tau2, I2, Q, prediction interval."""
+    from klarsyn.app.output import print_json, print_table
+    from klarsyn.synthesis.pairwise import pool
+
+    pooled = pool(
+        read_effects(**source),
+        method=method,
+        test=test,
+        level=level,
+        interval=interval,
+        prediction=prediction,
+        drop_problems=drop_problems,
+    )
+    if as_json:
+        print_json(pooled.to_dict())
+        return
+    print_table(
+        ("study", "effect", "lower", "upper", "weight %"),
+        [
+            (s.study, f"{s.y:.4f}", f"{s.ci_lower:.4f}", f"{s.ci_upper:.4f}", f"{s.weight:.1f}")
+            for s in pooled.studies
+        ],
+        title=f"{pooled.measure} ({pooled.scale} scale)",
+    )
+    click.echo(pooled.summary())

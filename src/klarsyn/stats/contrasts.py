@@ -1,0 +1,492 @@
+"""What trials report becomes an effect and its sampling variance, measure by measure.
+
+Argument names are those of the meta-analysis literature's common tables: `ai bi ci di` are the
+cells of a 2×2 table (events and non-events, first group then second; or `n1i`, `n2i` instead of
+`bi`, `di`), `x1i t1i x2i t2i` events and person-time, `m1i sd1i n1i …` means, `xi ni` events of one
+group, `ri` a correlation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from klarsyn.errors import InputError, unknown_name
+
+Array = np.ndarray
+Cells = Mapping[str, Array]
+DROPPED = "dropped as asked: no event, or nothing but events, in either group"
+CORRECTIONS = ("only0", "all", "if0all", "none")
+VARIANCES = ("LS", "LS2", "UB", "AV", "HO")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """An effect measure: what it needs, the scale of its effect, the kind of data it is made from.
+
+    `scale` is `log` where the effect is a natural logarithm (a ratio after `exp`), `natural`
+    where it is in the outcome's own unit or a standardised unit, else the transformation's name.
+    """
+
+    name: str
+    label: str
+    kind: str
+    needs: tuple[str, ...]
+    scale: str
+    variances: tuple[str, ...] = ("LS",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contrasts:
+    """Effects `y` and sampling variances `v`, one a study, in the order of the input.
+
+    `corrected` marks studies whose cells got the continuity correction; `problem` is empty or says
+    why a study has no usable effect (its y and v are then NaN).
+    """
+
+    measure: str
+    scale: str
+    y: Array
+    v: Array
+    corrected: Array
+    problem: tuple[str, ...]
+    method: str
+
+
+_TABLE = ("ai", "bi", "ci", "di")
+_RATES = ("x1i", "t1i", "x2i", "t2i")
+_MEANS = ("m1i", "sd1i", "n1i", "m2i", "sd2i", "n2i")
+_PAIRS = ("m1i", "m2i", "sd1i", "sd2i", "ni", "ri")
+
+MEASURES: dict[str, Measure] = {
+    name: Measure(name=name, label=label, kind=kind, needs=needs, scale=scale, variances=variances)
+    for name, label, kind, needs, scale, variances in (
+        ("RR", "risk ratio", "table", _TABLE, "log", ("LS", "AV")),
+        ("OR", "odds ratio", "table", _TABLE, "log", ("LS",)),
+        ("RD", "risk difference", "table", _TABLE, "natural", ("LS", "UB", "AV")),
+        ("PETO", "Peto's one-step odds ratio", "table", _TABLE, "log", ("LS",)),
+        ("AS", "arcsine difference", "table", _TABLE, "arcsine", ("LS",)),
+        ("PHI", "phi coefficient", "table", _TABLE, "natural", ("LS",)),
+        ("YUQ", "Yule's Q", "table", _TABLE, "natural", ("LS",)),
+        ("YUY", "Yule's Y", "table", _TABLE, "natural", ("LS",)),
+        ("OR2DN", "SMD from an odds ratio, normal", "table", _TABLE, "natural", ("LS",)),
+        ("OR2DL", "SMD from an odds ratio, logistic", "table", _TABLE, "natural", ("LS",)),
+        ("PBIT", "probit-transformed risk difference", "table", _TABLE, "natural", ("LS",)),
+        ("IRR", "incidence rate ratio", "rates", _RATES, "log", ("LS",)),
+        ("IRD", "incidence rate difference", "rates", _RATES, "natural", ("LS",)),
+        ("IRSD", "difference of root rates", "rates", _RATES, "square root", ("LS",)),
+        ("MD", "mean difference", "means", _MEANS, "natural", ("LS", "UB", "HO")),
+        ("SMD", "standardised mean difference (Hedges g)", "means", _MEANS, "natural",
+         ("LS", "LS2", "UB", "AV")),
+        ("SMD1", "SMD by the second group's SD", "means", _MEANS, "natural", ("LS", "LS2")),
+        ("SMDH", "SMD with unequal variances", "means", _MEANS, "natural", ("LS",)),
+        ("ROM", "ratio of means, bias-corrected (Lajeunesse 2015)", "means", _MEANS, "log",
+         ("LS", "HO")),
+        ("ROMU", "ratio of means, uncorrected", "means", _MEANS, "log", ("LS", "HO")),
+        ("D2ORN", "log odds ratio from an SMD, normal", "means", _MEANS, "log", ("LS",)),
+        ("D2ORL", "log odds ratio from an SMD, logistic", "means", _MEANS, "log", ("LS",)),
+        ("CVR", "ratio of coefficients of variation", "means", _MEANS, "log", ("LS",)),
+        ("VR", "ratio of standard deviations", "means", ("sd1i", "n1i", "sd2i", "n2i"), "log",
+         ("LS",)),
+        ("MC", "mean change", "pairs", _PAIRS, "natural", ("LS",)),
+        ("SMCC", "standardised change, change-score SD", "pairs", _PAIRS, "natural",
+         ("LS", "LS2")),
+        ("SMCR", "standardised change, first SD", "pairs", ("m1i", "m2i", "sd1i", "ni", "ri"),
+         "natural", ("LS", "LS2")),
+        ("SMCRH", "standardised change, first SD, unequal variances", "pairs", _PAIRS,
+         "natural", ("LS",)),
+        ("ROMC", "ratio of paired means", "pairs", _PAIRS, "log", ("LS",)),
+        ("PR", "proportion", "proportion", ("xi", "ni"), "natural", ("LS", "UB", "AV")),
+        ("PLN", "log proportion", "proportion", ("xi", "ni"), "log", ("LS", "AV")),
+        ("PLO", "logit proportion", "proportion", ("xi", "ni"), "logit", ("LS", "AV")),
+        ("PAS", "arcsine proportion", "proportion", ("xi", "ni"), "arcsine", ("LS",)),
+        ("PFT", "Freeman–Tukey double arcsine", "proportion", ("xi", "ni"), "Freeman–Tukey",
+         ("LS",)),
+        ("IR", "incidence rate", "rate", ("xi", "ti"), "natural", ("LS",)),
+        ("IRLN", "log incidence rate", "rate", ("xi", "ti"), "log", ("LS",)),
+        ("IRS", "root incidence rate", "rate", ("xi", "ti"), "square root", ("LS",)),
+        ("IRFT", "Freeman–Tukey incidence rate", "rate", ("xi", "ti"), "Freeman–Tukey", ("LS",)),
+        ("MN", "mean", "mean", ("mi", "sdi", "ni"), "natural", ("LS",)),
+        ("MNLN", "log mean", "mean", ("mi", "sdi", "ni"), "log", ("LS",)),
+        ("COR", "correlation", "correlation", ("ri", "ni"), "natural", ("LS", "UB", "AV")),
+        ("UCOR", "bias-corrected correlation", "correlation", ("ri", "ni"), "natural", ("LS",)),
+        ("ZCOR", "Fisher's z", "correlation", ("ri", "ni"), "Fisher z", ("LS",)),
+        ("HR", "hazard ratio", "generic", ("yi", "vi"), "log", ("LS",)),
+        ("GEN", "effect as given", "generic", ("yi", "vi"), "natural", ("LS",)),
+    )
+}  # fmt: skip
+ROLES = tuple(
+    dict.fromkeys(
+        [role for m in MEASURES.values() for role in m.needs] + ["n1i", "n2i", "mi", "sei"]
+    )
+)
+# Measures whose variance is defined for a zero cell, so that none is corrected unless asked.
+_NO_CORRECTION = frozenset({"AS", "PHI", "IRSD", "PAS", "PFT", "IRS", "IRFT"})
+
+
+def contrasts(
+    measure: str,
+    cells: Mapping[str, Any],
+    *,
+    add: float | None = None,
+    to: str = "only0",
+    drop00: bool = False,
+    variance: str = "LS",
+    labels: Sequence[str] = (),
+) -> Contrasts:
+    """Effects and sampling variances of one measure.
+
+    `add` is put on every cell of a study with a zero cell (`to="only0"`), of all studies
+    (`"all"`), of all as soon as one has a zero (`"if0all"`), or of none; left out, it is 1/2 for
+    measures that a zero makes infinite and 0 for the others. `drop00` gives studies without any
+    event, or with nothing but events, no effect. `variance` is `LS` (large sample), `LS2`, `UB`
+    (unbiased), `AV` (average effect in place of each study's own) or `HO` (equal variances), as
+    far as the measure has it. `labels` name the studies in errors (else 1, 2, …).
+
+    Raises UnknownNameError for names outside the lists, InputError for impossible cells.
+    """
+    if measure not in MEASURES:
+        raise unknown_name("measure", measure, MEASURES)
+    if to not in CORRECTIONS:
+        raise unknown_name("correction rule", to, CORRECTIONS)
+    kind = MEASURES[measure]
+    if variance not in kind.variances:
+        raise unknown_name(f"variance of {measure}", variance, kind.variances)
+    amount = (0.0 if measure in _NO_CORRECTION else 0.5) if add is None else float(add)
+    columns = complete(measure, cells)
+    check_cells(kind, columns, labels)
+    size = len(next(iter(columns.values())))
+    corrected = np.zeros(size, dtype=bool)
+    dropped = empty_studies(kind, columns) if drop00 else np.zeros(size, dtype=bool)
+    if kind.kind in _COUNTS:
+        columns, corrected = _corrected(kind, columns, amount, to)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        y, v = _FORMULAS[kind.kind](measure, columns, variance)
+    y, v = np.asarray(y, dtype=float), np.asarray(v, dtype=float)
+    problem = tuple(
+        DROPPED if gone else _problem(*pair) for gone, *pair in zip(dropped, y, v, strict=True)
+    )
+    bad = np.array([bool(p) for p in problem])
+    return Contrasts(
+        measure=measure,
+        scale=kind.scale,
+        y=np.where(bad, np.nan, y),
+        v=np.where(bad, np.nan, v),
+        corrected=corrected,
+        problem=problem,
+        method=f"{measure}, variance {variance}, add {amount:g} to {to}"
+        + (", trials without any event dropped" if drop00 else ""),
+    )
+
+
+def complete(measure: str, cells: Mapping[str, Any]) -> dict[str, Array]:
+    """The columns that the measure needs, with group sizes turned into non-events."""
+    kind = MEASURES[measure]
+    given = {name: np.asarray(column, dtype=float) for name, column in cells.items()}
+    if kind.kind == "table":
+        for events, others, size in (("ai", "bi", "n1i"), ("ci", "di", "n2i")):
+            if others not in given and {events, size} <= set(given):
+                given[others] = given[size] - given[events]
+    if kind.kind == "proportion" and "ni" not in given and {"xi", "mi"} <= set(given):
+        given["ni"] = given["xi"] + given["mi"]
+    if kind.kind == "generic" and "vi" not in given and "sei" in given:
+        given["vi"] = given["sei"] ** 2
+    missing = [name for name in kind.needs if name not in given]
+    if missing:
+        raise InputError(
+            f"{measure} needs {', '.join(kind.needs)}; missing: {', '.join(missing)}. "
+            f"Say which column holds each."
+        )
+    columns = {name: given[name] for name in kind.needs}
+    sizes = {len(c) for c in columns.values()}
+    if len(sizes) != 1:
+        raise InputError(f"The columns of {measure} have different lengths: {sorted(sizes)}.")
+    return columns
+
+
+def check_cells(kind: Measure, columns: Cells, labels: Sequence[str] = ()) -> None:
+    """Raise InputError for a missing, negative or otherwise impossible cell, with its study."""
+    checks = []
+    for name, column in columns.items():
+        checks.append((name, ~np.isfinite(column), "is missing or not finite"))
+        if name[0] in "abcdnxt" or name.startswith("sd"):
+            checks.append((name, column < 0, "is negative"))
+        if name.startswith(("n", "t")):
+            checks.append((name, column == 0, "is zero; a group needs a size"))
+        if name == "ri":
+            checks.append((name, np.abs(column) > 1, "is no correlation (−1 to 1)"))
+        if name == "vi":
+            checks.append((name, column < 0, "is a negative variance"))
+    if kind.kind == "proportion":
+        checks.append(("xi", columns["xi"] > columns["ni"], "exceeds the group's size"))
+    for name, bad, why in checks:
+        if bad.any():
+            row = int(np.flatnonzero(bad)[0])
+            hint = "; do the events exceed the group's size?" if name in {"bi", "di"} else ""
+            raise InputError(
+                f"Study {labels[row] if labels else row + 1}: {name} = {columns[name][row]:g} "
+                f"{why}{hint}. Correct it or leave the study out."
+            )
+
+
+def _problem(y: float, v: float) -> str:
+    if not np.isfinite(y):
+        return "the effect is not estimable (a zero cell, or a mean without a logarithm)"
+    if not np.isfinite(v):
+        return "the sampling variance is not estimable"
+    if v <= 0:
+        return "the sampling variance is zero"
+    return ""
+
+
+_COUNTS = {
+    "table": ("ai", "bi", "ci", "di"),
+    "rates": ("x1i", "x2i"),
+    "proportion": ("xi", "mi"),
+    "rate": ("xi",),
+}
+
+
+def _corrected(
+    kind: Measure, columns: Cells, add: float, to: str
+) -> tuple[dict[str, Array], Array]:
+    out = dict(columns)
+    if kind.kind == "proportion":
+        out["mi"] = out["ni"] - out["xi"]
+    names = _COUNTS[kind.kind]
+    counts = np.array([out[n] for n in names])
+    zero = (counts == 0).any(axis=0)
+    where = {
+        "only0": zero,
+        "all": np.ones_like(zero),
+        "if0all": np.full_like(zero, zero.any()),
+        "none": np.zeros_like(zero),
+    }[to]
+    counts = counts + add * where
+    out.update(zip(names, counts, strict=True))
+    if kind.kind == "proportion":
+        out["ni"] = out["xi"] + out["mi"]
+    return out, where & (add != 0)
+
+
+def empty_studies(kind: Measure, columns: Cells) -> Array:
+    """Which studies have no event in either group, or nothing but events (2×2 tables only)."""
+    if kind.kind == "rates":
+        return (columns["x1i"] == 0) & (columns["x2i"] == 0)
+    if kind.kind != "table":
+        return np.zeros(len(next(iter(columns.values()))), dtype=bool)
+    a, b, c, d = (columns[n] for n in _TABLE)
+    return ((a == 0) & (c == 0)) | ((b == 0) & (d == 0))
+
+
+def _weighted_mean(values: Array, sizes: Array) -> float:
+    known = np.isfinite(values) & np.isfinite(sizes)
+    return float(np.sum(values[known] * sizes[known]) / np.sum(sizes[known]))
+
+
+def hedges_correction(df: Array | float) -> Any:
+    """The exact factor Γ(m/2) / (√(m/2) Γ((m−1)/2)) of Hedges 1981, eq. 6e; 1 for infinite m."""
+    from scipy.special import gammaln
+
+    m = np.asarray(df, dtype=float)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.exp(gammaln(m / 2) - 0.5 * np.log(m / 2) - gammaln((m - 1) / 2))
+
+
+def _table(measure: str, c: Cells, variance: str) -> tuple[Array, Array]:
+    a, b, cc, d = c["ai"], c["bi"], c["ci"], c["di"]
+    n1, n2 = a + b, cc + d
+    p1, p2 = a / n1, cc / n2
+    if measure in {"OR", "OR2DN", "OR2DL"}:
+        y, v = np.log(a) + np.log(d) - np.log(b) - np.log(cc), 1 / a + 1 / b + 1 / cc + 1 / d
+        factor = {"OR": 1.0, "OR2DN": 1 / 1.65, "OR2DL": np.sqrt(3) / np.pi}[measure]
+        return factor * y, factor**2 * v
+    if measure == "RR":
+        y = np.log(p1) - np.log(p2)
+        if variance == "AV":
+            m1, m2 = _weighted_mean(p1, n1), _weighted_mean(p2, n2)
+            return y, (1 - m1) / (m1 * n1) + (1 - m2) / (m2 * n2)
+        return y, 1 / a - 1 / n1 + 1 / cc - 1 / n2
+    if measure == "RD":
+        q1, q2 = p1, p2
+        if variance == "AV":
+            q1, q2 = _weighted_mean(p1, n1), _weighted_mean(p2, n2)
+        less = 1 if variance == "UB" else 0
+        return p1 - p2, q1 * (1 - q1) / (n1 - less) + q2 * (1 - q2) / (n2 - less)
+    if measure == "PETO":
+        n, events = n1 + n2, a + cc
+        spread = events * (b + d) * (n1 / n) * (n2 / n) / (n - 1)
+        return (a - events * n1 / n) / spread, 1 / spread
+    if measure == "AS":
+        return np.arcsin(np.sqrt(p1)) - np.arcsin(np.sqrt(p2)), 1 / (4 * n1) + 1 / (4 * n2)
+    return _association(measure, a, b, cc, d)
+
+
+def _association(measure: str, a: Array, b: Array, c: Array, d: Array) -> tuple[Array, Array]:
+    from scipy.special import ndtri
+
+    n1, n2, inverse = a + b, c + d, 1 / a + 1 / b + 1 / c + 1 / d
+    if measure == "PBIT":
+        z1, z2 = ndtri(a / n1), ndtri(c / n2)
+        v = [
+            2 * np.pi * p * (1 - p) * np.exp(z**2) / n
+            for p, z, n in ((a / n1, z1, n1), (c / n2, z2, n2))
+        ]
+        return z1 - z2, v[0] + v[1]
+    if measure == "YUQ":
+        y = (a * d - b * c) / (a * d + b * c)
+        return y, (1 - y**2) ** 2 * inverse / 4
+    if measure == "YUY":
+        y = (np.sqrt(a * d) - np.sqrt(b * c)) / (np.sqrt(a * d) + np.sqrt(b * c))
+        return y, (1 - y**2) ** 2 * inverse / 16
+    n, m1, m2 = n1 + n2, a + c, b + d
+    y = (a * d - b * c) / np.sqrt(n1 * n2 * m1 * m2)
+    skew = (n1 / n - n2 / n) * (m1 / n - m2 / n) / np.sqrt(n1 / n * n2 / n * m1 / n * m2 / n)
+    edge = (n1 / n - n2 / n) ** 2 / (n1 / n * n2 / n) + (m1 / n - m2 / n) ** 2 / (m1 * m2 / n**2)
+    return y, (1 - y**2 + y * (1 + y**2 / 2) * skew - 0.75 * y**2 * edge) / n
+
+
+def _rates(measure: str, c: Cells, _: str) -> tuple[Array, Array]:
+    x1, t1, x2, t2 = c["x1i"], c["t1i"], c["x2i"], c["t2i"]
+    if measure == "IRR":
+        return np.log(x1 / t1) - np.log(x2 / t2), 1 / x1 + 1 / x2
+    if measure == "IRD":
+        return x1 / t1 - x2 / t2, x1 / t1**2 + x2 / t2**2
+    return np.sqrt(x1 / t1) - np.sqrt(x2 / t2), 1 / (4 * t1) + 1 / (4 * t2)
+
+
+def _means(measure: str, c: Cells, variance: str) -> tuple[Array, Array]:
+    s1, n1, s2, n2 = c["sd1i"], c["n1i"], c["sd2i"], c["n2i"]
+    if measure == "VR":
+        y = np.log(s1 / s2) + 1 / (2 * (n1 - 1)) - 1 / (2 * (n2 - 1))
+        return y, 1 / (2 * (n1 - 1)) + 1 / (2 * (n2 - 1))
+    m1, m2 = c["m1i"], c["m2i"]
+    pooled = np.sqrt(((n1 - 1) * s1**2 + (n2 - 1) * s2**2) / (n1 + n2 - 2))
+    if measure == "MD":
+        v = pooled**2 * (1 / n1 + 1 / n2) if variance == "HO" else s1**2 / n1 + s2**2 / n2
+        return m1 - m2, v
+    if measure in {"ROM", "ROMU"}:
+        u1, u2 = (pooled, pooled) if variance == "HO" else (s1, s2)
+        bias = (s1**2 / (n1 * m1**2) - s2**2 / (n2 * m2**2)) / 2 if measure == "ROM" else 0.0
+        return np.log(m1 / m2) + bias, u1**2 / (n1 * m1**2) + u2**2 / (n2 * m2**2)
+    if measure == "CVR":
+        y = np.log(s1 / m1) + 1 / (2 * (n1 - 1)) - np.log(s2 / m2) - 1 / (2 * (n2 - 1))
+        v = sum(1 / (2 * (n - 1)) + s**2 / (n * m**2) for s, n, m in ((s1, n1, m1), (s2, n2, m2)))
+        return y, np.asarray(v)
+    return _standardised(measure, c, pooled, variance)
+
+
+def _standardised(measure: str, c: Cells, pooled: Array, variance: str) -> tuple[Array, Array]:
+    s1, n1, s2, n2 = c["sd1i"], c["n1i"], c["sd2i"], c["n2i"]
+    difference, n = c["m1i"] - c["m2i"], n1 + n2
+    if measure in {"D2ORN", "D2ORL"}:
+        factor = 1.65 if measure == "D2ORN" else np.pi / np.sqrt(3)
+        d = difference / pooled
+        return factor * d, factor**2 * (1 / n1 + 1 / n2 + d**2 / (2 * n))
+    if measure == "SMDH":
+        mean = np.sqrt((s1**2 + s2**2) / 2)
+        g = hedges_correction(n - 2) * difference / mean
+        v = g**2 * (s1**4 / (n1 - 1) + s2**4 / (n2 - 1)) / (8 * mean**4)
+        return g, v + (s1**2 / (n1 - 1) + s2**2 / (n2 - 1)) / mean**2
+    sd, df, size = (s2, n2 - 1, n2) if measure == "SMD1" else (pooled, n - 2, n)
+    j = hedges_correction(df)
+    g = j * difference / sd
+    base = 1 / n1 + 1 / n2
+    if variance == "UB":
+        return g, base + (1 - (df - 2) / (df * j**2)) * g**2
+    if variance == "AV":
+        return g, base + _weighted_mean(g, n) ** 2 / (2 * size)
+    if variance == "LS2":
+        return g, j**2 * (base + (g / j) ** 2 / (2 * size))
+    return g, base + g**2 / (2 * size)
+
+
+def _pairs(measure: str, c: Cells, variance: str) -> tuple[Array, Array]:
+    m1, m2, s1, n, r = c["m1i"], c["m2i"], c["sd1i"], c["ni"], c["ri"]
+    s2 = c.get("sd2i", s1)
+    spread = s1**2 + s2**2 - 2 * r * s1 * s2
+    if measure == "MC":
+        return m1 - m2, spread / n
+    if measure == "ROMC":
+        v = s1**2 / (n * m1**2) + s2**2 / (n * m2**2) - 2 * r * s1 * s2 / (m1 * m2 * n)
+        return np.log(m1 / m2), v
+    j = hedges_correction(n - 1)
+    if measure == "SMCRH":
+        g = j * (m1 - m2) / s1
+        return g, j**2 * (spread / (s1**2 * (n - 1)) + g**2 / (2 * (n - 1)))
+    sd, base = (np.sqrt(spread), 1 / n) if measure == "SMCC" else (s1, 2 * (1 - r) / n)
+    d = (m1 - m2) / sd
+    if variance == "LS2":
+        return j * d, j**2 * (base + d**2 / (2 * n))
+    return j * d, base + (j * d) ** 2 / (2 * n)
+
+
+def _proportion(measure: str, c: Cells, variance: str) -> tuple[Array, Array]:
+    x, n = c["xi"], c["ni"]
+    p = x / n
+    q = np.full_like(p, _weighted_mean(p, n)) if variance == "AV" else p
+    if measure == "PR":
+        return p, q * (1 - q) / (n - 1 if variance == "UB" else n)
+    if measure == "PLN":
+        return np.log(p), 1 / (q * n) - 1 / n
+    if measure == "PLO":
+        return np.log(p / (1 - p)), 1 / (q * n) + 1 / ((1 - q) * n)
+    if measure == "PAS":
+        return np.arcsin(np.sqrt(p)), 1 / (4 * n)
+    y = (np.arcsin(np.sqrt(x / (n + 1))) + np.arcsin(np.sqrt((x + 1) / (n + 1)))) / 2
+    return y, 1 / (4 * n + 2)
+
+
+def _rate(measure: str, c: Cells, _: str) -> tuple[Array, Array]:
+    x, t = c["xi"], c["ti"]
+    if measure == "IR":
+        return x / t, x / t**2
+    if measure == "IRLN":
+        return np.log(x / t), 1 / x
+    if measure == "IRS":
+        return np.sqrt(x / t), 1 / (4 * t)
+    return (np.sqrt(x / t) + np.sqrt(x / t + 1 / t)) / 2, 1 / (4 * t)
+
+
+def _mean(measure: str, c: Cells, _: str) -> tuple[Array, Array]:
+    m, s, n = c["mi"], c["sdi"], c["ni"]
+    if measure == "MN":
+        return m, s**2 / n
+    return np.log(m), s**2 / (n * m**2)
+
+
+def _correlation(measure: str, c: Cells, variance: str) -> tuple[Array, Array]:
+    from scipy.special import hyp2f1
+
+    r, n = c["ri"], c["ni"]
+    if measure == "ZCOR":
+        return np.arctanh(r), 1 / (n - 3)
+    if measure == "UCOR":  # Olkin & Pratt 1958
+        y = r * hyp2f1(0.5, 0.5, (n - 2) / 2, 1 - r**2)
+        return y, (1 - y**2) ** 2 / (n - 1)
+    if variance == "AV":
+        return r, (1 - _weighted_mean(r, n) ** 2) ** 2 / (n - 1)
+    if variance == "UB":  # Hedges 1989
+        v = r**2 - 1 + (n - 3) / (n - 2) * (1 - r**2) * hyp2f1(1, 1, n / 2, 1 - r**2)
+        return r, v
+    return r, (1 - r**2) ** 2 / (n - 1)
+
+
+def _generic(_: str, c: Cells, __: str) -> tuple[Array, Array]:
+    return c["yi"], c["vi"]
+
+
+_FORMULAS: dict[str, Callable[[str, Cells, str], tuple[Array, Array]]] = {
+    "table": _table,
+    "rates": _rates,
+    "means": _means,
+    "pairs": _pairs,
+    "proportion": _proportion,
+    "rate": _rate,
+    "mean": _mean,
+    "correlation": _correlation,
+    "generic": _generic,
+}
