@@ -21,7 +21,8 @@ MEASURES: dict[str, tuple[str, ...]] = {
 }
 COUNTS = ("OR", "RR", "RD", "IRR")
 MEANS = ("MD", "SMD")
-LOG_MEASURES = ("OR", "RR", "IRR", "HR")
+LOG_MEASURES = ("OR", "RR", "IRR", "HR", "ROM")
+CONTRAST_MEASURES = (*MEASURES, "HR", "ROM")
 
 
 def arm_contrasts(measure: str, values: Mapping[str, Vector], add: float) -> tuple[Vector, Matrix]:

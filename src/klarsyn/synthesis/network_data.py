@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from klarsyn.errors import InputError, NumericalError, unknown_name
 from klarsyn.provenance import digest_of
 from klarsyn.stats.network import StudyContrasts
-from klarsyn.stats.network_arms import COUNTS, MEANS, MEASURES, arm_contrasts
+from klarsyn.stats.network_arms import (
+    CONTRAST_MEASURES,
+    COUNTS,
+    MEANS,
+    MEASURES,
+    arm_contrasts,
+)
 
 Vector = NDArray[np.floating]
 
@@ -144,11 +150,14 @@ def network_from_contrasts(
     rounding are adjusted by weighted least squares; by more than half a standard error they are an
     error. Raises InputError naming the study.
     """
+    if measure not in CONTRAST_MEASURES:
+        raise unknown_name("measure", measure, CONTRAST_MEASURES)
     columns = [list(study), list(treat1), list(treat2), list(effect), list(se)]
     if len({len(c) for c in columns}) != 1:
         raise InputError("The columns of the comparisons differ in length.")
     rows: dict[str, dict[tuple[str, str], tuple[float, float]]] = {}
     for at, (s, a, b, y, e) in enumerate(zip(*columns, strict=True), start=1):
+        _require_names(f"Comparison {at}", s, a, b)
         name, one, two, value, error = str(s), str(a), str(b), float(y), float(e)
         if one == two:
             raise InputError(f"Comparison {at}: study {name} compares {one} with itself.")
@@ -211,6 +220,7 @@ def _arm_rows(
             raise InputError(f"The column {name} has {len(values)} rows; study has {length}.")
     rows: dict[str, dict[str, dict[str, float]]] = {}
     for at, (s, t) in enumerate(zip(study, treatment, strict=True)):
+        _require_names(f"Arm {at + 1}", s, t)
         arm = {c: float(v[at]) for c, v in columns.items()}
         _check_arm(at + 1, str(s), arm, measure)
         arms = rows.setdefault(str(s), {})
@@ -224,6 +234,11 @@ def _arm_rows(
                 f"it out or add its other arm."
             )
     return rows
+
+
+def _require_names(where: str, *names: Any) -> None:
+    if any(name is None or not str(name).strip() for name in names):
+        raise InputError(f"{where} has no name of its study or treatment. Name both.")
 
 
 def _check_arm(row: int, study: str, arm: dict[str, float], measure: str) -> None:
