@@ -356,6 +356,21 @@ def test_mantel_haenszel_standard_errors_are_right_in_sparse_simulated_networks(
     assert np.mean(covariances, axis=0) == pytest.approx(seen, rel=0.08)
 
 
+def test_a_treatment_without_events_is_left_out_of_mantel_haenszel_and_named() -> None:
+    data = network_from_arms(
+        ["1", "1", "2", "2", "3", "3"],
+        ["A", "B", "A", "B", "A", "X"],
+        measure="OR",
+        events=[4, 8, 6, 9, 3, 0],
+        n=[40, 41, 50, 52, 30, 31],
+    )
+    fit = fit_network_mantel_haenszel(data, reference="A")
+    assert fit.treatments == ("A", "B")
+    assert any(i.reason.startswith("X:") for i in fit.ignored)
+    with pytest.raises(NumericalError, match="Choose another reference"):
+        fit_network_mantel_haenszel(data, reference="X")
+
+
 def test_studies_without_information_are_listed_and_not_counted() -> None:
     data = network_from_arms(
         ["1", "1", "2", "2"], ["A", "B"] * 2, measure="OR", events=[1, 3, 0, 0], n=[20, 20, 50, 50]
