@@ -10,7 +10,12 @@ from scipy.stats import chi2
 from klarsyn.errors import InputError, NumericalError, UnknownNameError
 from klarsyn.synthesis.known_covariance import assumed_covariance
 from klarsyn.synthesis.multilevel import fit_multilevel
-from klarsyn.synthesis.multilevel_after import deviations, predict, profile_interval
+from klarsyn.synthesis.multilevel_after import (
+    deviations,
+    likelihood_ratio,
+    predict,
+    profile_interval,
+)
 from klarsyn.synthesis.random_terms import Inner, Intercepts, Slopes, nested
 
 SAME = 1e-9  # two routes to one number: rounding of a well-conditioned fit
@@ -197,6 +202,18 @@ def test_deviations_of_an_unstructured_term_sum_the_shrunken_residuals() -> None
     tau2 = fit.components["sigma2[s]"]
     expected = tau2 / (tau2 + 0.02) * (y - y.mean())
     assert [d.value for d in deviations(fit, "s")] == pytest.approx(expected, rel=SAME)
+
+
+def test_a_likelihood_ratio_compares_nested_models_only() -> None:
+    y, v, study, effect = example()
+    two = fit_multilevel(y, v, random=[Intercepts(name="effect", levels=effect)])
+    three = fit_multilevel(y, v, random=nested(study=study, effect=effect))
+    test = likelihood_ratio(three, two)
+    assert test.df == 1
+    assert test.statistic == pytest.approx(2 * (three.log_likelihood - two.log_likelihood))
+    assert test.p == pytest.approx(chi2.sf(test.statistic, 1), rel=SAME)
+    with pytest.raises(InputError, match="more parameters"):
+        likelihood_ratio(two, three)
 
 
 def test_prediction_adds_all_variances_to_the_mean_s() -> None:

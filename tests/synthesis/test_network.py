@@ -248,6 +248,8 @@ def test_contributions_sum_to_one_and_direct_shares_stand_on_the_diagonal() -> N
     split = next(s for s in node_splits(fit) if (s.a, s.b) == ("A", "B"))
     row = dict(zip(shares.comparisons, shares.by_comparison[0], strict=True))
     assert row["A", "B"] == pytest.approx(split.share, rel=SAME)
+    assert shares.mean_path_length[0] == pytest.approx(2 - split.share, rel=SAME)
+    assert shares.minimal_parallelism[0] == pytest.approx(1 / split.share, rel=SAME)
     assert row["A", "C"] == row["B", "C"] == pytest.approx((1 - split.share) / 2, rel=SAME)
 
 

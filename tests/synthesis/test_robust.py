@@ -39,10 +39,19 @@ def test_equal_weights_and_equal_clusters_give_the_t_test_of_cluster_means() -> 
     assert fit.estimate.df == pytest.approx(3, rel=SAME)
 
 
-def test_cr1_is_cr0_times_clusters_over_clusters_minus_p() -> None:
+@pytest.mark.parametrize(("kind", "factor"), [("CR1", 9 / 8), ("CR1p", 9 / 8), ("CR1S", 9 / 8)])
+def test_the_cr1_family_is_cr0_times_a_factor(kind: str, factor: float) -> None:
     y, _, fit = independent()
     plain = robust(fit, range(len(y)), "CR0").vcov
-    assert robust(fit, range(len(y)), "CR1").vcov == pytest.approx(plain * 9 / 8, rel=SAME)
+    assert robust(fit, range(len(y)), kind).vcov == pytest.approx(plain * factor, rel=SAME)
+
+
+def test_cr3_of_independent_effects_divides_residuals_by_one_minus_leverage() -> None:
+    y, v, fit = independent()
+    w = 1 / (v + fit.components["sigma2[s]"])
+    e, h = y - fit.estimate.value, w / w.sum()
+    expected = np.sqrt((w**2 * e**2 / (1 - h) ** 2).sum()) / w.sum()
+    assert robust(fit, range(len(y)), "CR3").estimate.se == pytest.approx(expected, rel=SAME)
 
 
 def test_a_joint_test_of_one_coefficient_is_its_t_squared() -> None:

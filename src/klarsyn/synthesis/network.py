@@ -33,9 +33,9 @@ class NetworkFit:
 
     `effects` are about their mean and mean nothing alone: use `estimate(a, b)`. Positive a − b
     means more of the outcome under a. `Q` with `df` tests total heterogeneity and inconsistency at
-    tau² = 0; `I2` (percent) is 100 (Q − df) / Q (NaN for Mantel–Haenszel). `heterogeneity` names the estimator of the common
-    tau² (`common`: none). `adjustment` says what was added to empty cells, `ignored` which studies
-    carry no information.
+    tau² = 0; `I2` (percent) is 100 (Q − df) / Q (NaN for Mantel–Haenszel). `heterogeneity` names
+    the estimator of the common tau² (`common`: none). `adjustment` says what was added to empty
+    cells, `ignored` which studies carry no information.
     """
 
     measure: str

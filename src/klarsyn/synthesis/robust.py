@@ -27,8 +27,9 @@ FEW_DF = 4.0
 class RobustFit:
     """Coefficients with cluster-robust standard errors and t references.
 
-    `kind` is CR0, CR1 or CR2; with CR2 each coefficient has its own Satterthwaite df, and below 4
-    the t reference itself is not to be trusted (Tipton 2015): `unreliable` names those.
+    `kind` is CR0, CR1, CR1p, CR1S, CR2 or CR3 as clubSandwich names them (metafor's own `robust()`
+    is CR1p). With CR2 and CR3 each coefficient has its own Satterthwaite df, and below 4 the t
+    reference itself is not to be trusted (Tipton 2015): `unreliable` names those.
     `heterogeneity` holds tau2, omega2, I2 (percent) and rho of the working model, where it has
     them.
     """
