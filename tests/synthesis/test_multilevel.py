@@ -245,6 +245,16 @@ def test_a_shared_control_group_of_equal_size_correlates_by_one_half() -> None:
     assert V[0, 1] == pytest.approx(0.5)
 
 
+def test_effects_that_share_all_sampling_error_can_still_be_pooled() -> None:
+    # Two effects a study with correlation 1: V is singular, the random effects make up for it.
+    y, study = np.array([0.1, 0.3, 0.6, 0.9, 0.2, 0.1]), np.repeat(range(3), 2)
+    V = assumed_covariance(np.full(6, 0.05), study, rho=1.0)
+    fit = fit_multilevel(y, V, random=nested(study=study, effect=range(6)))
+    assert fit.certificate.converged
+    assert np.isnan(fit.QE.statistic)
+    assert fit.estimate.value == pytest.approx(y.mean(), rel=SAME)  # balanced: equal weights
+
+
 def test_errors_name_what_is_wrong() -> None:
     with pytest.raises(InputError, match="Effect 2: its sampling variance"):
         fit_multilevel([1, 2], [1, -1], random=[Intercepts(name="a", levels=[1, 2])])

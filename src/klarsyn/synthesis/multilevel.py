@@ -68,8 +68,8 @@ class MultilevelFit:
     `sigma2[...]` of random intercepts, `tau2[...]` and `rho` of structured terms; `covariances`
     the whole matrix of each structured term. `I2` is each variance's share (percent) of total
     variance with Higgins and Thompson's typical sampling variance (n − p) / tr(P), as Nakagawa &
-    Santos (2012) and Cheung (2014) split it. `QE` tests residual heterogeneity against V alone,
-    `QM` all moderators but a constant column.
+    Santos (2012) and Cheung (2014) split it. `QE` tests residual heterogeneity against V alone
+    (NaN where V is singular), `QM` all moderators but a constant column.
     """
 
     method: str
@@ -341,7 +341,7 @@ def _described(
     known = linear_mixed.evaluate(
         model.problem, np.zeros(model.elements(model.phi)[0].size), False, order=0
     )
-    assert known is not None
+    Q = math.nan if known is None else known.quadratic
     return MultilevelFit(
         method=fitted.method,
         test=test,
@@ -357,7 +357,7 @@ def _described(
         aic=aic,
         bic=-2 * fitted.log_likelihood + free * math.log(size),
         aicc=aic + 2 * free * (free + 1) / spare if spare > 0 else math.nan,
-        QE=_chi_square(known.quadratic, n - p),
+        QE=_chi_square(Q, n - p),
         QM=_moderators(model.X, fitted, df),
         observations=n,
         levels={t.name: len(t.outer_labels) for t in model.terms},
@@ -423,7 +423,8 @@ def _shares(model: Model, components: Mapping[str, float]) -> dict[str, float]:
     state = linear_mixed.evaluate(
         model.problem, np.zeros(model.elements(model.phi)[0].size), True, order=0
     )
-    assert state is not None
+    if state is None:
+        return {}
     trace = 0.0
     for bucket in model.problem.buckets:
         W = np.linalg.inv(bucket.V)
