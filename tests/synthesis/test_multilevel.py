@@ -258,6 +258,10 @@ def test_effects_that_share_all_sampling_error_can_still_be_pooled() -> None:
 def test_errors_name_what_is_wrong() -> None:
     with pytest.raises(InputError, match="Effect 2: its sampling variance"):
         fit_multilevel([1, 2], [1, -1], random=[Intercepts(name="a", levels=[1, 2])])
+    with pytest.raises(InputError, match=r"'a' has one level only \(x\)"):
+        fit_multilevel([1, 2], [1, 1], random=[Intercepts(name="a", levels=["x", "x"])])
+    with pytest.raises(NumericalError, match="more effects than coefficients"):
+        fit_multilevel([1.0], [1.0], random=[Intercepts(name="a", levels=["x"])])
     with pytest.raises(UnknownNameError, match="Nearest: REML"):
         fit_multilevel([1, 2], [1, 1], random=[Intercepts(name="a", levels=[1, 2])], method="reml")
     with pytest.raises(NumericalError, match="linearly dependent"):

@@ -399,6 +399,14 @@ def test_errors_name_the_study_and_what_to_do() -> None:
         network_from_arms(["7"] * 2, ["A", "A"], measure="OR", events=[1, 2], n=[10, 10])
     with pytest.raises(InputError, match="12 events lie outside 0 to n"):
         network_from_arms(["7"] * 2, ["A", "B"], measure="OR", events=[12, 2], n=[10, 10])
+    with pytest.raises(InputError, match="Study 7 has an empty cell"):
+        network_from_arms(["7"] * 2, ["A", "B"], measure="OR", events=[0, 2], n=[9, 9], add=0)
+    with pytest.raises(InputError, match="add must be at least 0"):
+        network_from_arms(["7"] * 2, ["A", "B"], measure="OR", events=[0, 2], n=[9, 9], add=-1)
+    with pytest.raises(InputError, match="n of at least 2"):
+        network_from_arms(["7"] * 2, ["A", "B"], measure="MD", mean=[0, 2], sd=[1, 1], n=[1, 9])
+    with pytest.raises(NumericalError, match="No study of the network"):
+        fit_network(network_from_arms(["7"] * 2, ["A", "B"], measure="RR", events=[9, 9], n=[9, 9]))
     with pytest.raises(InputError, match="3 arms and 2 of the 3"):
         network_from_contrasts(["1"] * 2, ["A", "A"], ["B", "C"], [0, 0], [1, 1], measure="MD")
     with pytest.raises(InputError, match="do not add up"):

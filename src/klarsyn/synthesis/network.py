@@ -249,11 +249,11 @@ def fit_network(
         raise unknown_name("heterogeneity", heterogeneity, MODELS)
     if better is not None and better not in BETTER:
         raise unknown_name("direction", better, BETTER)
-    chosen = data.treatments[0] if reference is None and data.treatments else reference
-    if chosen not in data.treatments:
-        raise unknown_name("treatment", chosen, data.treatments)
     if not data.contrasts:
         raise NumericalError("too_few_studies", "No study of the network carries information.")
+    chosen = data.treatments[0] if reference is None else reference
+    if chosen not in data.treatments:
+        raise unknown_name("treatment", chosen, data.treatments)
     data.require_connected()
     network = decouple(data.contrasts, len(data.treatments))
     return fitted_network(

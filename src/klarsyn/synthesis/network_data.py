@@ -84,13 +84,15 @@ def network_from_arms(
 
     `measure` OR, RR, RD need `events` and `n`; IRR `events` and `time`; MD, SMD `mean`, `sd`, `n`;
     GEN takes each arm's own `estimate` and `se` on any additive scale. `add` is added to every cell
-    of the studies that have an empty one (OR, RR, IRR); studies without an event, or with nothing
+    of the studies that have an empty one (OR, RR, IRR; RD in the variance only); studies without an event, or with nothing
     but events, in all arms carry no information on OR and RR and are listed as `ignored`. SMD
     divides by the standard deviation pooled over all arms of a study (Gleser & Olkin 2009), with
     Hedges' exact small-sample correction.
     """
     if measure not in MEASURES:
         raise unknown_name("measure", measure, MEASURES)
+    if not add >= 0:
+        raise InputError(f"add must be at least 0, not {add:g}.")
     given = {
         "events": events, "n": n, "mean": mean, "sd": sd, "time": time,
         "estimate": estimate, "se": se,
@@ -107,6 +109,7 @@ def network_from_arms(
         if measure in COUNTS and (reason := _uninformative(measure, values)):
             ignored.append(Ignored(study=name, patients=size, reason=reason))
             continue
+        _check_cells(name, measure, values, add)
         effects, covariance = arm_contrasts(measure, values, add)
         contrasts.append(StudyContrasts(tuple(number[t] for t in labels), effects, covariance))
         names.append(name)
@@ -250,6 +253,8 @@ def _check_arm(row: int, study: str, arm: dict[str, float], measure: str) -> Non
         raise InputError(f"{where}: n must be above 0, not {arm['n']:g}.")
     if measure in COUNTS and (arm["events"] < 0 or arm["events"] > arm.get("n", np.inf)):
         raise InputError(f"{where}: {arm['events']:g} events lie outside 0 to n.")
+    if measure in MEANS and arm["n"] < 2:
+        raise InputError(f"{where}: a mean with its SD needs n of at least 2, not {arm['n']:g}.")
     if measure in MEANS and arm["sd"] <= 0:
         raise InputError(f"{where}: sd must be above 0, not {arm['sd']:g}.")
     for column in ("se", "time"):
@@ -257,10 +262,21 @@ def _check_arm(row: int, study: str, arm: dict[str, float], measure: str) -> Non
             raise InputError(f"{where}: {column} must be above 0, not {arm[column]:g}.")
 
 
+def _check_cells(name: str, measure: str, values: dict[str, Vector], add: float) -> None:
+    if add > 0 or measure not in COUNTS:
+        return
+    full = np.equal(values["events"], values.get("n", np.inf))
+    if (values["events"] == 0).any() or full.any():
+        raise InputError(
+            f"Study {name} has an empty cell: without something added to its cells {measure} has "
+            f"no variance. Set add above 0, or use Mantel-Haenszel."
+        )
+
+
 def _uninformative(measure: str, values: dict[str, Vector]) -> str:
     if measure in ("OR", "RR", "IRR") and not values["events"].any():
         return "no event in any arm"
-    if measure == "OR" and (values["events"] == values["n"]).all():
+    if measure in ("OR", "RR") and (values["events"] == values["n"]).all():
         return "nothing but events in every arm"
     return ""
 
