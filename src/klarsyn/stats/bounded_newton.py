@@ -62,7 +62,7 @@ class Certificate:
     @property
     def converged(self) -> bool:
         """Whether the point is a maximum to the last digits that the likelihood can tell."""
-        return self.gradient < 1e-10 and self.curvature >= -1e-8
+        return self.gradient < 1e-10 and self.curvature > 1e-9
 
     def to_dict(self) -> dict[str, object]:
         """JSON-ready fields."""
@@ -196,10 +196,17 @@ def _inside(at: Vector, local: Local, lower: Vector, upper: Vector) -> NDArray[n
 
 
 def certify(
-    best: Minimum, others: Sequence[Minimum], names: Sequence[str], fixed: NDArray[np.bool_]
+    best: Minimum, others: Sequence[Minimum], names: Sequence[str], bounds: tuple[Vector, Vector]
 ) -> Certificate:
     """The certificate of the best of several descents; values are −2 log-likelihood."""
-    curvature = best.local.curvature[np.ix_(best.free, best.free)]
+    fixed = bounds[0] >= bounds[1]
+    resting = (np.abs(best.at - bounds[0]) < 1e-10) | (np.abs(best.at - bounds[1]) < 1e-10)
+    loose = best.free & ~resting
+    curvature = best.local.curvature[np.ix_(loose, loose)]
+    if resting.any():
+        # A correlation is without meaning, and flat, where its variance rests on zero.
+        told = np.abs(np.diag(curvature)) > 1e-12 * max(np.abs(curvature).max(initial=0), 1e-300)
+        curvature = curvature[np.ix_(told, told)]
     smallest = 1.0
     if curvature.size:
         scale = np.sqrt(np.maximum(np.abs(np.diag(curvature)), 1e-300))
@@ -207,7 +214,9 @@ def certify(
     lower = [o.local.value - best.local.value for o in others if o.decrement < 1e-8]
     different = sorted({round(d, 6) for d in lower if d > 1e-6})
     boundary = tuple(
-        name for name, f, x in zip(names, best.free, fixed, strict=True) if not f and not x
+        name
+        for name, held, still in zip(names, resting | ~best.free, fixed, strict=True)
+        if held and not still
     )
     return Certificate(
         gradient=best.decrement,

@@ -236,7 +236,6 @@ def fit(
     """
 
     local = objective(problem, elements, restricted)
-    fixed = lower >= upper
     ends: list[Minimum] = []
     for start in _ranked(problem, elements, starts, restricted)[:first]:
         known = min(ends, key=lambda e: e.local.value) if ends else None
@@ -248,7 +247,7 @@ def fit(
     best = min(ends, key=lambda e: e.local.value)
     state = evaluate(problem, elements(best.at)[0], restricted, order=0)
     assert state is not None
-    certificate = certify(best, ends, names, fixed)
+    certificate = certify(best, ends, names, (lower, upper))
     return _in_data_units(problem, state, best, certificate, restricted), best
 
 

@@ -34,7 +34,7 @@ def assumed_covariance(
     the treated and the comparison group of each effect and `sizes` their numbers of patients.
 
     Raises InputError for correlations outside −1 to 1, for clusters of several effects with nothing
-    given, and where the result is not positive definite (naming the cluster).
+    given, and where the result is indefinite (naming the cluster).
     """
     v = np.asarray(variance, dtype=float)
     n = v.size
@@ -126,8 +126,8 @@ def _require_positive(V: Matrix, labels: list[Any]) -> None:
         rows = [i for i, x in enumerate(labels) if x == label]
         block = V[np.ix_(rows, rows)]
         sd = np.sqrt(np.diag(block))
-        if np.linalg.eigvalsh(block / np.outer(sd, sd))[0] <= 1e-12:
+        if np.linalg.eigvalsh(block / np.outer(sd, sd))[0] < -1e-10:
             raise InputError(
                 f"Cluster {label}: these correlations are impossible together (the covariance is "
-                f"not positive definite). Are two effects the same, or a correlation too extreme?"
+                f"not positive definite). Is a correlation too extreme?"
             )

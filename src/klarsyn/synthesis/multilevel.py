@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from klarsyn.errors import InputError, unknown_name
+from klarsyn.errors import InputError, NumericalError, unknown_name
 from klarsyn.provenance import digest_of
 from klarsyn.stats import linear_mixed
 from klarsyn.stats.bounded_newton import Certificate
@@ -22,6 +22,7 @@ Matrix = NDArray[np.floating]
 
 METHODS = ("REML", "ML")
 TESTS = ("z", "t")
+ROUNDING = 1e-18  # a variance of this share of the typical sampling variance is zero
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +69,8 @@ class MultilevelFit:
     `sigma2[...]` of random intercepts, `tau2[...]` and `rho` of structured terms; `covariances`
     the whole matrix of each structured term. `I2` is each variance's share (percent) of total
     variance with Higgins and Thompson's typical sampling variance (n − p) / tr(P), as Nakagawa &
-    Santos (2012) and Cheung (2014) split it. `QE` tests residual heterogeneity against V alone,
-    `QM` all moderators but a constant column.
+    Santos (2012) and Cheung (2014) split it. `QE` tests residual heterogeneity against V alone
+    (NaN where V is singular), `QM` all moderators but a constant column.
     """
 
     method: str
@@ -175,7 +176,7 @@ def fit_multilevel(
     terms = tuple(coded(term, data.size) for term in random)
     if not terms:
         raise InputError("A multilevel model needs at least one random term.")
-    _refuse_saturated(terms, data.size)
+    _refuse_unidentified(terms)
     blocks = _blocks(terms, V, data.size)
     problem = linear_mixed.build(
         data,
@@ -220,8 +221,12 @@ def _checked(
     X = np.ones((n, 1)) if design is None else np.asarray(design, dtype=float)
     if X.ndim != 2 or X.shape[0] != n or not np.isfinite(X).all():
         raise InputError(f"The design needs {n} rows of finite numbers, one per effect.")
-    if n < X.shape[1]:
-        raise InputError(f"{n} effects cannot estimate {X.shape[1]} coefficients.")
+    if n <= X.shape[1]:
+        raise NumericalError(
+            "too_few_studies",
+            f"{n} effects cannot estimate {X.shape[1]} coefficients and heterogeneity besides; "
+            f"more effects than coefficients are needed.",
+        )
     labels = tuple(names) if names is not None else _default_names(X)
     if len(labels) != X.shape[1] or len(set(labels)) != len(labels):
         raise InputError("Each column of the design needs a name of its own.")
@@ -232,9 +237,14 @@ def _default_names(X: Matrix) -> tuple[str, ...]:
     return tuple("intercept" if (c == 1).all() else f"b{i}" for i, c in enumerate(X.T))
 
 
-def _refuse_saturated(terms: Sequence[CodedTerm], n: int) -> None:
+def _refuse_unidentified(terms: Sequence[CodedTerm]) -> None:
     seen: dict[tuple[int, ...], str] = {}
     for term in terms:
+        if len(term.outer_labels) < 2:
+            raise InputError(
+                f"The random term {term.name!r} has one level only ({term.outer_labels[0]}): its "
+                f"variance cannot be estimated. Leave it out."
+            )
         if term.inner is not None or term.columns is not None:
             continue
         key = tuple(np.unique(term.outer, return_inverse=True)[1].tolist())
@@ -341,7 +351,7 @@ def _described(
     known = linear_mixed.evaluate(
         model.problem, np.zeros(model.elements(model.phi)[0].size), False, order=0
     )
-    assert known is not None
+    Q = math.nan if known is None else known.quadratic
     return MultilevelFit(
         method=fitted.method,
         test=test,
@@ -357,7 +367,7 @@ def _described(
         aic=aic,
         bic=-2 * fitted.log_likelihood + free * math.log(size),
         aicc=aic + 2 * free * (free + 1) / spare if spare > 0 else math.nan,
-        QE=_chi_square(known.quadratic, n - p),
+        QE=_chi_square(Q, n - p),
         QM=_moderators(model.X, fitted, df),
         observations=n,
         levels={t.name: len(t.outer_labels) for t in model.terms},
@@ -374,7 +384,8 @@ def _natural(model: Model) -> tuple[dict[str, float], dict[str, Matrix]]:
     at = 0
     for term in model.terms:
         count = len(term.family.parameters)
-        matrix = term.family.matrix(model.phi[at : at + count]) * model.problem.unit
+        matrix = term.family.matrix(model.phi[at : at + count])
+        matrix = np.where(np.abs(matrix) < ROUNDING, 0.0, matrix) * model.problem.unit
         at += count
         if term.inner is None and term.columns is None:
             components[f"sigma2[{term.name}]"] = float(matrix[0, 0])
@@ -423,7 +434,8 @@ def _shares(model: Model, components: Mapping[str, float]) -> dict[str, float]:
     state = linear_mixed.evaluate(
         model.problem, np.zeros(model.elements(model.phi)[0].size), True, order=0
     )
-    assert state is not None
+    if state is None:
+        return {}
     trace = 0.0
     for bucket in model.problem.buckets:
         W = np.linalg.inv(bucket.V)

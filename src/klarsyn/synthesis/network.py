@@ -33,9 +33,9 @@ class NetworkFit:
 
     `effects` are about their mean and mean nothing alone: use `estimate(a, b)`. Positive a − b
     means more of the outcome under a. `Q` with `df` tests total heterogeneity and inconsistency at
-    tau² = 0; `I2` (percent) is 100 (Q − df) / Q. `heterogeneity` names the estimator of the common
-    tau² (`common`: none). `adjustment` says what was added to empty cells, `ignored` which studies
-    carry no information.
+    tau² = 0; `I2` (percent) is 100 (Q − df) / Q (NaN for Mantel–Haenszel). `heterogeneity` names
+    the estimator of the common tau² (`common`: none). `adjustment` says what was added to empty
+    cells, `ignored` which studies carry no information.
     """
 
     measure: str
@@ -154,8 +154,9 @@ class NetworkFit:
         lines = [
             f"{len(self.treatments)} treatments, {self.studies} studies, {self.measure}, "
             f"{self.method}",
-            f"tau = {self.tau:.4g}, I2 = {self.I2:.1f} % (Q), Q = {self.Q:.4g} on {self.df} df "
-            f"(p = {self.p:.3g})",
+            f"tau = {self.tau:.4g}, "
+            + (f"I2 = {self.I2:.1f} % (Q), " if math.isfinite(self.I2) else "")
+            + f"Q = {self.Q:.4g} on {self.df} df (p = {self.p:.3g})",
         ]
         scores = self.p_scores() if self.better else {}
         for name in self.treatments:
@@ -248,11 +249,11 @@ def fit_network(
         raise unknown_name("heterogeneity", heterogeneity, MODELS)
     if better is not None and better not in BETTER:
         raise unknown_name("direction", better, BETTER)
-    chosen = data.treatments[0] if reference is None and data.treatments else reference
-    if chosen not in data.treatments:
-        raise unknown_name("treatment", chosen, data.treatments)
     if not data.contrasts:
         raise NumericalError("too_few_studies", "No study of the network carries information.")
+    chosen = data.treatments[0] if reference is None else reference
+    if chosen not in data.treatments:
+        raise unknown_name("treatment", chosen, data.treatments)
     data.require_connected()
     network = decouple(data.contrasts, len(data.treatments))
     return fitted_network(
