@@ -14,6 +14,8 @@ from numba import njit
 GRID = 24  # points of the search for local maxima, in log(τ² + min v)
 REGRESSION_GRID = 16
 EPS = 8 * 2.220446049250313e-16
+# A Newton step this small, relative, leaves an error of about its square: the last bits.
+QUADRATIC = 1e-8
 EE, DL, PM, ML, REML = range(5)
 
 
@@ -86,7 +88,6 @@ def _mean_newton(y, v, n, low, high, start, floor, method, out):
     t = start
     if not low < t < high:
         t = 0.5 * (low + high)
-    last = math.inf
     for _ in range(80):
         _mean_function(y, v, n, t, method, out)
         if out[0] > 0:
@@ -96,14 +97,14 @@ def _mean_newton(y, v, n, low, high, start, floor, method, out):
         else:
             return t
         new = t - out[0] / out[1] if out[1] < 0 else high + 1.0
-        if not low < new < high:
+        newton = low < new < high
+        if not newton:
             new = 0.5 * (low + high)
         moved = abs(new - t)
-        small = EPS * (abs(new) + floor)
+        size = abs(new) + floor
         t = new
-        if moved <= small or (moved < 1e3 * small and moved >= last):
+        if moved <= EPS * size or (newton and moved <= QUADRATIC * size):
             return t
-        last = moved
     return t
 
 
@@ -404,30 +405,27 @@ def _regression_tau2(y, v, x, method, a, inverse, b, wx, beta, out, grid, slope,
     n, p = x.shape
     if method == EE:
         return 0.0
-    if not _regression_function(y, v, x, 0.0, method, False, a, inverse, b, wx, beta, out):
-        return math.nan
-    if method == DL:
-        return max(0.0, (out[3] - (n - p)) / out[4])
-    if method == PM and out[3] <= n - p:
-        return 0.0
-    start_slope = out[0]
     low = v.min()
     high = v.max()
-    ones = np.ones(n)
-    _regression_function(y, ones, x, 0.0, PM, False, a, inverse, b, wx, beta, out)
-    s = out[3]
+    if method in (DL, PM):
+        _regression_function(y, v, x, 0.0, method, False, a, inverse, b, wx, beta, out)
+        if method == DL:
+            return max(0.0, (out[3] - (n - p)) / out[4])
+        if out[3] <= n - p:
+            return 0.0
+    s = 0.0  # of y itself, at least the residual sum of squares on x
+    for j in range(n):
+        s += y[j] * y[j]
     room = n if method == ML else n - p
+    if method == PM:
+        top = (s / room - low) * (1 + 1e-9) + 1e-9 * low
+        return _regression_newton(
+            y, v, x, 0.0, top, 0.25 * top, low, method, a, inverse, b, wx, beta, out
+        )
     u = (s + math.sqrt(s * s + 4 * room * s * (high - low))) / (2 * room)
     top = (u - low) * (1 + 1e-9)
     if top <= 0:
         return 0.0
-    if method == PM:
-        bottom = max(s / (n - p) - high, 0.0) * (1 - 1e-9)
-        top = (s / (n - p) - low) * (1 + 1e-9) + 1e-9 * low
-        start = 0.5 * (bottom + top)
-        return _regression_newton(
-            y, v, x, bottom, top, start, low, method, a, inverse, b, wx, beta, out
-        )
     ratio = math.exp(math.log((top + low) / low) / (REGRESSION_GRID - 1))
     point = low
     for g in range(REGRESSION_GRID):
@@ -436,7 +434,6 @@ def _regression_tau2(y, v, x, method, a, inverse, b, wx, beta, out, grid, slope,
     grid[0] = 0.0
     grid[REGRESSION_GRID - 1] = top
     _regression_slopes(y, v, x, method, grid, slope, lanes, a, inverse, b, beta)
-    slope[0] = start_slope
     peaks = 1 if slope[0] <= 0 else 0
     for g in range(REGRESSION_GRID - 1):
         if slope[g] > 0 and slope[g + 1] <= 0:
@@ -526,7 +523,6 @@ def _regression_newton(y, v, x, low, high, start, floor, method, a, inverse, b, 
     t = start
     if not low < t < high:
         t = 0.5 * (low + high)
-    last = math.inf
     for _ in range(80):
         _regression_function(y, v, x, t, method, True, a, inverse, b, wx, beta, out)
         if out[0] > 0:
@@ -536,14 +532,14 @@ def _regression_newton(y, v, x, low, high, start, floor, method, a, inverse, b, 
         else:
             return t
         new = t - out[0] / out[1] if out[1] < 0 else high + 1.0
-        if not low < new < high:
+        newton = low < new < high
+        if not newton:
             new = 0.5 * (low + high)
         moved = abs(new - t)
-        small = EPS * (abs(new) + floor)
+        size = abs(new) + floor
         t = new
-        if moved <= small or (moved < 1e3 * small and moved >= last):
+        if moved <= EPS * size or (newton and moved <= QUADRATIC * size):
             return t
-        last = moved
     return t
 
 
@@ -570,12 +566,11 @@ def permuted_fits(y, v, x, orders, method, betas, covariances, tau2, q):
                 moved[j, m] = x[orders[i, j], m]
         t = _regression_tau2(y, v, moved, method, a, inverse, b, wx, beta, out, grid, slope, lanes)
         tau2[i] = t
-        if math.isnan(t):
+        if not _regression_function(y, v, moved, t, method, False, a, inverse, b, wx, beta, out):
             betas[i, :] = math.nan
             covariances[i, :, :] = math.nan
             q[i] = math.nan
             continue
-        _regression_function(y, v, moved, t, method, False, a, inverse, b, wx, beta, out)
         q[i] = out[3]
         betas[i, :] = beta
         covariances[i, :, :] = inverse
