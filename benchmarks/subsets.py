@@ -42,7 +42,7 @@ y, v = (np.array(list(map(float, line.split()))) for line in sys.stdin.read().sp
 start = time.perf_counter()
 g = pimeta.gosh(y, v, method="REML")
 print(time.perf_counter() - start)
-print(" ".join(repr(float(e)) for e in np.sort(np.ravel(g.estimates))))
+print(" ".join(repr(float(e)) for e in np.sort(np.ravel(g.estimate))))
 """
 
 

@@ -17,9 +17,11 @@ EPS = 8 * 2.220446049250313e-16
 # A Newton step this small, relative, leaves an error of about its square: the last bits.
 QUADRATIC = 1e-8
 EE, DL, PM, ML, REML = range(5)
+# Division by zero gives infinity, as in numpy: trials that agree exactly have Q = 0.
+compiled = njit(cache=True, nogil=True, error_model="numpy")
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _mean_function(y, v, n, t, method, out):
     """Value and derivative of the estimating function at t, then mean, Q and Σw, into `out`."""
     s1 = 0.0
@@ -63,7 +65,7 @@ def _mean_function(y, v, n, t, method, out):
     out[5] = s1 - ratio
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _mean_height(y, v, n, t, method):
     s1 = 0.0
     a1 = 0.0
@@ -83,7 +85,7 @@ def _mean_height(y, v, n, t, method):
     return height
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _mean_newton(y, v, n, low, high, start, floor, method, out):
     t = start
     if not low < t < high:
@@ -108,7 +110,7 @@ def _mean_newton(y, v, n, low, high, start, floor, method, out):
     return t
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _grid_slopes(y, v, n, grid, slope, work, method):
     """The gradient at every grid point, studies outside and points inside: vector instructions."""
     s1, s2, a1, a2, b2 = work[0], work[1], work[2], work[3], work[4]
@@ -131,7 +133,7 @@ def _grid_slopes(y, v, n, grid, slope, work, method):
         slope[g] = ppy - trace
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def mean_tau2(y, v, n, method, grid, slope, work, out):
     """τ² of the first n entries; n ≥ 2. `grid`, `slope` (GRID), `work` (5, GRID), `out` (6)."""
     if method == EE:
@@ -190,7 +192,7 @@ def mean_tau2(y, v, n, method, grid, slope, work, out):
     return best
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def subset_fits(y, v, masks, method, result):
     """Fit the studies of each row of bits, `masks` (rows, words) of 64 studies a word.
 
@@ -213,7 +215,7 @@ def subset_fits(y, v, masks, method, result):
         _fit_one(ys, vs, n, method, grid, slope, work, out, result[i])
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _fit_one(ys, vs, n, method, grid, slope, work, out, row):
     row[0] = n
     if n == 1:
@@ -245,7 +247,7 @@ def _fit_one(ys, vs, n, method, grid, slope, work, out, row):
     row[5] = q
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def row_fits(y, v, method, result):
     """Fit each row of y (rows, k) with the same row of v (rows, k); `result` as above."""
     n = y.shape[1]
@@ -257,7 +259,7 @@ def row_fits(y, v, method, result):
         _fit_one(y[i], v[i], n, method, grid, slope, work, out, result[i])
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _invert(a, p, inverse):
     """Inverse of a symmetric positive definite matrix by Gauss–Jordan; False if it has none."""
     if p == 2:
@@ -289,7 +291,7 @@ def _invert(a, p, inverse):
     return True
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _crossproduct(left, right, into):
     n, p = left.shape
     for a in range(p):
@@ -301,7 +303,7 @@ def _crossproduct(left, right, into):
             into[b, a] = total
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _trace_product(a, b, p):
     total = 0.0
     for i in range(p):
@@ -310,7 +312,7 @@ def _trace_product(a, b, p):
     return total
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _regression_function(y, v, x, t, method, curvature, a, inverse, b, wx, beta, out):
     """As `_mean_function` for a design of p columns; without `curvature` out[1] is left alone."""
     n, p = x.shape
@@ -372,7 +374,7 @@ def _regression_function(y, v, x, t, method, curvature, a, inverse, b, wx, beta,
     return True
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _trace_pp(v, t, s2, wx, inverse, a, b, p):
     """tr PP = Σw² − 2 tr(A⁻¹XᵀW³X) + tr(A⁻¹XᵀW²X)²; overwrites a, keeps b = XᵀW²X."""
     total = s2
@@ -390,7 +392,7 @@ def _trace_pp(v, t, s2, wx, inverse, a, b, p):
     return total + _trace_product(a, a, p)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _regression_height(v, t, q, a, p, method):
     height = -0.5 * q
     for j in range(len(v)):
@@ -400,7 +402,7 @@ def _regression_height(v, t, q, a, p, method):
     return height
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _regression_tau2(y, v, x, method, a, inverse, b, wx, beta, out, grid, slope, lanes):
     n, p = x.shape
     if method == EE:
@@ -460,7 +462,7 @@ def _regression_tau2(y, v, x, method, a, inverse, b, wx, beta, out, grid, slope,
     return best
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _regression_slopes(y, v, x, method, grid, slope, lanes, a, inverse, b, beta):
     """The gradient at every grid point; `lanes` (2 (p+1)(p+2)/2 + 2, REGRESSION_GRID).
 
@@ -512,13 +514,13 @@ def _regression_slopes(y, v, x, method, grid, slope, lanes, a, inverse, b, beta)
         slope[g] = 0.5 * (ppy - trace)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _pair(i, m, p):
     """Place of (i, m), i ≤ m, among the pairs of p + 1 columns."""
     return i * (p + 1) - i * (i - 1) // 2 + m - i
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _regression_newton(y, v, x, low, high, start, floor, method, a, inverse, b, wx, beta, out):
     t = start
     if not low < t < high:
@@ -543,7 +545,7 @@ def _regression_newton(y, v, x, low, high, start, floor, method, a, inverse, b, 
     return t
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def permuted_fits(y, v, x, orders, method, betas, covariances, tau2, q):
     """Regress y on the rows of x in each of `orders` (rows, k); unscaled covariances.
 
