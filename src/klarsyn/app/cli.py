@@ -14,6 +14,9 @@ from klarsyn.errors import KlarsynError
 # name: (module under klarsyn.app.commands, one-line help); the module defines `command`.
 COMMANDS: dict[str, tuple[str, str]] = {
     "pool": ("pool", "Pool the trials of a table into one estimate."),
+    "rare": ("rare", "Pool rare events without corrections, methods side by side."),
+    "smallstudy": ("smallstudy", "Test small-study effects and model selection."),
+    "bayes": ("bayes", "Posterior of a random-effects model, without sampling."),
 }
 
 
