@@ -34,6 +34,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "grid": ("grid", "Fit every combination of choices and name the one that matters."),
     "regress": ("regress", "Regress the trials' effects on their features."),
     "subsets": ("subsets", "Pool every subset of the trials."),
+    "rare": ("rare", "Pool rare events without corrections, methods side by side."),
+    "smallstudy": ("smallstudy", "Test small-study effects and model selection."),
+    "bayes": ("bayes", "Posterior of a random-effects model, without sampling."),
 }
 
 
