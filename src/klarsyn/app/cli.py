@@ -16,6 +16,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "appraise": ("appraise", "Write the page that answers four questions about a base."),
     "pool": ("pool", "Pool the trials of a table into one estimate."),
     "regress": ("regress", "Regress the trials' effects on their features."),
+    "simulate": ("simulate", "Exposure of each analyte after a dose, as bands over patients."),
+    "nca": ("nca", "Non-compartmental analysis of a concentration table."),
 }
 
 
