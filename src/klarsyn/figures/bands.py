@@ -48,7 +48,12 @@ def bands(
         "field": "name",
         "type": "nominal",
         "scale": {"domain": list(palette), "range": list(palette.values())},
-        "legend": {"title": None, "orient": "top", "columns": 1 if narrow else 2},
+        "legend": {
+            "title": None,
+            "orient": "top",
+            "columns": 1 if narrow else 2,
+            "symbolOpacity": 1,
+        },
     }
     area = {"mark": {"type": "area", "opacity": 0.16}}
     line = {"mark": {"type": "line", "strokeWidth": 1.8}}
@@ -66,7 +71,7 @@ def bands(
         "facet": {
             "field": "panel",
             "type": "nominal",
-            "sort": None,
+            "sort": list(dict.fromkeys(c.panel for c in curves)),
             "header": {"title": None, "labelAnchor": "start", "labelFontWeight": "bold"},
         },
         "columns": 1 if narrow else columns,
