@@ -84,7 +84,7 @@ def _unlinked(answer: Any) -> str:
 def _trials(context: Context) -> list[Mapping[str, Any]]:
     n = context.numbers
     known: dict[str, list[bool]] = {}
-    for trial, _, state, _ in known_cells(context):
+    for trial, _, state in known_cells(context):
         known.setdefault(trial.id, []).append(state == "reported")
 
     def number(value: float | None) -> str:

@@ -229,7 +229,11 @@ DEFAULT_ITEMS: Sequence[Mapping[str, Any]] = (
         "label": {"en": "who left", "nb": "frafall"},
         "outcomes": ("discontinued", "dropout_before_treatment", "discontinued_adverse_event"),
     },
-    {"label": {"en": "treatment guesses", "nb": "gjetning av behandling"}, "outcomes": ("guess",)},
+    {
+        "label": {"en": "treatment guesses", "nb": "gjetning av behandling"},
+        "outcomes": ("guess_correct",),
+        "guesses": True,
+    },
     {
         "label": {"en": "serious adverse events", "nb": "alvorlige hendelser"},
         "outcomes": ("serious_adverse_event",),
