@@ -70,7 +70,7 @@ class Exclusion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exposure:
-    """All exposed patients of one kind of ascertainment, added up without a model.
+    """All exposed patients of one kind of ascertainment, added up as if the share were one.
 
     `effective` counts patients divided by the multiplier of their ascertainment; limits are for the
     true share under it. `per_year` holds the rate with limits where person-years are known.
@@ -124,7 +124,7 @@ class HarmAppraisal:
         text = [
             f"{self.harm}: {whole.events} events among {whole.patients} exposed patients in "
             f"{whole.studies} studies; the true share is below {_percent(whole.upper)} with "
-            f"{self.confidence:.0%} confidence."
+            f"{_percent(self.confidence)} confidence."
         ]
         if excluded:
             text.append(f"A share of {_percent(min(excluded))} or more is excluded.")
