@@ -114,7 +114,8 @@ def test_zero_cells_without_a_correction_are_named(
     assert "X: the effect is not estimable" in err
     code, out, _ = run(capsys, "pool", str(path), "--measure", "OR", "--json")
     names = [w["name"] for w in json.loads(out)["warnings"]]
-    assert (code, names) == (0, ["few_studies", "sparse"])
+    assert code == 0
+    assert {"few_studies", "sparse"} <= set(names)
 
 
 def test_one_study_has_a_named_status(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

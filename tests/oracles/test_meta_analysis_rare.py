@@ -14,20 +14,33 @@ import numpy as np
 import pytest
 from meta_rows import Row, data, rows_of
 
-from klarsyn.stats import rare_unconditional
+from klarsyn.stats import asymmetry, rare_unconditional
+from klarsyn.stats.contrasts import contrasts
+from klarsyn.stats.fail_safe import fail_safe
 from klarsyn.stats.rare_likelihoods import noncentral_hypergeometric
+from klarsyn.stats.selection import fit_selection
+from klarsyn.stats.trim_and_fill import trim_and_fill
 from klarsyn.synthesis import rare
+from klarsyn.synthesis.bayes import pool_bayes
+from klarsyn.synthesis.effects import Effects, effects_from_table
 
 COVERED = (
-    "P07", "P08", "P19.k", "P19.est", "P19.se", "P19.stat", "P19.pval", "P19.ci",
-    "P19.tau2", "P19.I2", "P19.H2", "P19.Q", "P19.Qp",
-    "P20.CMEL", "P20.UM", "P20.MH", "P20.Peto", "P21.CM", "P21.UM", "P21.MH",
-    "P25.PFT.back", "P25.GLMM", "P27",
+    "P07", "P08", "P11.egger", "P11.tau", "P11.tf", "P11.tfR0", "P11.fsn", "P12",
+    "P19.k", "P19.est", "P19.se", "P19.stat", "P19.pval", "P19.ci", "P19.tau2", "P19.I2",
+    "P19.H2", "P19.Q", "P19.Qp", "P20.CMEL", "P20.UM", "P20.MH", "P20.Peto",
+    "P21.CM", "P21.UM", "P21.MH", "P25.PFT.back", "P25.GLMM", "P27", "P32", "P37",
 )  # fmt: skip
 
 CLOSED = 1e-8  # closed forms; the table is printed with ten digits
+SELECTION = 1e-3  # metafor's selmodel integrates with relative tolerance 1e-4
+REML = 1e-6  # metafor's trimfill refits with its default (loose) stopping rule
+BAYES = 1e-4  # bayesmeta's own numbers about tau come from adaptive integration
 GLMM = 2e-4  # the references stop their optimisers at about this
 
+DIRECT = (
+    "bayesmeta replaces the mixture over tau by a few bins (DIRECT, Röver & Friede 2017: "
+    "divergence up to 0.01); a fine grid of tau gives our value, see the test below"
+)
 # id: (tolerance, why the reference is not met to the usual one)
 EXCEPTIONS: dict[str, tuple[float, str]] = {
     "P08.UMRS.se": (
@@ -40,6 +53,17 @@ EXCEPTIONS: dict[str, tuple[float, str]] = {
         "metafor's saturated model has an inaccurate numerical Hessian (268.61 in 3.8, 268.69 in "
         "5.1); with exact information the Wald statistic is 163.09",
     ),
+    "P12.pow.est": (
+        4e-3,
+        "metafor integrates to 1.2e-4 only and the likelihood is flat; with integrals to 1e-11 it "
+        "gives 0.1134672, delta 0.6368467, log-likelihood −9.151541024, which are ours",
+    ),
+    "P12.pow.delta": (4e-3, "as P12.pow.est"),
+    "P32.mu.sd": (1e-3, DIRECT),
+    "P32.mu.lo": (1e-3, DIRECT),
+    "P32.mu.hi": (1e-3, DIRECT),
+    "P32.pred.lo": (1e-3, DIRECT),
+    "P32.pred.hi": (5e-3, DIRECT),
     "P20.UM": (1e-3, "lme4 warns that it did not converge (largest slope 0.0089)"),
     "P20.UM.tau2": (1e-3, "as P20.UM"),
     "P20.UM.se": (1e-3, "as P20.UM"),
@@ -159,8 +183,82 @@ def p27() -> dict[str, float]:
     return out | named("UMFS", rare.fit_glmm(nissen(), "UM.FS"))
 
 
+def hackshaw() -> tuple[np.ndarray, np.ndarray]:
+    d = data("dat.hackshaw1998")
+    return d["yi"], d["vi"]
+
+
+def p11() -> dict[str, float]:
+    y, v = hackshaw()
+    egger, mixed = asymmetry.regression_test(y, v), asymmetry.regression_test(y, v, model="rma")
+    assert egger.limit is not None
+    rank = asymmetry.rank_test(y, v)
+    out = {
+        "egger.t": egger.statistic, "egger.p": egger.p, "egger.lim": egger.limit.value,
+        "egger.rma.z": mixed.statistic, "egger.rma.p": mixed.p, "tau.tau": rank.tau,
+        "tau.p": rank.p, "fsn": fail_safe(y, v).number,
+        "fsn.rosenberg": fail_safe(y, v, kind="Rosenberg").number,
+    }  # fmt: skip
+    for name, estimator in (("tf", "L0"), ("tfR0", "R0")):
+        found = trim_and_fill(y, v, estimator=estimator)
+        out |= {
+            f"{name}.k0": found.missing, f"{name}.est": found.estimate.value,
+            f"{name}.se": found.estimate.se, f"{name}.tau2": found.tau2,
+        }  # fmt: skip
+    return out
+
+
+def p12() -> dict[str, float]:
+    y, v = hackshaw()
+    step = fit_selection(y, v, steps=(0.025,))
+    out = {
+        "step.est": step.mu, "step.se": step.se, "step.tau2": step.tau2,
+        "step.delta": step.delta[1], "step.LRT": step.test.value, "step.LRTp": step.test.p,
+    }  # fmt: skip
+    beta = fit_selection(y, v, kind="beta")
+    out |= {
+        "beta.est": beta.mu, "beta.tau2": beta.tau2, "beta.d1": beta.delta[0],
+        "beta.d2": beta.delta[1], "beta.ll": beta.log_likelihood,
+    }  # fmt: skip
+    for name, kind in (("hn", "halfnorm"), ("ne", "negexp"), ("pow", "power")):
+        found = fit_selection(y, v, kind=kind, precision=np.sqrt(v) if kind == "halfnorm" else None)
+        out |= {f"{name}.est": found.mu, f"{name}.delta": found.delta[0]}
+    return out
+
+
+def crins() -> Effects:
+    d = data("CrinsEtAl2014")
+    cells = {
+        "ai": "exp.AR.events", "n1i": "exp.total", "ci": "cont.AR.events", "n2i": "cont.total"
+    }  # fmt: skip
+    return effects_from_table({n: list(c) for n, c in d.items()}, "OR", cells)
+
+
+def p32() -> dict[str, float]:
+    found = pool_bayes(crins(), tau_prior="half-normal 0.5", mu_sd=4.0)
+    out = {"logml": found.distribution.log_marginal or math.nan}
+    for name, s in (("tau", found.tau), ("mu", found.mu), ("pred", found.new_study)):
+        out |= {
+            f"{name}.mode": s.mode, f"{name}.median": s.median, f"{name}.mean": s.mean,
+            f"{name}.sd": s.sd, f"{name}.lo": s.low, f"{name}.hi": s.high,
+        }  # fmt: skip
+    return out
+
+
+def p37() -> dict[str, float]:
+    d = data("dat.bcg")
+    effect = contrasts("RR", {"ai": d["tpos"], "bi": d["tneg"], "ci": d["cpos"], "di": d["cneg"]})
+    found = asymmetry.limit_meta_analysis(effect.y, effect.v)
+    return {
+        "lim.TE": found.estimate.value, "lim.se": found.estimate.se,
+        "alpha.r.(Intercept)": found.intercept, "beta.r.x": found.slope,
+        "Q.small": found.small_study.value, "Q.resid": found.residual.value, "G2": found.g2,
+    }  # fmt: skip
+
+
 ANALYSES: dict[str, Callable[[], dict[str, float]]] = {
-    "P07": p07, "P08": p08, "P19": p19, "P20": p20, "P21": p21, "P25": p25, "P27": p27,
+    "P07": p07, "P08": p08, "P11": p11, "P12": p12, "P19": p19, "P20": p20, "P21": p21,
+    "P25": p25, "P27": p27, "P32": p32, "P37": p37,
 }  # fmt: skip
 
 
@@ -172,6 +270,10 @@ def values(analysis: str) -> dict[str, float]:
 def tolerance(row: Row) -> float:
     if row.id in EXCEPTIONS:
         return EXCEPTIONS[row.id][0]
+    if row.analysis in {"P12", "P32"}:
+        return SELECTION if row.analysis == "P12" else BAYES
+    if row.name.startswith("tf"):
+        return REML
     models = ("CM", "UM", "GLMM")
     return GLMM if row.name.startswith(models) and row.name != "CMH" else CLOSED
 
@@ -243,3 +345,46 @@ def test_the_rosiglitazone_data_converge_at_the_boundary() -> None:
     _, slope, bend = study(np.full((38, 1), fit.estimate.value))
     assert abs(slope.sum()) < 1e-10
     assert fit.estimate.se == pytest.approx(float(-bend.sum()) ** -0.5, rel=1e-12)
+
+
+def test_the_beta_and_power_selection_models_are_not_below_metafor_s() -> None:
+    """P12: log-likelihoods of metafor 5.1 (beta, table) and 3.8-12 with integrals to 1e-11."""
+    y, v = hackshaw()
+    assert fit_selection(y, v, kind="beta").log_likelihood >= -7.810116996
+    power = fit_selection(y, v, kind="power")
+    assert power.log_likelihood == pytest.approx(-9.151541024, abs=1e-8)
+    assert power.mu == pytest.approx(0.11346724856, abs=1e-6)
+    assert power.delta[0] == pytest.approx(0.63684674984, abs=2e-6)
+
+
+def test_a_fine_grid_of_tau_gives_our_intervals_not_bayesmeta_s() -> None:
+    """P32: mixture over 40,001 values of tau by the trapezoid, nothing shared with the package."""
+    from scipy import integrate, stats
+
+    e = crins()
+    tau = np.linspace(0, 6, 40_001)
+    w = 1 / (e.v[:, None] + tau**2)
+    information = w.sum(axis=0) + 1 / 16
+    mean = (w * e.y[:, None]).sum(axis=0) / information
+    logs = stats.norm.logpdf(e.y[:, None], mean, np.sqrt(1 / w)).sum(axis=0)
+    logs += -0.5 * (mean / 4) ** 2 - 0.5 * np.log(information) - 0.5 * (tau / 0.5) ** 2
+    weight = np.exp(logs - logs.max())
+    weight /= integrate.trapezoid(weight, tau)
+    ours = values("P32")
+    for name, spread in (
+        ("mu", np.sqrt(1 / information)),
+        ("pred", np.sqrt(1 / information + tau**2)),
+    ):
+        low, high = (
+            integrate.trapezoid(weight * stats.norm.cdf(ours[f"{name}.{side}"], mean, spread), tau)
+            for side in ("lo", "hi")
+        )
+        assert high - low == pytest.approx(0.95, abs=1e-7)
+        at = [
+            integrate.trapezoid(weight * stats.norm.pdf(ours[f"{name}.{side}"], mean, spread), tau)
+            for side in ("lo", "hi")
+        ]
+        assert at[0] == pytest.approx(at[1], rel=1e-6)
+    mu = integrate.trapezoid(weight * mean, tau)
+    variance = integrate.trapezoid(weight * (1 / information + (mean - mu) ** 2), tau)
+    assert ours["mu.sd"] == pytest.approx(math.sqrt(variance), rel=1e-8)

@@ -128,6 +128,18 @@ def test_few_trials_carry_their_warning() -> None:
     assert "few_studies" not in names(pool(Y[:3], V[:3], method="EE"))
 
 
+def test_intervals_that_failed_in_simulation_say_so() -> None:
+    assert "normal_interval" in names(pool(Y, V, test="z"))
+    assert "normal_interval" not in names(pool(Y, V, test="knha"))
+    assert "normal_interval" not in names(pool(np.tile(Y, 2), np.tile(V, 2), test="z"))
+    one_large = [0.01, *[0.1] * 9]
+    assert "dominant_study" in names(pool(Y, one_large, test="knha"))
+    assert "dominant_study" not in names(pool(Y, [0.1] * 10, test="knha"))
+    assert "dominant_study" not in names(pool(Y, one_large, test="adhoc"))
+    assert "prediction" in names(pool([0.1, 0.2, 0.15, 0.3], [0.1] * 4))
+    assert "prediction" not in names(pool(Y, V))
+
+
 def sparse() -> Effects:
     table = {"study": ["a", "b", "c"], "ai": [0, 3, 0], "n1i": [30, 40, 20], "ci": [2, 5, 0],
              "n2i": [31, 42, 20]}  # fmt: skip

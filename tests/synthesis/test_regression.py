@@ -162,6 +162,15 @@ def test_batched_regressions_are_the_single_ones(method: str, moderators: list[s
         np.testing.assert_allclose(batch.covariance[i], single.covariance, rtol=SAME, atol=1e-15)
 
 
+def test_batched_regressions_keep_their_digits_far_from_zero() -> None:
+    x = build_design(effects(), ["dose"]).matrix
+    orders = np.array([np.random.default_rng(i).permutation(K) for i in range(20)])
+    near, far = (fit_permutations(Y + s, V, x, orders, method="REML") for s in (0.0, 1e6))
+    np.testing.assert_allclose(far.tau2, near.tau2, rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(far.beta[:, 1], near.beta[:, 1], rtol=1e-6)
+    np.testing.assert_allclose(far.beta[:, 0] - 1e6, near.beta[:, 0], rtol=1e-6)
+
+
 def test_an_exact_permutation_test_counts_every_distinct_order() -> None:
     e = effects().take(range(6))
     t = permutation_test(e, ["kind"], exact=True)

@@ -86,6 +86,14 @@ def test_rows_are_pooled_as_if_alone() -> None:
         assert fits.tau2[i] == pytest.approx(p.tau2, rel=SAME, abs=1e-14)
 
 
+@pytest.mark.parametrize("method", ["EE", "DL", "PM", "ML", "REML"])
+def test_trials_that_agree_exactly_are_pooled_too(method: str) -> None:
+    fits = fit_rows(np.full((2, 4), 0.25), np.full(4, 0.5), method=method)
+    assert fits.estimate.tolist() == [0.25, 0.25]
+    assert fits.tau2.tolist() == [0.0, 0.0]
+    assert fits.q.tolist() == [0.0, 0.0]
+
+
 def test_the_summary_speaks_in_ratios_for_logarithms() -> None:
     e = effects_from_arrays(np.log([2.0, 4.0]), [1, 1], measure="RR")
     text = subsets(e, method="EE").summary()

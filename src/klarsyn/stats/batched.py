@@ -84,12 +84,18 @@ def fit_permutations(y: Array, v: Array, x: Array, orders: Array, *, method: str
     from klarsyn.stats import kernels
 
     rows, p = len(orders), x.shape[1]
+    constant = np.linalg.lstsq(x, np.ones(len(y)), rcond=None)[
+        0
+    ]  # β of a shift of y, if it has one
+    middle, centre = y, 0.0
+    if np.allclose(x @ constant, 1.0, rtol=0, atol=1e-9):
+        middle, centre = _centred(y, v)
     out = (np.empty((rows, p)), np.empty((rows, p, p)), np.empty(rows), np.empty(rows))
     kernels.permuted_fits(
-        np.ascontiguousarray(y), np.ascontiguousarray(v), np.ascontiguousarray(x),
+        np.ascontiguousarray(middle), np.ascontiguousarray(v), np.ascontiguousarray(x),
         np.ascontiguousarray(orders), _code(method), *out,
     )  # fmt: skip
-    return Regressions(*out)
+    return Regressions(out[0] + centre * constant, *out[1:])
 
 
 class _Sums(NamedTuple):

@@ -14,10 +14,14 @@ from numba import njit
 GRID = 24  # points of the search for local maxima, in log(τ² + min v)
 REGRESSION_GRID = 16
 EPS = 8 * 2.220446049250313e-16
+# A Newton step this small, relative, leaves an error of about its square: the last bits.
+QUADRATIC = 1e-8
 EE, DL, PM, ML, REML = range(5)
+# Division by zero gives infinity, as in numpy: trials that agree exactly have Q = 0.
+compiled = njit(cache=True, nogil=True, error_model="numpy")
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _mean_function(y, v, n, t, method, out):
     """Value and derivative of the estimating function at t, then mean, Q and Σw, into `out`."""
     s1 = 0.0
@@ -61,7 +65,7 @@ def _mean_function(y, v, n, t, method, out):
     out[5] = s1 - ratio
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _mean_height(y, v, n, t, method):
     s1 = 0.0
     a1 = 0.0
@@ -81,12 +85,11 @@ def _mean_height(y, v, n, t, method):
     return height
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _mean_newton(y, v, n, low, high, start, floor, method, out):
     t = start
     if not low < t < high:
         t = 0.5 * (low + high)
-    last = math.inf
     for _ in range(80):
         _mean_function(y, v, n, t, method, out)
         if out[0] > 0:
@@ -96,18 +99,18 @@ def _mean_newton(y, v, n, low, high, start, floor, method, out):
         else:
             return t
         new = t - out[0] / out[1] if out[1] < 0 else high + 1.0
-        if not low < new < high:
+        newton = low < new < high
+        if not newton:
             new = 0.5 * (low + high)
         moved = abs(new - t)
-        small = EPS * (abs(new) + floor)
+        size = abs(new) + floor
         t = new
-        if moved <= small or (moved < 1e3 * small and moved >= last):
+        if moved <= EPS * size or (newton and moved <= QUADRATIC * size):
             return t
-        last = moved
     return t
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _grid_slopes(y, v, n, grid, slope, work, method):
     """The gradient at every grid point, studies outside and points inside: vector instructions."""
     s1, s2, a1, a2, b2 = work[0], work[1], work[2], work[3], work[4]
@@ -130,7 +133,7 @@ def _grid_slopes(y, v, n, grid, slope, work, method):
         slope[g] = ppy - trace
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def mean_tau2(y, v, n, method, grid, slope, work, out):
     """τ² of the first n entries; n ≥ 2. `grid`, `slope` (GRID), `work` (5, GRID), `out` (6)."""
     if method == EE:
@@ -189,7 +192,7 @@ def mean_tau2(y, v, n, method, grid, slope, work, out):
     return best
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def subset_fits(y, v, masks, method, result):
     """Fit the studies of each row of bits, `masks` (rows, words) of 64 studies a word.
 
@@ -212,7 +215,7 @@ def subset_fits(y, v, masks, method, result):
         _fit_one(ys, vs, n, method, grid, slope, work, out, result[i])
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _fit_one(ys, vs, n, method, grid, slope, work, out, row):
     row[0] = n
     if n == 1:
@@ -244,7 +247,7 @@ def _fit_one(ys, vs, n, method, grid, slope, work, out, row):
     row[5] = q
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def row_fits(y, v, method, result):
     """Fit each row of y (rows, k) with the same row of v (rows, k); `result` as above."""
     n = y.shape[1]
@@ -256,7 +259,7 @@ def row_fits(y, v, method, result):
         _fit_one(y[i], v[i], n, method, grid, slope, work, out, result[i])
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _invert(a, p, inverse):
     """Inverse of a symmetric positive definite matrix by Gauss–Jordan; False if it has none."""
     if p == 2:
@@ -288,7 +291,7 @@ def _invert(a, p, inverse):
     return True
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _crossproduct(left, right, into):
     n, p = left.shape
     for a in range(p):
@@ -300,7 +303,7 @@ def _crossproduct(left, right, into):
             into[b, a] = total
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _trace_product(a, b, p):
     total = 0.0
     for i in range(p):
@@ -309,7 +312,7 @@ def _trace_product(a, b, p):
     return total
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _regression_function(y, v, x, t, method, curvature, a, inverse, b, wx, beta, out):
     """As `_mean_function` for a design of p columns; without `curvature` out[1] is left alone."""
     n, p = x.shape
@@ -371,7 +374,7 @@ def _regression_function(y, v, x, t, method, curvature, a, inverse, b, wx, beta,
     return True
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _trace_pp(v, t, s2, wx, inverse, a, b, p):
     """tr PP = Σw² − 2 tr(A⁻¹XᵀW³X) + tr(A⁻¹XᵀW²X)²; overwrites a, keeps b = XᵀW²X."""
     total = s2
@@ -389,7 +392,7 @@ def _trace_pp(v, t, s2, wx, inverse, a, b, p):
     return total + _trace_product(a, a, p)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _regression_height(v, t, q, a, p, method):
     height = -0.5 * q
     for j in range(len(v)):
@@ -399,35 +402,32 @@ def _regression_height(v, t, q, a, p, method):
     return height
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _regression_tau2(y, v, x, method, a, inverse, b, wx, beta, out, grid, slope, lanes):
     n, p = x.shape
     if method == EE:
         return 0.0
-    if not _regression_function(y, v, x, 0.0, method, False, a, inverse, b, wx, beta, out):
-        return math.nan
-    if method == DL:
-        return max(0.0, (out[3] - (n - p)) / out[4])
-    if method == PM and out[3] <= n - p:
-        return 0.0
-    start_slope = out[0]
     low = v.min()
     high = v.max()
-    ones = np.ones(n)
-    _regression_function(y, ones, x, 0.0, PM, False, a, inverse, b, wx, beta, out)
-    s = out[3]
+    if method in (DL, PM):
+        _regression_function(y, v, x, 0.0, method, False, a, inverse, b, wx, beta, out)
+        if method == DL:
+            return max(0.0, (out[3] - (n - p)) / out[4])
+        if out[3] <= n - p:
+            return 0.0
+    s = 0.0  # of y itself, at least the residual sum of squares on x
+    for j in range(n):
+        s += y[j] * y[j]
     room = n if method == ML else n - p
+    if method == PM:
+        top = (s / room - low) * (1 + 1e-9) + 1e-9 * low
+        return _regression_newton(
+            y, v, x, 0.0, top, 0.25 * top, low, method, a, inverse, b, wx, beta, out
+        )
     u = (s + math.sqrt(s * s + 4 * room * s * (high - low))) / (2 * room)
     top = (u - low) * (1 + 1e-9)
     if top <= 0:
         return 0.0
-    if method == PM:
-        bottom = max(s / (n - p) - high, 0.0) * (1 - 1e-9)
-        top = (s / (n - p) - low) * (1 + 1e-9) + 1e-9 * low
-        start = 0.5 * (bottom + top)
-        return _regression_newton(
-            y, v, x, bottom, top, start, low, method, a, inverse, b, wx, beta, out
-        )
     ratio = math.exp(math.log((top + low) / low) / (REGRESSION_GRID - 1))
     point = low
     for g in range(REGRESSION_GRID):
@@ -436,7 +436,6 @@ def _regression_tau2(y, v, x, method, a, inverse, b, wx, beta, out, grid, slope,
     grid[0] = 0.0
     grid[REGRESSION_GRID - 1] = top
     _regression_slopes(y, v, x, method, grid, slope, lanes, a, inverse, b, beta)
-    slope[0] = start_slope
     peaks = 1 if slope[0] <= 0 else 0
     for g in range(REGRESSION_GRID - 1):
         if slope[g] > 0 and slope[g + 1] <= 0:
@@ -463,7 +462,7 @@ def _regression_tau2(y, v, x, method, a, inverse, b, wx, beta, out, grid, slope,
     return best
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _regression_slopes(y, v, x, method, grid, slope, lanes, a, inverse, b, beta):
     """The gradient at every grid point; `lanes` (2 (p+1)(p+2)/2 + 2, REGRESSION_GRID).
 
@@ -515,18 +514,17 @@ def _regression_slopes(y, v, x, method, grid, slope, lanes, a, inverse, b, beta)
         slope[g] = 0.5 * (ppy - trace)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _pair(i, m, p):
     """Place of (i, m), i ≤ m, among the pairs of p + 1 columns."""
     return i * (p + 1) - i * (i - 1) // 2 + m - i
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _regression_newton(y, v, x, low, high, start, floor, method, a, inverse, b, wx, beta, out):
     t = start
     if not low < t < high:
         t = 0.5 * (low + high)
-    last = math.inf
     for _ in range(80):
         _regression_function(y, v, x, t, method, True, a, inverse, b, wx, beta, out)
         if out[0] > 0:
@@ -536,18 +534,18 @@ def _regression_newton(y, v, x, low, high, start, floor, method, a, inverse, b, 
         else:
             return t
         new = t - out[0] / out[1] if out[1] < 0 else high + 1.0
-        if not low < new < high:
+        newton = low < new < high
+        if not newton:
             new = 0.5 * (low + high)
         moved = abs(new - t)
-        small = EPS * (abs(new) + floor)
+        size = abs(new) + floor
         t = new
-        if moved <= small or (moved < 1e3 * small and moved >= last):
+        if moved <= EPS * size or (newton and moved <= QUADRATIC * size):
             return t
-        last = moved
     return t
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def permuted_fits(y, v, x, orders, method, betas, covariances, tau2, q):
     """Regress y on the rows of x in each of `orders` (rows, k); unscaled covariances.
 
@@ -570,12 +568,11 @@ def permuted_fits(y, v, x, orders, method, betas, covariances, tau2, q):
                 moved[j, m] = x[orders[i, j], m]
         t = _regression_tau2(y, v, moved, method, a, inverse, b, wx, beta, out, grid, slope, lanes)
         tau2[i] = t
-        if math.isnan(t):
+        if not _regression_function(y, v, moved, t, method, False, a, inverse, b, wx, beta, out):
             betas[i, :] = math.nan
             covariances[i, :, :] = math.nan
             q[i] = math.nan
             continue
-        _regression_function(y, v, moved, t, method, False, a, inverse, b, wx, beta, out)
         q[i] = out[3]
         betas[i, :] = beta
         covariances[i, :, :] = inverse

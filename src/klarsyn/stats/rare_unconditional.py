@@ -1,8 +1,8 @@
 """Unconditional models of two groups: study effects fixed (UM.FS) or random (UM.RS).
 
 A study's groups have linear predictors `alpha + x1·theta` and `alpha + x2·theta`, theta ~ N(mu,
-tau²), and (x1, x2) = (½, −½) or (1, 0): with random effects the coding is part of the model
-(Jackson et al. 2018). Integrals are adaptive Gauss–Hermite.
+tau²), and (x1, x2) = (½, −½), (1, 0) or (0, −1): with random effects the coding is part of the
+model (Jackson et al. 2018). Integrals are adaptive Gauss–Hermite.
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from klarsyn.errors import NumericalError, unknown_name
 from klarsyn.stats.rare_random import SMALLEST_TAU, TAU_STARTS, RandomEffectFit, hermite
+from klarsyn.stats.rare_stratified import ChiSquare
 
 Array = NDArray[np.float64]
 Three = tuple[Array, Array, Array]
 TwoGroups = Callable[[Array, Array], tuple[Three, Three]]
 
-CODINGS = {"half": (0.5, -0.5), "first": (1.0, 0.0)}
+CODINGS = {"half": (0.5, -0.5), "first": (1.0, 0.0), "second": (0.0, -1.0)}
 POINTS = 25
 
 
@@ -217,3 +219,31 @@ def _schur_step(gradient: Array, hessian: Array) -> tuple[Array, Array, Array]:
     bend, axes = np.linalg.eigh(reduced)
     shared = axes @ ((axes.T @ slope) / np.maximum(np.abs(bend), 1e-8))
     return -(gradient[0] + coupling.T @ shared) / down, shared, -reduced
+
+
+def saturated_tests(
+    x1: Array, n1: Array, x2: Array, n2: Array, rates: bool, groups: TwoGroups, common: float
+) -> tuple[ChiSquare, ...]:
+    """Likelihood-ratio and Wald test of one effect against one in every study.
+
+    `common` is the log-likelihood of the common effect. Studies with an empty cell enter the
+    likelihood ratio with their limit and are left out of the Wald test.
+    """
+    top1, top2 = (np.log(x + (x == 0) * 1e-300) - np.log(n) for x, n in ((x1, n1), (x2, n2)))
+    if not rates:
+        top1, top2 = (
+            np.clip(special.logit(np.clip(x / n, 1e-300, 1 - 1e-16)), -700, 40)
+            for x, n in ((x1, n1), (x2, n2))
+        )
+    (value1, *_), (value2, *_) = groups(top1[:, None], top2[:, None])
+    ratio = 2 * (float(value1.sum() + value2.sum()) - common)
+    cells = [x1, x2] if rates else [x1, n1 - x1, x2, n2 - x2]
+    full = np.all(np.stack(cells) > 0, axis=0)
+    weight = 1 / np.sum([1 / cell[full] for cell in cells], axis=0)
+    theta = (top1 - top2)[full]
+    centre = float((weight * theta).sum() / weight.sum()) if full.any() else 0.0
+    wald = float((weight * (theta - centre) ** 2).sum())
+    return (
+        ChiSquare(name="likelihood ratio", value=max(ratio, 0.0), df=len(x1) - 1),
+        ChiSquare(name="Wald", value=wald, df=max(int(full.sum()) - 1, 0)),
+    )

@@ -15,6 +15,7 @@ from klarsyn.provenance import digest_of
 from klarsyn.stats.estimate import Estimate
 
 if TYPE_CHECKING:
+    from klarsyn.stats.rare_likelihoods import StudyLikelihood
     from klarsyn.stats.rare_random import RandomEffectFit
     from klarsyn.stats.rare_stratified import ChiSquare, Stratified
 
@@ -247,7 +248,8 @@ def pool_rare(
     """Every method on the same counts, in the order asked for (all that apply by default).
 
     A method that has no answer for these counts is in the result with its status and sentence.
-    `coding` is how the treatment enters the unconditional models (`half` or `first`).
+    `coding` says which group carries the random effect in unconditional models: `half` of it each,
+    the `first` or the `second`.
     """
     known = RATE_METHODS if counts.rates else COUNT_METHODS
     asked = tuple(known) if methods is None else tuple(methods)
@@ -270,11 +272,12 @@ def fit_glmm(counts: Counts, model: str, *, coding: str = "half", laplace: bool 
     """
     if model not in GLMM_MODELS:
         raise unknown_name("generalised linear mixed model", model, GLMM_MODELS)
+    _need_studies(counts.only(counts.informative), model)
+    _need_events(counts, model)
     if model == "UM.RS":
         return _random_study_effects(counts, coding, laplace)
     kept = counts.informative
     inside = counts.only(kept)
-    _need_studies(inside, model)
     fit, tests = _unconditional(inside, coding) if model == "UM.FS" else _conditional(inside, model)
     return RareFit(
         method=model, measure="IRR" if counts.rates else "OR", tau2=fit.tau2,
@@ -292,23 +295,37 @@ def fit_glmm(counts: Counts, model: str, *, coding: str = "half", laplace: bool 
 def pool_proportions(
     studies: Sequence[str], events: Sequence[float], totals: Sequence[float]
 ) -> RareFit:
-    """Logit random-effects model of one proportion a study; the estimate is on the logit scale.
+    """Random-effects model of one proportion a study; the estimate is a logit.
 
     Studies with no events or only events stay in.
     """
     from klarsyn.stats.rare_likelihoods import binomial
-    from klarsyn.stats.rare_random import fit_random_effect, heterogeneity_tests
 
     counts = count_table(studies, events, totals, [0.0] * len(studies), [1.0] * len(studies))
-    x, n = counts.events1, counts.total1
-    likelihood = binomial(x, n)
-    fit = fit_random_effect(likelihood, len(x))
+    return _one_group(binomial(counts.events1, counts.total1), counts, "PLO", "logit")
+
+
+def pool_single_rates(
+    studies: Sequence[str], events: Sequence[float], times: Sequence[float]
+) -> RareFit:
+    """Random-effects Poisson model of one rate a study; the estimate is a log rate."""
+    from klarsyn.stats.rare_likelihoods import poisson
+
+    counts = rate_table(studies, events, times, [0.0] * len(studies), [1.0] * len(studies))
+    return _one_group(poisson(counts.events1, counts.total1), counts, "IRLN", "log")
+
+
+def _one_group(study: StudyLikelihood, counts: Counts, measure: str, scale: str) -> RareFit:
+    from klarsyn.stats.rare_random import fit_random_effect, heterogeneity_tests
+
+    k = len(counts.studies)
+    fit = fit_random_effect(study, k)
+    method = f"{scale} GLMM"
     return RareFit(
-        method="logit GLMM", measure="PLO", used_studies=len(x), ignored_studies=(), ignored=0.0,
-        estimate=Estimate(value=fit.mu, se=fit.se, method="logit GLMM", scale="natural"),
-        tau2=fit.tau2, se_tau2=None if fit.boundary else fit.se_tau2,
-        log_likelihood=fit.log_likelihood, boundary=fit.boundary,
-        tests=heterogeneity_tests(likelihood, len(x), fit.mu_common),
+        method=method, measure=measure, used_studies=k, ignored_studies=(), ignored=0.0,
+        estimate=Estimate(value=fit.mu, se=fit.se, method=method, scale=scale), tau2=fit.tau2,
+        se_tau2=None if fit.boundary else fit.se_tau2, log_likelihood=fit.log_likelihood,
+        boundary=fit.boundary, tests=heterogeneity_tests(study, k, fit.mu_common),
         notes=(BOUNDARY,) if fit.boundary else (),
     )  # fmt: skip
 
@@ -375,13 +392,28 @@ def _stratified(measure: str, method: str) -> Callable[[Counts, str], RareFit]:
             found = rs.peto(*counts.arrays)
         else:
             found = rs.mantel_haenszel(*counts.arrays, measure)
+        cochran = () if method == "Peto" else _cochran_q(counts, measure, found.estimate)
         return RareFit(
-            method=method, measure=measure, estimate=found.estimate, tests=found.heterogeneity,
+            method=method, measure=measure, estimate=found.estimate,
+            tests=(*found.heterogeneity, *cochran),
             effect_test=found.effect_test, notes=_peto_notes(counts, found, method),
             **_ignored(counts, found.informative),
         )  # fmt: skip
 
     return fit
+
+
+def _cochran_q(counts: Counts, measure: str, pooled: Estimate) -> tuple[ChiSquare, ...]:
+    """Cochran's Q of the studies' own effects around the pooled one, ½ added where a cell is 0."""
+    from klarsyn.stats.contrasts import contrasts
+    from klarsyn.stats.rare_stratified import ChiSquare
+
+    names = ("x1i", "t1i", "x2i", "t2i") if counts.rates else ("ai", "n1i", "ci", "n2i")
+    cells: dict[str, Any] = dict(zip(names, counts.arrays, strict=True))
+    own = contrasts(measure, cells, add=0.5, to="only0", drop00=True)
+    used = np.isfinite(own.y)
+    q = float(((own.y[used] - pooled.value) ** 2 / own.v[used]).sum())
+    return (ChiSquare(name="Cochran Q", value=q, df=max(int(used.sum()) - 1, 0)),)
 
 
 def _peto_notes(counts: Counts, found: Stratified, method: str) -> tuple[str, ...]:
@@ -414,10 +446,12 @@ def _conditional(counts: Counts, model: str) -> tuple[RandomEffectFit, tuple[Chi
 
 
 def _unconditional(counts: Counts, coding: str) -> tuple[RandomEffectFit, tuple[ChiSquare, ...]]:
-    from klarsyn.stats.rare_unconditional import fit_fixed_study_effects
+    from klarsyn.stats.rare_unconditional import fit_fixed_study_effects, saturated_tests
 
     groups, alpha = _groups(counts)
-    return fit_fixed_study_effects(groups, alpha, coding=coding), ()
+    fit = fit_fixed_study_effects(groups, alpha, coding=coding)
+    tests = saturated_tests(*counts.arrays, counts.rates, groups, fit.log_likelihood_common)
+    return fit, tests
 
 
 def _groups(counts: Counts) -> tuple[Any, Array]:
@@ -437,7 +471,6 @@ def _random_study_effects(counts: Counts, coding: str, laplace: bool) -> RareFit
     from klarsyn.stats.rare_unconditional_random import POINTS, fit_random_study_effects
 
     groups, alpha = _groups(counts)
-    _need_events(counts)
     start = (float(alpha.mean()), 0.0, float(alpha.std()))
     fit = fit_random_study_effects(
         groups, start, k=len(alpha), coding=coding, points=1 if laplace else POINTS
@@ -456,11 +489,16 @@ def _random_study_effects(counts: Counts, coding: str, laplace: bool) -> RareFit
     )  # fmt: skip
 
 
-def _need_events(counts: Counts) -> None:
-    if counts.events1.sum() == 0 or counts.events2.sum() == 0:
+def _need_events(counts: Counts, what: str) -> None:
+    """Both directions must be possible: no ratio is finite where every study lies at one edge."""
+    a, n1, c, n2 = counts.arrays
+    most = a + c if counts.rates else np.minimum(n1, a + c)
+    least = np.zeros_like(a) if counts.rates else np.maximum(0, a + c - n2)
+    if np.all(a == least) or np.all(a == most):
         raise NumericalError(
             "not_estimable",
-            "One group has no event in all studies together, so the ratio has no finite estimate.",
+            f"{what}: one group has no event (or only events) in all studies together, so no "
+            "finite ratio fits best. A risk difference or an exact limit can still say something.",
         )
 
 
