@@ -119,12 +119,15 @@ class HarmAppraisal:
     def summary(self) -> str:
         """Sentences: seen, excluded, not excluded, and what the ascertainment does to it."""
         whole = self.exposures[0]
+        counted = ""
+        if whole.effective < whole.patients:
+            counted = f" (counted as {whole.effective:.0f}, for how they were asked)"
         excluded = [e.rate for e in whole.exclusions if e.excluded]
         open_ones = [e for e in whole.exclusions if not e.excluded]
         text = [
-            f"{self.harm}: {whole.events} events among {whole.patients} exposed patients in "
-            f"{whole.studies} studies; the true share is below {_percent(whole.upper)} with "
-            f"{_percent(self.confidence)} confidence."
+            f"{self.harm}: {whole.events} events among {whole.patients} exposed patients"
+            f"{counted} in {whole.studies} studies; the true share is below "
+            f"{_percent(whole.upper)} with {_percent(self.confidence)} confidence."
         ]
         if excluded:
             text.append(f"A share of {_percent(min(excluded))} or more is excluded.")
