@@ -71,7 +71,6 @@ def _figure_files(drawn: Drawn) -> dict[str, bytes]:
 
 
 def _page(report: Report, words: Words, drawn: list[Drawn]) -> str:
-    import vl_convert
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
     environment = Environment(
@@ -90,8 +89,16 @@ def _page(report: Report, words: Words, drawn: list[Drawn]) -> str:
         words=words,
         pictures={d.figure.id: _pictures(d) for d in drawn},
         specs=_embedded({d.figure.id: _variants(d.figure) for d in drawn}),
-        vega=vl_convert.javascript_bundle(None).replace("</script", "<\\/script"),
+        vega=_vega(),
     )
+
+
+def _vega() -> str:
+    """The drawing library, inlined so that the page fetches nothing."""
+    import vl_convert
+
+    bundle: str = vl_convert.javascript_bundle()  # pyright: ignore[reportCallIssue]
+    return bundle.replace("</script", "<\\/script")
 
 
 def _printed(value: Any, lang: str) -> str:

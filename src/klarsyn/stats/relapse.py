@@ -59,7 +59,8 @@ def pool_curves(
     `random` adds a between-study covariance by the multivariate method of moments (Jackson, White,
     Thompson 2010), `common` none. A study counts in the intervals that it follows to their end.
     Limits by the delta method on log(−log), with normal quantiles or those of t with one degree of
-    freedom less than studies (`reference`; several studies and random effects only). Needs no distribution, only times that studies share.
+    freedom less than studies (`reference`; several studies and random effects only).
+    Needs no distribution, only times that studies share.
     An interval in which a study loses nobody, or all, counts with a quarter participant added to
     each side.
     """

@@ -78,9 +78,14 @@ def _limit(group: Extraction) -> dict[str, int]:
     return {} if len(group.effects) <= 16 else {"sample": MOST_POINTS, "seed": 1}
 
 
-def _pooled(context: Context, effects: Sequence[TrialEffect], **changed: str) -> Pooled:
-    chosen = {"method": context.settings.method, "test": context.settings.test, **changed}
-    return pool(as_effects(effects), **chosen)
+def _pooled(
+    context: Context,
+    effects: Sequence[TrialEffect],
+    method: str | None = None,
+    test: str | None = None,
+) -> Pooled:
+    settings = context.settings
+    return pool(as_effects(effects), method=method or settings.method, test=test or settings.test)
 
 
 def _choices(context: Context, group: Extraction) -> list[Choice]:
