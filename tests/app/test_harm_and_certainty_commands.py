@@ -93,6 +93,12 @@ def test_relapse_compares_arms_and_is_the_same_again(tables, capsys):
     assert found["arms"][0]["remaining"][0]["day"] == 28
 
 
+def test_relapse_pools_and_says_that_few_arms_say_little(tables, capsys):
+    text = run(capsys, *RELAPSE, "--days", "28,84", "--pool")
+    assert "2 arms say little about how much studies differ" in text
+    assert "Two arms of one study" in text
+
+
 def test_relapse_checks_whether_stopping_itself_explains_it(tables, capsys):
     words = (*RELAPSE, "--control", "placebo", "--early", "15", "--json")
     (check,) = json.loads(run(capsys, *words))["withdrawal"]

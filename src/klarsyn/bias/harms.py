@@ -204,6 +204,9 @@ def appraise_harm(
     if harm not in names:
         raise unknown_name("harm", harm, names)
     _check_multipliers(multipliers)
+    for rate in rates:
+        if not 0 < rate < 1:
+            raise InputError(f"A rate to exclude is a share between 0 and 1; {rate:g} is not.")
     mine = [r for r in records if r.harm == harm]
     exposed = [r for r in mine if r.arm != "control"]
     if not exposed:

@@ -70,6 +70,8 @@ def command(points: str, at_risk: str, as_json: bool, **options: Any) -> None:
     print_table(["study", "arm", "day", "without relapse", "95 %"], rows)
     for line in [*arms, *compared, *([pooled] if pooled else [])]:
         click.echo(line.summary())
+    for note in pooled.notes if pooled else ():
+        click.echo(note)
     for study, arm, check in checks:
         click.echo(f"{study}, {arm}: {check.summary()}")
 
