@@ -1,4 +1,4 @@
-"""Harms and grids straight from a base."""
+"""The shipped base as the bias room reads it: what both texts dispute."""
 
 from __future__ import annotations
 
@@ -6,145 +6,91 @@ import math
 
 import pytest
 
-from klarsyn.bias.grid import sensitivity_grid
-from klarsyn.bias.grid_from_base import ask_base
-from klarsyn.bias.harms import appraise_harm
-from klarsyn.bias.harms_from_base import derive_harm
+from klarsyn.bias.blinding import trial_blinding
+from klarsyn.bias.expectancy import read_guesses
+from klarsyn.bias.from_base import (
+    assessments_of,
+    guess_strata_of,
+    guesses_of,
+    includable_of,
+    refusals_of,
+)
+from klarsyn.bias.inclusion import FAVOURS_TREATED, UNDECIDED, inclusion
+from klarsyn.bias.refusals import refusal_grid
 from klarsyn.errors import InputError, UnknownNameError
 from klarsyn.evidence.base import open_base
-from klarsyn.evidence.trial import Arm, Base, Finding, Trial
-from klarsyn.synthesis.extraction import Question
+from klarsyn.stats.contrasts import contrasts
+from klarsyn.synthesis.effects import effects_from_arrays
+
+BASE = open_base("ketamine_depression")
+ECT = ("anand_2023", "ekstrand_2022")
 
 
-def finding(arm: str, statistic: str, value: float, day: float = 7.0) -> Finding:
-    return Finding(
-        id=f"{arm}:{statistic}:{day:g}",
-        trial="t",
-        arm=arm,
-        outcome="ae_rash",
-        statistic=statistic,
-        value=value,
-        unit="participants",
-        source="s",
-        locator="p. 1",
-        kind="reported",
-        confidence="primary",
-        days_from_first_dose=day,
+def test_elekt_d_of_the_base_loses_superiority_from_20_of_33() -> None:
+    refusals, findings = refusals_of(BASE, "anand_2023", outcome="response", scale="QIDS-SR16")
+    assert (refusals.new_refused, refusals.reference_refused) == (5, 33)
+    assert len(findings) == 4
+    grid = refusal_grid(refusals, 0.1)
+    assert grid.superiority_lost_from == 20
+    assert grid.noninferiority_lost_from is None
+
+
+def test_lii_is_counted_and_shiroma_is_bounded() -> None:
+    read = guesses_of(BASE)
+    lii = [g for g in read.counted if g.trial == "lii_2023"]
+    assert [(g.correct, g.wrong, g.dont_know) for g in lii] == [(9, 5, 5), (5, 8, 6)]
+    assert trial_blinding(lii).scenario == "active_side_unblinding"
+    assert {b.trial for b in read.bounds} >= {"janik_2025"}
+    assert "lii_2023" in {t for t, _ in read.left_out}  # the row over both arms
+
+
+def test_only_strong_beliefs_printed_leave_a_range() -> None:
+    placebo = next(
+        b for b in guesses_of(BASE).bounds if (b.trial, b.arm) == ("janik_2025", "placebo")
     )
+    assert placebo.correct == (90, 90)
+    assert placebo.index == pytest.approx((90 / 192 - 102 / 192, 90 / 192))
 
 
-def base(participants: int, findings: tuple[Finding, ...], roles=("test", "control")) -> Base:
-    arms = tuple(
-        Arm(trial="t", id=r, label=r, treatment=r, role=r, drug=r) for r in dict.fromkeys(roles)
+def test_lii_by_guess_was_asked_after_the_outcome() -> None:
+    strata, timing = guess_strata_of(
+        BASE, "lii_2023", outcome="depression_score", scale="MADRS", days_from_first_dose=2
     )
-    trial = Trial(
-        id="t",
-        label="Trial 2020",
-        participants=participants,
-        design="parallel",
-        arms=arms,
-        findings=findings,
+    assert timing == "after_outcome"
+    found = read_guesses(strata, timing=timing, se_method="sampled")
+    raw, _, _ = found.readings
+    assert raw.value == pytest.approx(14.4561 - 17.4825, abs=1e-3)  # the base keeps four decimals
+    assert "cannot separate" in found.summary()
+
+
+def test_the_national_assessment_concludes_from_one_of_two_trials() -> None:
+    cells = {"ai": [74, 44], "n1i": [195, 95], "ci": [37, 57], "n2i": [170, 91]}
+    found = contrasts("RR", cells)
+    effects = effects_from_arrays(found.y, found.v, study=ECT, measure="RR")
+    result = inclusion(
+        includable_of(BASE, effects, ECT),
+        assessments_of(BASE, ECT),
+        measure="RR",
+        positive_favours="treated",
+        tau2_method="REML",
+        test="z",
     )
-    return Base(name="b", title="b", trials=(trial,), sources={}, scales={}, terms={})
+    national = result.set("id2022_018")
+    assert math.exp(national.estimate) == pytest.approx(1.74, abs=0.005)
+    assert national.conclusion == FAVOURS_TREATED
+    assert [(o.trial, o.why) for o in national.omitted] == [("ekstrand_2022", "unknown")]
+    assert [(f.added, f.conclusion) for f in national.flips] == [(("ekstrand_2022",), UNDECIDED)]
+    assert result.set("ekstrand_2024").conclusion == UNDECIDED
 
 
-REPORTED = (
-    finding("test", "events", 1, 7),
-    finding("test", "n", 50, 7),
-    finding("test", "events", 3, 28),
-    finding("test", "n", 50, 28),
-    finding("control", "events", 0),
-    finding("control", "n", 48),
-)
-
-
-def test_the_latest_report_of_each_arm_is_taken_with_its_rows():
-    found = derive_harm(base(98, REPORTED), "rash", ["ae_rash"])
-    assert [(r.arm, r.events, r.patients) for r in found.records] == [
-        ("test", 3, 50),
-        ("control", 0, 48),
-    ]
-    assert "test:events:28" in found.findings
-    assert {r.ascertainment for r in found.records} == {"unknown"}
-
-
-def test_overlapping_arms_are_left_out_and_said():
-    found = derive_harm(base(60, REPORTED), "rash", ["ae_rash"])
-    assert found.records == ()
-    assert "98 patients of 60; they overlap" in found.left_out[0]
-
-
-def test_a_trial_without_a_control_group_is_single():
-    found = derive_harm(base(50, REPORTED[:4], roles=("test",)), "rash", ["ae_rash"])
-    assert found.records[0].arm == "single"
-
-
-def test_an_outcome_that_the_base_does_not_know_gets_the_nearest():
-    with pytest.raises(UnknownNameError, match="Nearest: ae_rash"):
-        derive_harm(base(98, REPORTED), "rash", ["ae_rahs"])
-
-
-def test_the_shipped_base_gives_counts_that_can_be_found_in_its_source():
-    """Daly 2019, table 3: blood pressure increased 10 of 152 and 5 of 145."""
-    shipped = open_base("ketamine_depression")
-    found = derive_harm(shipped, "blood pressure", ["ae_blood_pressure_increased"])
-    counts = {(r.events, r.patients) for r in found.records}
-    assert {(10, 152), (5, 145)} <= counts
-    assert len(found.silent) + len({r.study for r in found.records}) + len(found.left_out) == len(
-        shipped.trials
-    )
-    text = appraise_harm(
-        found.records,
-        "blood pressure",
-        rates=[0.01],
-        multipliers={"systematic": 1.0, "spontaneous": 1.0, "unknown": 1.0},
-    ).summary()
-    assert "exposed patients in" in text
-
-
-def question(days: float, measure: str = "SMD") -> Question:
-    return Question(
-        id=f"day {days:g}",
-        measure=measure,
-        outcomes=("depression_score", "depression_change"),
-        clock="first_dose",
-        target=days,
-        earliest=days / 2,
-        latest=days * 2,
-        correlation=0.5,
-        scales=("MADRS", "HDRS-17"),
-        treatments=("ketamine_iv",),
-    )
-
-
-def test_the_shipped_base_answers_every_variant_of_a_question():
-    asked = ask_base(
-        open_base("ketamine_depression"),
-        {("1 day",): question(1), ("1 week",): question(7)},
-        ("time",),
-    )
-    found = sensitivity_grid(
-        asked.data,
-        estimators=("DL", "REML"),
-        intervals=("wald", "knapp_hartung"),
-        benefit="lower",
-        inclusion_sets=asked.by_comparator,
-    )
-    assert found.cells == 2 * len(asked.by_comparator) * 4
-    whole = found.cell(
-        time="1 day",
-        estimator="REML",
-        interval="wald",
-        **{"inclusion set": "all"},
-    )
-    assert whole["studies"] == asked.answered["1 day",] > 3
-    assert math.isfinite(whole["estimate"])
-
-
-def test_cells_on_different_scales_are_not_one_grid():
-    with pytest.raises(InputError, match="different scales"):
-        ask_base(
-            open_base("ketamine_depression"),
-            {("SMD",): question(1), ("MD",): question(1, "MD")},
-            ("measure",),
+def test_what_the_base_does_not_hold_is_said() -> None:
+    with pytest.raises(UnknownNameError, match="lii_2023"):
+        guess_strata_of(
+            BASE, "lii_2024", outcome="depression_score", scale="MADRS", days_from_first_dose=2
         )
+    with pytest.raises(InputError, match="no depression_score on MADRS by guess on day 99"):
+        guess_strata_of(
+            BASE, "lii_2023", outcome="depression_score", scale="MADRS", days_from_first_dose=99
+        )
+    with pytest.raises(InputError, match="0 findings give events of relapse"):
+        refusals_of(BASE, "anand_2023", outcome="relapse")

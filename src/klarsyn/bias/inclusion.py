@@ -46,7 +46,10 @@ class IncludableTrial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assessment:
-    """A review or health-technology assessment as the set of trials that it included."""
+    """A review or health-technology assessment as the set of trials that it included.
+
+    `search_date` is YYYY, YYYY-MM or YYYY-MM-DD, or empty when nobody could find it.
+    """
 
     id: str
     included: tuple[str, ...]
@@ -54,7 +57,8 @@ class Assessment:
     search_date: str
 
     def __post_init__(self) -> None:
-        _date(self.search_date, self.id)
+        if self.search_date:
+            _date(self.search_date, self.id)
         if len(set(self.included)) != len(self.included):
             raise InputError(f"{self.id}: a trial is named twice. Name each once.")
 
@@ -63,8 +67,8 @@ class Assessment:
 class Omission:
     """A trial that an assessment could have included and did not.
 
-    `why` is `published after the search`, `not eligible`, or `unknown` (eligible, published in
-    time, and no reason given).
+    `why` is `published after the search`, `not eligible`, or `unknown` (eligible, and published in
+    time or the search not dated).
     """
 
     trial: str
@@ -343,7 +347,7 @@ def _omitted(a: Assessment, trials: Sequence[IncludableTrial]) -> tuple[Omission
             continue
         if not t.eligible:
             why = "not eligible"
-        elif _after(t.published, a.search_date):
+        elif a.search_date and _after(t.published, a.search_date):
             why = "published after the search"
         else:
             why = "unknown"

@@ -11,6 +11,7 @@ from klarsyn.evidence.trial import Base, Finding
 from klarsyn.report.context import Context
 from klarsyn.report.document import Report, Section
 from klarsyn.report.numbers import Numbers
+from klarsyn.report.sections.action import build_action
 from klarsyn.report.sections.certainty import build_certainty, known_cells
 from klarsyn.report.sections.choices import build_choices
 from klarsyn.report.sections.duration import build_duration
@@ -40,7 +41,7 @@ def build_report(base: Base, lang: str = "en") -> tuple[Report, Context]:
         build_certainty(context),
     ]
     sections = [section for section, _ in answered]
-    for build in (build_reference, build_choices, build_network):
+    for build in (build_reference, build_choices, build_network, build_action):
         if extra := build(context):
             sections.append(extra[0])
     report = Report(

@@ -57,6 +57,7 @@ class Settings:
     rates_to_exclude: tuple[float, ...]
     reference: Mapping[str, Any]
     network: Mapping[str, Any]
+    action: Mapping[str, Any]
     review: Mapping[str, Any]
     selection: str
     items: tuple[Mapping[str, Any], ...]
@@ -113,6 +114,7 @@ def _settings(base: Base, given: dict[str, Any]) -> Settings:
         rates_to_exclude=tuple(given.get("rates_to_exclude", (0.01, 0.001))),
         reference=given.get("reference", {}),
         network=given.get("network", {}),
+        action=given.get("action", {}),
         review=given.get("review", {}),
         selection=given.get("selection", ""),
         items=tuple(given.get("items", _items(common["outcomes"]))),
