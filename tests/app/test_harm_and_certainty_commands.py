@@ -93,6 +93,26 @@ def test_relapse_compares_arms_and_is_the_same_again(tables, capsys):
     assert found["arms"][0]["remaining"][0]["day"] == 28
 
 
+def test_relapse_pools_and_says_that_few_arms_say_little(tables, capsys):
+    text = run(capsys, *RELAPSE, "--days", "28,84", "--pool")
+    assert "2 arms say little about how much studies differ" in text
+    assert "Two arms of one study" in text
+
+
+def test_relapse_models_curves_and_single_shares(tables, capsys):
+    (tables / "shares.csv").write_text(
+        "study,day,relapsed,counted\nBeta 2019,83,12,17\n", encoding="utf-8"
+    )
+    words = (*RELAPSE, "--control", "placebo", "--model", "--shares", "shares.csv")
+    found = json.loads(run(capsys, *words, "--json"))["models"]
+    assert found["studies"] == ["Alpha 2020", "Beta 2019"]
+    assert {m["model"] for m in found["models"]} == {"weibull", "lognormal"}
+    assert "fits 2 studies best" in run(capsys, *words)
+    assert "add --model" in failed(capsys, *RELAPSE, "--shares", "shares.csv")
+    (tables / "shares.csv").write_text("study,day,relapsed,counted\nB,83,18,17\n", encoding="utf-8")
+    assert "row 2 (B): 18 relapsed of 17" in failed(capsys, *words)
+
+
 def test_relapse_checks_whether_stopping_itself_explains_it(tables, capsys):
     words = (*RELAPSE, "--control", "placebo", "--early", "15", "--json")
     (check,) = json.loads(run(capsys, *words))["withdrawal"]

@@ -11,7 +11,7 @@ import pytest
 
 from klarsyn.bias.grid import Variants, sensitivity_grid, variants
 from klarsyn.bias.grid_null import compare_with_null
-from klarsyn.errors import InputError, UnknownNameError
+from klarsyn.errors import InputError, NumericalError, UnknownNameError
 from klarsyn.provenance import stream
 from klarsyn.stats.many_fits import every_subset, fit_many
 
@@ -216,6 +216,12 @@ def test_wrong_input_is_named():
         grid(inclusion_sets={"only A": ("A", "Z")})
     with pytest.raises(UnknownNameError, match="Nearest: REML"):
         grid(estimators=("RELM",))
+    with pytest.raises(InputError, match="A confidence level lies between 0 and 1; 95"):
+        grid(level=95)
+    with pytest.raises(InputError, match="Shares of unblinding are numbers"):
+        grid(unblinding_shares=(math.nan,))
+    with pytest.raises(NumericalError, match="No cell of the grid has a study"):
+        grid(inclusion_sets={"nobody": ()})
     with pytest.raises(InputError, match="unblinding_bias"):
         grid(unblinding_shares=(0.0, 0.5))
     with pytest.raises(InputError, match="B: a variance must be above 0"):

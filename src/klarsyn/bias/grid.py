@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from klarsyn.errors import InputError, unknown_name
+from klarsyn.errors import InputError, NumericalError, unknown_name
 from klarsyn.provenance import digest_of
 from klarsyn.stats.many_fits import ESTIMATORS, INTERVALS, fit_many, limits
 
@@ -237,6 +237,10 @@ def sensitivity_grid(
     _check_names(intervals, INTERVALS, "interval")
     if benefit not in ("lower", "higher"):
         raise unknown_name("direction of benefit", benefit, ("lower", "higher"))
+    if not 0 < level < 1:
+        raise InputError(f"A confidence level lies between 0 and 1; {level:g} does not.")
+    if not np.all(np.isfinite(unblinding_shares)) or not len(unblinding_shares):
+        raise InputError("Shares of unblinding are numbers, such as 0, 0.5 and 1.")
     sets, set_masks = _masks(data.studies, inclusion_sets, keep=True)
     outs, out_masks = _masks(data.studies, exclusions, keep=False)
     rows_y, shape_data, data_choices, rows_v = _rows(data, unblinding_shares, unblinding_bias)
@@ -253,6 +257,10 @@ def sensitivity_grid(
     shape = (*shape_data, len(unblinding_shares), len(sets), len(outs))
     shape = (*shape, len(estimators), len(intervals))
     estimate, low, high, tau2, studies = (a.reshape(shape) for a in fits)
+    if not np.isfinite(estimate).any():
+        raise NumericalError(
+            "not_estimable", "No cell of the grid has a study: widen the inclusion sets."
+        )
     return Grid(
         choices=choices,
         estimate=estimate,

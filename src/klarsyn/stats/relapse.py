@@ -178,6 +178,8 @@ def _cochran(y: NDArray[np.float64], v: NDArray[np.float64]) -> tuple[float, int
 def _quantile(level: float, df: float) -> float:
     from scipy import special
 
+    if not 0 < level < 1:
+        raise InputError(f"A confidence level lies between 0 and 1; {level:g} does not.")
     share = 0.5 + level / 2
     return float(special.ndtri(share) if math.isinf(df) else special.stdtrit(df, share))
 

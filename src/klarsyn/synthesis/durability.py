@@ -328,6 +328,10 @@ def compare_durability(
     Bonner benchmark's reconstruction misses the published hazard ratio by about 5 %, whatever the
     clicks. `horizon` in days; without one the longest that both arms share.
     """
+    if method_error < 0:
+        raise InputError(
+            f"The method's error is a standard deviation; {method_error:g} is below 0."
+        )
     tau = largest_common_time(test.curve, control.curve) if horizon is None else horizon
     fit = _cox(test.curve, control.curve, ties)
     pairs = list(zip(test.repeats, control.repeats, strict=True))

@@ -86,6 +86,8 @@ def pool_relapse(
         notes.append(f"Dosing went on in {redosed} and stopped in the others: two questions.")
     if len({a.study for a in arms}) < len(arms):
         notes.append("Two arms of one study are pooled as if they were independent.")
+    if 1 < len(arms) < 4:
+        notes.append(f"{len(arms)} arms say little about how much studies differ: wide limits.")
     pooled = pool_curves([a.curve for a in arms], days, heterogeneity=heterogeneity)
     return PooledRelapse(
         curve=pooled,
