@@ -22,7 +22,8 @@ import numpy as np
 from klarsyn.errors import InputError, KlarsynError
 from klarsyn.pharmacology.dosing import Amount, Regimen, at_hours, build_step, once
 from klarsyn.pharmacology.kinetics import solve
-from klarsyn.pharmacology.model import Model, read_model
+from klarsyn.pharmacology.model import Model
+from klarsyn.pharmacology.modelfile import read_model
 from klarsyn.pharmacology.population import sample_individuals
 from klarsyn.tables import Column, read_table, write_text
 
@@ -342,6 +343,8 @@ def qualify(path: Path) -> tuple[list[Row], list[tuple[dict, str]]]:
             rows.append(predict(record))
         except NotPredictedError as reason:
             left.append((record, str(reason)))
+        except (KeyError, ValueError) as odd:
+            left.append((record, f"a unit or number was not understood ({odd})"))
         except InputError as reason:
             left.append((record, str(reason).split(". ")[0]))
     return rows, left

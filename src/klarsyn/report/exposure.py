@@ -40,6 +40,5 @@ def render_exposure(exposure: Exposure) -> str:
 def _row(exposure: Exposure, analyte: str) -> str:
     cells: list[Any] = [html.escape(analyte), html.escape(exposure.units[analyte])]
     for metric in METRICS:
-        low, middle, high = exposure.quantiles(analyte, metric)
-        cells.append(f"{middle:.4g} ({low:.4g} to {high:.4g})")
+        cells.append(exposure.cell(analyte, metric))
     return "<tr>" + "".join(f"<td>{c}</td>" for c in cells) + "</tr>"
