@@ -135,13 +135,17 @@ class Exposure:
             for i, subject in enumerate(self.subjects)
         ]
 
-    def plot(self) -> Any:
-        """Median and bands of every analyte over time, an Altair chart."""
+    def plot(self, hours: float = math.inf, analytes: Sequence[str] | None = None) -> Any:
+        """Median and bands over the first `hours` of some or all analytes, an Altair chart."""
         from klarsyn.figures.kinetics import concentration_bands
 
+        shown = self.times <= hours
         return concentration_bands(
-            times=self.times.tolist(),
-            bands={a: {k: v.tolist() for k, v in self.bands(a).items()} for a in self.analytes},
+            times=self.times[shown].tolist(),
+            bands={
+                a: {k: v[shown].tolist() for k, v in self.bands(a).items()}
+                for a in (analytes or self.analytes)
+            },
             units=dict(self.units),
             title=f"{self.form}, {self.regimen}",
         )
