@@ -280,3 +280,22 @@ def test_a_time_varying_clearance_has_no_half_life_and_says_so() -> None:
     found = simulate(people, parse_regimen("10 mg base iv over 1 h"), "S")
     assert found.cell("S-norketamine", "half_life") == "not estimable"
     assert "nan" not in found.summary()
+
+
+def test_the_command_takes_a_table_of_individuals(tmp_path, capsys) -> None:
+    table, out = tmp_path / "people.csv", tmp_path / "out.csv"
+    table.write_text("weight,age,female\n82,45,0\n64,71,1\n")
+    main(
+        ["simulate", "--substance", "ketamine", "--dose", "1 mg/kg base", "--route", "im"]
+        + ["--individuals", str(table), "--n", "2", "--typical", "--out", str(out)]
+    )
+    capsys.readouterr()
+    rows = [line.split(",") for line in out.read_text().splitlines()]
+    assert [r[1] for r in rows if r[2] == "S-ketamine"] == ["82.0", "64.0"]
+    table.write_text("weight,age\nheavy,45\n")
+    with pytest.raises(SystemExit):
+        main(
+            ["simulate", "--substance", "ketamine", "--dose", "1 mg base", "--route", "iv"]
+            + ["--individuals", str(table)]
+        )
+    assert "row 2, column 'weight': 'heavy' is not a number" in capsys.readouterr().err
