@@ -285,17 +285,26 @@ def test_a_time_varying_clearance_has_no_half_life_and_says_so() -> None:
 def test_the_command_takes_a_table_of_individuals(tmp_path, capsys) -> None:
     table, out = tmp_path / "people.csv", tmp_path / "out.csv"
     table.write_text("weight,age,female\n82,45,0\n64,71,1\n")
-    main(
-        ["simulate", "--substance", "ketamine", "--dose", "1 mg/kg base", "--route", "im"]
-        + ["--individuals", str(table), "--n", "2", "--typical", "--out", str(out)]
-    )
+    words = ["simulate", "--substance", "ketamine", "--dose", "1 mg/kg base", "--route", "im"]
+    words += ["--individuals", str(table), "--n", "2", "--typical"]
+    main([*words, "--out", str(out)])
     capsys.readouterr()
     rows = [line.split(",") for line in out.read_text().splitlines()]
     assert [r[1] for r in rows if r[2] == "S-ketamine"] == ["82.0", "64.0"]
     table.write_text("weight,age\nheavy,45\n")
     with pytest.raises(SystemExit):
-        main(
-            ["simulate", "--substance", "ketamine", "--dose", "1 mg base", "--route", "iv"]
-            + ["--individuals", str(table)]
-        )
+        main(words)
     assert "row 2, column 'weight': 'heavy' is not a number" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["KSR-1", "KSR-1-arterial"])
+def test_a_patients_exposure_does_not_depend_on_the_others(name: str) -> None:
+    model, regimen = read_model(name), parse_regimen("0.5 mg/kg base iv over 40 min")
+    grid = np.array([0.3, 1.0, 5.0])
+    whole = simulate(sample_individuals(model, 280, seed=1), regimen, "racemate", times=grid)
+    part = sample_individuals(model, 7, seed=1, first=248)
+    alone = simulate(part, regimen, "racemate", times=grid)
+    for analyte in whole.analytes:
+        assert np.array_equal(whole.curves[analyte][248:255], alone.curves[analyte])
+        for metric, values in alone.metrics[analyte].items():
+            assert np.array_equal(whole.metrics[analyte][metric][248:255], values)

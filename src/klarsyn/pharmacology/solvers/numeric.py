@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
@@ -68,6 +69,13 @@ class NumericFlow:
         return self._interval(trough, steady, now, cut(steady.pattern(), phase))
 
     def _integrate(
+        self, state: np.ndarray, rates: np.ndarray, begin: float, times: np.ndarray
+    ) -> np.ndarray:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what the integrator says comes back as its message
+            return self._integrated(state, rates, begin, times)
+
+    def _integrated(
         self, state: np.ndarray, rates: np.ndarray, begin: float, times: np.ndarray
     ) -> np.ndarray:
         from scipy.integrate import solve_ivp
