@@ -22,7 +22,8 @@ import numpy as np
 from klarsyn.errors import InputError, KlarsynError
 from klarsyn.pharmacology.dosing import Amount, Regimen, at_hours, build_step, once
 from klarsyn.pharmacology.kinetics import solve
-from klarsyn.pharmacology.model import Model, read_model
+from klarsyn.pharmacology.model import Model
+from klarsyn.pharmacology.modelfile import read_model
 from klarsyn.pharmacology.population import sample_individuals
 from klarsyn.tables import Column, read_table, write_text
 
@@ -126,7 +127,7 @@ def predict(row: dict) -> Row:
         predicted=predicted,
         model=model.id,
         site=study["site"],
-        relation=study["relation"],
+        relation=RELATIONS.get((row["study_id"], row["analyte"]), study["relation"]),
         counts=counts and (row["study_id"], row["metric"]) not in READING_LIMIT,
     )
 
@@ -202,6 +203,11 @@ STRATA = {
     "stratum Asian non-Japanese": {"asian": 1.0},
     "stratum Japanese": {"asian": 1.0, "japanese": 1.0},
     "stratum Caucasian >60 y": {"age": 70.0},
+}
+RELATIONS = {
+    ("Kamp2020_BJA_rac", "S-DHNK"): "in-sample",
+    ("Kamp2020_BJA_rac", "R-DHNK"): "in-sample",
+    ("Kamp2020_BJA_rac", "R-norketamine"): "partly",
 }
 READING_LIMIT = {("Hasan2021_curve", "mean conc at 16 h"), ("Hasan2021_curve", "mean conc at 24 h")}
 
@@ -342,6 +348,8 @@ def qualify(path: Path) -> tuple[list[Row], list[tuple[dict, str]]]:
             rows.append(predict(record))
         except NotPredictedError as reason:
             left.append((record, str(reason)))
+        except (KeyError, ValueError) as odd:
+            left.append((record, f"a unit or number was not understood ({odd})"))
         except InputError as reason:
             left.append((record, str(reason).split(". ")[0]))
     return rows, left
@@ -396,20 +404,20 @@ def main(argv: list[str]) -> int:
 def write(rows: list[Row], left: list[tuple[dict, str]], verdict: float, whole: float) -> None:
     import vl_convert
 
-    from klarsyn.figures.kinetics import predicted_against_observed
+    from klarsyn.figures.kinetics import predicted_over_observed
 
     points = [
         {
-            "observed": r.observed,
-            "predicted": r.predicted,
-            "group": f"{r.family}, {r.relation}",
+            "ratio": r.ratio,
+            "group": f"{r.route}, {r.site}, {r.family}",
+            "kind": r.relation,
             "label": f"{r.study} {r.analyte} {r.metric}",
-            "note": f"{r.route}, {r.model}",
+            "note": f"observed {r.observed:.4g} {r.unit}, {r.model}",
         }
-        for r in rows
+        for r in sorted(rows, key=lambda r: (r.route, r.site, r.family))
         if r.counts
     ]
-    chart = predicted_against_observed(points, title="Predicted against observed")
+    chart = predicted_over_observed(points, title="Predicted over observed, every counted row")
     write_text(DOCS / "qualification.svg", vl_convert.vegalite_to_svg(chart.to_dict()))
     write_text(DOCS / "qualification.md", page(rows, left, verdict, whole))
 
