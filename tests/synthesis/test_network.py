@@ -383,6 +383,18 @@ def test_studies_without_information_are_listed_and_not_counted() -> None:
     assert fit_network(data, heterogeneity="common").studies == 1
 
 
+def test_known_weaknesses_are_said_in_the_result() -> None:
+    lone = fit_network(triangle())
+    assert "rests on 1 degrees of freedom" in lone.warnings[0]
+    assert lone.warnings[0] in lone.summary()
+    sparse = network_from_arms(
+        ["1", "1", "2", "2"], ["A", "B"] * 2, measure="OR", events=[0, 3, 2, 4], n=[20, 20, 50, 50]
+    )
+    assert "1 of 2 studies have an empty cell" in fit_network(sparse).warnings[1]
+    assert fit_network(smoking_network(), heterogeneity="common").warnings[0].startswith("2 of 24")
+    assert fit_network_mantel_haenszel(sparse).warnings == ()
+
+
 def test_a_disconnected_network_is_an_error_that_names_its_pieces() -> None:
     data = network_from_contrasts(
         ["1", "2", "3"], ["A", "A", "X"], ["B", "C", "Y"], [0.1] * 3, [0.2] * 3, measure="MD"
