@@ -258,9 +258,10 @@ def _refuse_unidentified(terms: Sequence[CodedTerm]) -> None:
     seen: dict[tuple[int, ...], str] = {}
     for term in terms:
         if len(term.outer_labels) < 2:
+            only = next(iter(term.outer_labels))
             raise InputError(
-                f"The random term {term.name!r} has one level only ({term.outer_labels[0]}): its "
-                f"variance cannot be estimated. Leave it out."
+                f"The random term {term.name!r} has one level only ({only}): its variance "
+                f"cannot be estimated. Leave it out."
             )
         if term.inner is not None or term.columns is not None:
             continue

@@ -231,9 +231,15 @@ class NetworkFit:
         }
 
     def plot(self, kind: str = "network") -> Any:
-        """An Altair chart: `network` (who was compared with whom) or `league` (heat table)."""
+        """A picture: `network`, `league` (Altair charts) or `forest` (a Vega-Lite dict).
+
+        Who was compared with whom; all contrasts as a heat table; all treatments against the
+        reference with their prediction intervals.
+        """
         from klarsyn.figures import network as figures
 
+        if kind == "forest":
+            return self._forest()
         if kind == "network":
             return figures.network_graph(
                 self.treatments, [(a, b, k) for (a, b), k in self.comparisons.items()]
@@ -250,7 +256,39 @@ class NetworkFit:
                 measure=self.measure,
                 logarithmic=self.scale == "log",
             )
-        raise unknown_name("network figure", kind, ("network", "league"))
+        raise unknown_name("network figure", kind, ("network", "league", "forest"))
+
+    def _forest(self) -> Any:
+        from klarsyn.figures.forest import ForestAxis, ForestRow, forest
+        from klarsyn.figures.theme import finish
+
+        show = math.exp if self.scale == "log" else float
+        rows = []
+        for name in sorted(self.treatments, key=lambda t: self.effects[self._place(t)]):
+            if name == self.reference:
+                continue
+            e = self.estimate(name)
+            low, high = e.interval()
+            new = None
+            if self.df > 0:
+                new = tuple(show(x) for x in self.prediction(name))
+            rows.append(
+                ForestRow(
+                    kind="pooled",
+                    label=name,
+                    estimate=show(e.value),
+                    lower=show(low),
+                    upper=show(high),
+                    prediction=(new[0], new[1]) if new else None,
+                    numbers=f"{show(e.value):.2f} ({show(low):.2f} to {show(high):.2f})",
+                )
+            )
+        axis = ForestAxis(
+            title=f"{self.measure} against {self.reference}",
+            null=1.0 if self.scale == "log" else 0.0,
+            log=self.scale == "log",
+        )
+        return finish(forest(rows, axis))
 
     def _place(self, treatment: str) -> int:
         if treatment not in self.treatments:
