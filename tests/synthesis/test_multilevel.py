@@ -259,7 +259,7 @@ def test_few_clusters_are_said_in_the_result() -> None:
     y, v, study, effect = example(studies=4)
     fit = fit_multilevel(y, v, random=nested(study=study, effect=effect))
     assert fit.warnings[0] == "The variance of study rests on 4 levels: it is hardly known."
-    assert "4 independent clusters" in fit.warnings[1]
+    assert "4 levels of study: normal tests" in fit.warnings[1]
     assert fit.warnings[1] in fit.summary()
 
 

@@ -106,10 +106,11 @@ class MultilevelFit:
             for name, count in self.levels.items()
             if count < FEW_LEVELS
         ]
-        if self.test == "z" and len(self.model.blocks) < FEW_CLUSTERS:
+        name, fewest = min(self.levels.items(), key=lambda item: item[1])
+        if self.test == "z" and fewest < FEW_CLUSTERS:
             out.append(
-                f"{len(self.model.blocks)} independent clusters: normal tests are too liberal. Use "
-                f"test t, or robust errors (CR2)."
+                f"{fewest} levels of {name}: normal tests are too liberal. Use test t, or robust "
+                f"errors (CR2)."
             )
         if not self.certificate.converged:
             out.append("The likelihood is flat: the components are not identified.")
