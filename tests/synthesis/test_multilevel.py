@@ -255,6 +255,14 @@ def test_effects_that_share_all_sampling_error_can_still_be_pooled() -> None:
     assert fit.estimate.value == pytest.approx(y.mean(), rel=SAME)  # balanced: equal weights
 
 
+def test_few_clusters_are_said_in_the_result() -> None:
+    y, v, study, effect = example(studies=4)
+    fit = fit_multilevel(y, v, random=nested(study=study, effect=effect))
+    assert fit.warnings[0] == "The variance of study rests on 4 levels: it is hardly known."
+    assert "4 levels of study: normal tests" in fit.warnings[1]
+    assert fit.warnings[1] in fit.summary()
+
+
 def test_errors_name_what_is_wrong() -> None:
     with pytest.raises(InputError, match="Effect 2: its sampling variance"):
         fit_multilevel([1, 2], [1, -1], random=[Intercepts(name="a", levels=[1, 2])])

@@ -22,6 +22,7 @@ Matrix = NDArray[np.floating]
 
 METHODS = ("REML", "ML")
 TESTS = ("z", "t")
+FEW_LEVELS, FEW_CLUSTERS = 5, 20
 ROUNDING = 1e-18  # a variance of this share of the typical sampling variance is zero
 
 
@@ -97,6 +98,24 @@ class MultilevelFit:
         """The first coefficient: the pooled effect when there are no moderators."""
         return next(iter(self.coefficients.values()))
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences on where these data are known to make the method fail."""
+        out = [
+            f"The variance of {name} rests on {count} levels: it is hardly known."
+            for name, count in self.levels.items()
+            if count < FEW_LEVELS
+        ]
+        name, fewest = min(self.levels.items(), key=lambda item: item[1])
+        if self.test == "z" and fewest < FEW_CLUSTERS:
+            out.append(
+                f"{fewest} levels of {name}: normal tests are too liberal. Use test t, or robust "
+                f"errors (CR2)."
+            )
+        if not self.certificate.converged:
+            out.append("The likelihood is flat: the components are not identified.")
+        return tuple(out)
+
     def summary(self) -> str:
         """The model in a few lines."""
         lines = [f"{self.observations} effects, {self.method}, {self.test} tests"]
@@ -109,9 +128,7 @@ class MultilevelFit:
         lines += [f"{name}: {value:.4g}" for name, value in self.components.items()]
         if self.certificate.boundary:
             lines.append("On their bound: " + ", ".join(self.certificate.boundary))
-        if not self.certificate.converged:
-            lines.append("Warning: the likelihood is flat; the components are not identified.")
-        return "\n".join(lines)
+        return "\n".join([*lines, *(f"Warning: {w}" for w in self.warnings)])
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready result, without the data."""
@@ -140,6 +157,7 @@ class MultilevelFit:
             "aicc": self.aicc,
             "QE": _wald_dict(self.QE),
             "QM": None if self.QM is None else _wald_dict(self.QM),
+            "warnings": list(self.warnings),
             "certificate": self.certificate.to_dict(),
             "digest": self.digest,
         }
@@ -241,9 +259,10 @@ def _refuse_unidentified(terms: Sequence[CodedTerm]) -> None:
     seen: dict[tuple[int, ...], str] = {}
     for term in terms:
         if len(term.outer_labels) < 2:
+            only = next(iter(term.outer_labels))
             raise InputError(
-                f"The random term {term.name!r} has one level only ({term.outer_labels[0]}): its "
-                f"variance cannot be estimated. Leave it out."
+                f"The random term {term.name!r} has one level only ({only}): its variance "
+                f"cannot be estimated. Leave it out."
             )
         if term.inner is not None or term.columns is not None:
             continue
