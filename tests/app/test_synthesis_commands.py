@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,32 @@ def test_pool_prints_a_table_and_a_sentence(file: str, capsys: pytest.CaptureFix
     assert code == 0
     assert "Aronson" in out
     assert "6 studies, REML, knha" in out
+
+
+def test_pool_adds_what_is_asked_for(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    more = ["--by", "arm", "--leave-one-out", "--cumulative", "year", "--influence"]
+    code, out, _ = run(capsys, "pool", file, *COLUMNS, *more, "--json")
+    made = json.loads(out)
+    assert code == 0
+    assert set(made["subgroups"]["groups"]) == {"open", "random"}
+    assert len(made["leave_one_out"]) == len(made["influence"]) == 6
+    assert made["cumulative"][0]["study"] == "Aronson"
+    assert made["cumulative"][-1]["estimate"] == pytest.approx(made["estimate"])
+    code, out, _ = run(capsys, "pool", file, *COLUMNS, *more)
+    assert "by arm: difference p = " in out
+
+
+def test_a_hazard_ratio_with_its_limits_enters_as_logarithms(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "hr.csv"
+    path.write_text("study,hr,lower,upper\nDaly,0.49,0.29,0.84\n", encoding="utf-8")
+    args = ("pool", str(path), "--measure", "HR", "--columns", "est=hr", "--json")
+    code, out, _ = run(capsys, *args)
+    made = json.loads(out)
+    assert code == 0
+    assert made["estimate"] == pytest.approx(math.log(0.49))
+    assert made["se"] == pytest.approx(math.log(0.84 / 0.29) / (2 * 1.959964), rel=1e-6)
 
 
 def test_excel_is_read_as_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

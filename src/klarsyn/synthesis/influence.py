@@ -116,6 +116,20 @@ def cumulative(
     return _steps(used, [used.study[i] for i in at], include, method, test, level)
 
 
+def order_of(effects: Effects, covariate: str) -> list[Any]:
+    """A covariate's values as an order: numbers where all are numbers, else words."""
+    if covariate not in effects.covariates:
+        raise unknown_name("covariate", covariate, effects.covariates)
+    cells = effects.covariates[covariate]
+    for study, cell in zip(effects.study, cells, strict=True):
+        if cell is None:
+            raise InputError(f"{study}: {covariate!r} is empty, so that it has no place in order.")
+    try:
+        return [float(c) for c in cells]
+    except ValueError:
+        return [str(c) for c in cells]
+
+
 def influence(effects: Effects, *, method: str = "REML", test: str = "z") -> tuple[Influence, ...]:
     """Diagnostics of each study under the model that `pool` fits with these choices."""
     used, _ = effects.usable()
