@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from klarsyn.errors import InputError, NumericalError
+from klarsyn.errors import InputError, NumericalError, unknown_name
 from klarsyn.stats.batched import BATCHED, Means, fit_means
 from klarsyn.synthesis.effects import Effects
 from klarsyn.synthesis.pairwise import pool, quantile, scale_of_test
