@@ -145,12 +145,25 @@ def _trace_pp(v, t, s2, wx, inverse, a, b, p):
 
 
 @compiled
+def _log_determinant(a, p):
+    """Of a symmetric positive definite matrix, which is overwritten by its elimination."""
+    total = 0.0
+    for i in range(p):
+        total += math.log(a[i, i])
+        for r in range(i + 1, p):
+            factor = a[r, i] / a[i, i]
+            for j in range(i, p):
+                a[r, j] -= factor * a[i, j]
+    return total
+
+
+@compiled
 def _regression_height(v, t, q, a, p, method):
     height = -0.5 * q
     for j in range(len(v)):
         height -= 0.5 * math.log(v[j] + t)
     if method == REML:
-        height -= 0.5 * math.log(np.linalg.det(a[:p, :p]))
+        height -= 0.5 * _log_determinant(a, p)
     return height
 
 
