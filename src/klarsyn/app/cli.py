@@ -13,9 +13,29 @@ from klarsyn.errors import KlarsynError
 
 # name: (module under klarsyn.app.commands, one-line help); the module defines `command`.
 COMMANDS: dict[str, tuple[str, str]] = {
+    "appraise": ("appraise", "Write the page that answers four questions about a base."),
+    "evidence": ("evidence", "Look into an evidence base, test it, select from it, export it."),
     "pool": ("pool", "Pool the trials of a table into one estimate."),
     "regress": ("regress", "Regress the trials' effects on their features."),
     "subsets": ("subsets", "Pool every subset of the trials."),
+    "network": ("network", "Compare many treatments from direct and indirect evidence."),
+    "multilevel": ("multilevel", "Pool effects that depend on each other."),
+    "dose": ("dose", "Fit a dose-response curve to several studies' dose groups."),
+    "blinding": ("blinding", "Indices of blinding from what people guessed."),
+    "unblinding": ("unblinding", "What belief could have done to an effect."),
+    "missing": ("missing", "What unseen outcomes and refusals could do."),
+    "noninferiority": ("noninferiority", "A difference of proportions against a margin."),
+    "inclusion": ("inclusion", "What each set of included trials concludes."),
+    "simulate": ("simulate", "Exposure of each analyte after a dose, as bands over patients."),
+    "nca": ("nca", "Non-compartmental analysis of a concentration table."),
+    "relapse": ("relapse", "Rebuild printed survival curves: how long it lasts."),
+    "harms": ("harms", "Say what the evidence on rare harms can and cannot exclude."),
+    "riskofbias": ("riskofbias", "Risk of bias of each trial from signalling answers (RoB 2)."),
+    "grade": ("grade", "Suggest the certainty of each outcome, with reasons."),
+    "grid": ("grid", "Fit every combination of choices and name the one that matters."),
+    "rare": ("rare", "Pool rare events without corrections, methods side by side."),
+    "smallstudy": ("smallstudy", "Test small-study effects and model selection."),
+    "bayes": ("bayes", "Posterior of a random-effects model, without sampling."),
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from klarsyn.errors import unknown_name
 from klarsyn.provenance import Source
 
 
@@ -35,6 +36,7 @@ class Arm:
     source: str = ""
     locator: str = ""
     note: str = ""
+    row: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +102,7 @@ class Trial:
     source: str = ""
     locator: str = ""
     note: str = ""
+    row: int = 0
     arms: tuple[Arm, ...] = ()
     findings: tuple[Finding, ...] = ()
 
@@ -136,8 +139,93 @@ class Term:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Guess:
+    """How many in an arm guessed their treatment right, wrong, or did not know.
+
+    `arm` is an arm or `all`; `respondent` is `patient`, `rater` or `clinician`. Counts are None
+    where nobody reported them; `before_outcome` says whether the guess was asked before the
+    outcome could have told the answer.
+    """
+
+    trial: str
+    arm: str
+    respondent: str
+    days_from_first_dose: float | None = None
+    before_outcome: bool | None = None
+    correct: int | None = None
+    wrong: int | None = None
+    dont_know: int | None = None
+    total: int | None = None
+    percent_correct: float | None = None
+    source: str = ""
+    locator: str = ""
+    kind: str = "reported"
+    note: str = ""
+    row: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuessOutcome:
+    """The outcome of those in an arm who made the same guess: one stratum of arm by guess.
+
+    `guess` is `test`, `control` or `dont_know`.
+    """
+
+    trial: str
+    arm: str
+    guess: str
+    outcome: str
+    scale: str = ""
+    days_from_first_dose: float | None = None
+    n: int | None = None
+    mean: float | None = None
+    sd: float | None = None
+    source: str = ""
+    locator: str = ""
+    kind: str = "reported"
+    note: str = ""
+    row: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inclusion:
+    """Whether a published assessment included a trial, and why; dates are as printed."""
+
+    assessment: str
+    trial: str
+    included: bool
+    reason: str = ""
+    search_date: str = ""
+    source: str = ""
+    note: str = ""
+    row: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Correlation:
+    """A reported association between two quantities measured in a trial's participants."""
+
+    trial: str
+    arm: str
+    x: str
+    y: str
+    statistic: str
+    value: float
+    scale: str = ""
+    days: float | None = None
+    p: float | None = None
+    n: int | None = None
+    source: str = ""
+    locator: str = ""
+    note: str = ""
+    row: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Base:
     """All trials of one body of evidence with the vocabulary they are written in.
+
+    `location` is the path or name by which it was opened.
 
     `published` are results of other people's meta-analyses: targets to compare with, never inputs.
     """
@@ -149,14 +237,22 @@ class Base:
     scales: Mapping[str, Scale]
     terms: Mapping[str, tuple[Term, ...]]
     published: tuple[Mapping[str, object], ...] = ()
+    guesses: tuple[Guess, ...] = ()
+    guess_outcomes: tuple[GuessOutcome, ...] = ()
+    inclusion: tuple[Inclusion, ...] = ()
+    correlations: tuple[Correlation, ...] = ()
     settings: Mapping[str, object] = field(default_factory=dict)
     digest: str = ""
+    location: str = ""
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Every finding of every trial, in the order of the base."""
+        return tuple(f for t in self.trials for f in t.findings)
 
     def trial(self, trial_id: str) -> Trial:
         """The trial of that id; raises UnknownNameError with the nearest ids."""
         for t in self.trials:
             if t.id == trial_id:
                 return t
-        from klarsyn.errors import unknown_name
-
         raise unknown_name("trial", trial_id, [t.id for t in self.trials], self.name)

@@ -1,6 +1,16 @@
 """Strict reading of a table at the edge, and writing that appears whole or not at all."""
 
-from klarsyn.tables.reading import Column, Table, read_table
+from klarsyn.tables.reading import read_table
+from klarsyn.tables.table import Column, Table, missing_column
+from klarsyn.tables.workbook import sheet_names
 from klarsyn.tables.writing import whole_files, write_text
 
-__all__ = ["Column", "Table", "read_table", "whole_files", "write_text"]
+__all__ = [
+    "Column",
+    "Table",
+    "missing_column",
+    "read_table",
+    "sheet_names",
+    "whole_files",
+    "write_text",
+]

@@ -1,0 +1,64 @@
+"""`klarsyn nca`: peak, area and half-life of any concentration table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.argument("file")
+@click.option("--time", default="time", show_default=True, help="The column of times.")
+@click.option("--concentration", default="concentration", show_default=True, help="Its column.")
+@click.option("--by", multiple=True, help="Columns that separate profiles; may be repeated.")
+@click.option("--dose", type=float, help="Gives clearance and volume.")
+@click.option("--infusion", default=0.0, help="Length of the infusion, in the unit of time.")
+@click.option("--linear", is_flag=True, help="Linear trapezoids also on the way down.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(**options: Any) -> None:
+    """Analyse the profiles of a table, without any model.
+
+    \b
+    subject,time,concentration
+    1,0,0
+    1,0.5,12.1
+    1,1,18.4
+    1,2,9.7
+    1,4,3.1
+    1,8,0.4
+    """
+    from klarsyn.app.output import print_json, print_table
+    from klarsyn.pharmacology.nca import analyse_table
+
+    analysis = analyse_table(
+        options["file"],
+        time=options["time"],
+        concentration=options["concentration"],
+        by=options["by"],
+        dose=options["dose"],
+        infusion=options["infusion"],
+        rule="linear" if options["linear"] else "linear-up log-down",
+    )
+    if options["as_json"]:
+        print_json(analysis.to_dict())
+        return
+    rows = [
+        [
+            " ".join(p.group) or "all",
+            f"{p.cmax:.5g}",
+            f"{p.tmax:.5g}",
+            f"{p.auc_last:.5g}",
+            _or_dash(p.auc_infinite),
+            _or_dash(p.half_life),
+            _or_dash(p.clearance),
+            p.status,
+        ]
+        for p in analysis.profiles
+    ]
+    header = ["profile", "Cmax", "Tmax", "AUC last", "AUC inf", "half-life", "CL", "status"]
+    print_table(header, rows, title=f"{options['file']}: {analysis.method}")
+
+
+def _or_dash(value: float | None) -> str:
+    return "-" if value is None else f"{value:.5g}"

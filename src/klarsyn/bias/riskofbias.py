@@ -1,0 +1,340 @@
+"""Risk of bias of each trial: tables suggest, a named person decides, a file keeps both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from klarsyn.bias.questionnaire import Suggestion, suggest, tool
+from klarsyn.errors import InputError, unknown_name
+from klarsyn.provenance import digest_of
+from klarsyn.tables import Column, read_table
+
+JUDGEMENTS = ("Low", "Some concerns", "High")
+OVERALL = "overall"
+CROSSOVER = "S"
+EFFECTS = {"assignment": "D2a", "adhering": "D2b"}
+RECORDED = "judgement"
+COLUMNS = (
+    Column(name="trial"),
+    Column(name="domain"),
+    Column(name="question", may_be_empty=True, required=False),
+    Column(name="answer"),
+    Column(name="who"),
+    Column(name="when"),
+    Column(name="why"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One line of the answers file: what was answered or judged, by whom, when and why."""
+
+    trial: str
+    domain: str
+    question: str
+    answer: str
+    who: str
+    when: str
+    why: str
+    row: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DomainJudgement:
+    """A domain's suggestion beside the recorded judgement; `judgement` is the one that counts."""
+
+    domain: str
+    judgement: str
+    suggestion: Suggestion | None
+    recorded: Answer | None
+    answers: tuple[Answer, ...]
+
+    @property
+    def note(self) -> str:
+        """What a reader must know: an override and its reason, or that no table exists."""
+        if self.recorded and self.suggestion and self.judgement != self.suggestion.judgement:
+            return (
+                f"The table suggests {self.suggestion.judgement}; {self.recorded.who} judged "
+                f"{self.judgement}: {self.recorded.why}"
+            )
+        if self.recorded and not self.suggestion:
+            return f"Recorded by {self.recorded.who}: {self.recorded.why}"
+        return ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialRisk:
+    """One trial: its domains, and the overall judgement that a person recorded, or none.
+
+    `allowed_overall` is what the published rule leaves open; nothing is counted automatically.
+    """
+
+    trial: str
+    domains: Mapping[str, DomainJudgement]
+    allowed_overall: tuple[str, ...]
+    overall: Answer | None
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RiskOfBias:
+    """All trials assessed with RoB 2 for one effect of interest."""
+
+    trials: Mapping[str, TrialRisk]
+    effect: str
+    method: str
+    digest: str
+
+    def summary(self) -> str:
+        """One sentence: how many of each overall judgement, and how many still wait for one."""
+        counts: dict[str, int] = dict.fromkeys(JUDGEMENTS, 0)
+        open_ones = [t for t, r in self.trials.items() if r.overall is None]
+        for risk in self.trials.values():
+            if risk.overall:
+                counts[risk.overall.answer] += 1
+        text = ", ".join(f"{n} {name}" for name, n in counts.items())
+        waiting = f"; no overall judgement yet: {', '.join(open_ones)}" if open_ones else ""
+        return f"{len(self.trials)} trials: {text}{waiting}."
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "trials": [_risk_dict(r) for r in self.trials.values()],
+            "effect": self.effect,
+            "method": self.method,
+            "digest": self.digest,
+        }
+
+    def plot(self, **labels: Any) -> Any:
+        """Traffic-light chart (Altair)."""
+        from klarsyn.figures.riskofbias import traffic_light
+
+        return traffic_light(self.lights(), **labels)
+
+    def lights(self) -> list[dict[str, str]]:
+        """One mark for each trial and domain, overall last; `none` where nobody has judged."""
+        marks = []
+        for risk in self.trials.values():
+            for name, domain in risk.domains.items():
+                marks.append(_mark(risk.trial, name[:2], domain.judgement, domain.note))
+            judged = risk.overall.answer if risk.overall else "none"
+            marks.append(_mark(risk.trial, OVERALL, judged, risk.note))
+        return marks
+
+
+def _mark(trial: str, domain: str, judgement: str, note: str) -> dict[str, str]:
+    return {"trial": trial, "domain": domain, "judgement": judgement, "note": note}
+
+
+def _risk_dict(risk: TrialRisk) -> dict[str, Any]:
+    return {
+        "trial": risk.trial,
+        "domains": {
+            name: {
+                "judgement": d.judgement,
+                "suggested": d.suggestion.judgement if d.suggestion else None,
+                "rules": list(d.suggestion.rules) if d.suggestion else [],
+                "note": d.note,
+            }
+            for name, d in risk.domains.items()
+        },
+        "allowed_overall": list(risk.allowed_overall),
+        "overall": risk.overall.answer if risk.overall else None,
+        "overall_who": risk.overall.who if risk.overall else None,
+        "overall_when": risk.overall.when if risk.overall else None,
+        "overall_why": risk.overall.why if risk.overall else None,
+        "note": risk.note,
+    }
+
+
+def rob2_domain(domain: str, answers: Mapping[str, str] | Sequence[str]) -> Suggestion:
+    """RoB 2's suggestion for one domain (`D1`, `D2a`, `D2b`, `D3`, `D4`, `D5`, or `S`).
+
+    `answers` by question id, or in the domain's order. Sterne et al. 2019, BMJ 366:l4898.
+    """
+    if domain == CROSSOVER:
+        raise _no_crossover_table()
+    chosen = tool("rob2").domain(domain)
+    if not isinstance(answers, Mapping):
+        if len(answers) != len(chosen.questions):
+            raise InputError(
+                f"{domain} has the questions {', '.join(chosen.questions)}; "
+                f"{len(answers)} answers were given."
+            )
+        answers = dict(zip(chosen.questions, answers, strict=True))
+    return suggest("rob2", domain, answers)
+
+
+def _no_crossover_table() -> InputError:
+    return InputError(
+        "Domain S (period and carry-over effects of crossover trials) has no table here: its "
+        "decision rules were not available from a public source. Read them at riskofbias.info and "
+        "record the judgement, with who, when and why, as a row with domain S and no question."
+    )
+
+
+def overall_choices(judgements: Sequence[str]) -> tuple[str, ...]:
+    """What the published overall rule leaves open for these domain judgements.
+
+    All Low: Low. Any High: High. Otherwise Some concerns, or High where a person finds that several
+    of them together lower confidence; how many that takes is not a rule of the tool.
+    """
+    for judgement in judgements:
+        if judgement not in JUDGEMENTS:
+            raise unknown_name("judgement", judgement, JUDGEMENTS)
+    if not judgements:
+        raise InputError("No domain has been judged, so nothing can be said overall.")
+    if "High" in judgements:
+        return ("High",)
+    if "Some concerns" not in judgements:
+        return ("Low",)
+    return ("Some concerns", "High") if judgements.count("Some concerns") > 1 else JUDGEMENTS[1:2]
+
+
+def read_answers(path: str | Path) -> tuple[Answer, ...]:
+    """Read the answers file: trial, domain, question, answer, who, when, why."""
+    table = read_table(path, COLUMNS)
+    return tuple(
+        Answer(
+            trial=r["trial"],
+            domain=r["domain"],
+            question=r.get("question") or "",
+            answer=r["answer"],
+            who=r["who"],
+            when=r["when"],
+            why=r["why"],
+            row=row,
+        )
+        for row, r in enumerate(table.records(), start=2)
+    )
+
+
+def assess_rob2(
+    answers: Sequence[Answer], *, effect: str = "assignment", where: str = "answers"
+) -> RiskOfBias:
+    """Judge every trial of an answers file; raises InputError with the row that is wrong."""
+    if effect not in EFFECTS:
+        raise unknown_name("effect of interest", effect, EFFECTS)
+    if not answers:
+        raise InputError(f"{where}: there is no answer.")
+    trials: dict[str, list[Answer]] = {}
+    for answer in answers:
+        _check_line(answer, where)
+        trials.setdefault(answer.trial, []).append(answer)
+    return RiskOfBias(
+        trials={t: _assess(t, lines, effect, where) for t, lines in trials.items()},
+        effect=effect,
+        method="RoB 2 (2019), tables suggest, overall recorded",
+        digest=digest_of(list(answers), effect),
+    )
+
+
+def _check_line(line: Answer, where: str) -> None:
+    used, at = tool("rob2"), f"{where}: row {line.row}"
+    domains = ["D1", *EFFECTS.values(), "D3", "D4", "D5", CROSSOVER, OVERALL]
+    if line.domain not in domains:
+        raise unknown_name("domain", line.domain, domains, at)
+    if line.domain in (CROSSOVER, OVERALL) or line.question in ("", RECORDED):
+        if line.domain == CROSSOVER and line.question not in ("", RECORDED):
+            raise InputError(f"{at}: {_no_crossover_table()}")
+        if line.answer not in JUDGEMENTS:
+            raise unknown_name("judgement", line.answer, JUDGEMENTS, at)
+        return
+    questions = used.domain(line.domain).questions
+    if line.question not in questions:
+        raise unknown_name(f"question of {line.domain}", line.question, questions, at)
+    allowed = dict.fromkeys((*used.allowed(line.domain, line.question), "NA"))
+    if line.answer not in allowed:
+        raise unknown_name(f"answer to question {line.question}", line.answer, allowed, at)
+
+
+def _assess(trial: str, lines: Sequence[Answer], effect: str, where: str) -> TrialRisk:
+    _check_twice(lines, where)
+    wanted = ["D1", EFFECTS[effect], "D3", "D4", "D5"]
+    if any(line.domain == CROSSOVER for line in lines):
+        wanted.append(CROSSOVER)
+    domains = {d: _domain(d, [x for x in lines if x.domain == d], trial, where) for d in wanted}
+    found = {d: j for d, j in domains.items() if j is not None}
+    if not found:
+        raise InputError(f"{where}: {trial} has no answer in {', '.join(wanted)}.")
+    allowed = overall_choices([j.judgement for j in found.values()])
+    overall = next((x for x in lines if x.domain == OVERALL), None)
+    missing = [d for d in wanted if d not in found]
+    return TrialRisk(
+        trial=trial,
+        domains=found,
+        allowed_overall=allowed,
+        overall=overall,
+        note=_overall_note(overall, allowed, missing),
+    )
+
+
+def _check_twice(lines: Sequence[Answer], where: str) -> None:
+    seen: dict[tuple[str, str], int] = {}
+    for line in lines:
+        key = (line.domain, line.question or RECORDED)
+        if key in seen:
+            raise InputError(
+                f"{where}: row {line.row} answers {' '.join(key)} of {line.trial} again (row "
+                f"{seen[key]}). Keep one row; say in `why` what the assessors disagreed on."
+            )
+        seen[key] = line.row
+
+
+def _domain(domain: str, lines: Sequence[Answer], trial: str, where: str) -> DomainJudgement | None:
+    recorded = next((x for x in lines if x.question in ("", RECORDED)), None)
+    answered = [x for x in lines if x is not recorded]
+    if not answered and recorded is None:
+        return None
+    suggestion = None
+    if answered:
+        first = min(x.row for x in answered)
+        suggestion = suggest(
+            "rob2",
+            domain,
+            {x.question: x.answer for x in answered},
+            where=f"{where}: {trial} (from row {first})",
+        )
+    judgement = recorded.answer if recorded else suggestion.judgement if suggestion else ""
+    return DomainJudgement(
+        domain=domain,
+        judgement=judgement,
+        suggestion=suggestion,
+        recorded=recorded,
+        answers=tuple(answered),
+    )
+
+
+def _overall_note(overall: Answer | None, allowed: tuple[str, ...], missing: list[str]) -> str:
+    gap = f" Not judged yet: {', '.join(missing)}." if missing else ""
+    if overall is None:
+        return f"No overall judgement recorded; the domains leave {' or '.join(allowed)}.{gap}"
+    if overall.answer not in allowed:
+        return (
+            f"Recorded as {overall.answer} by {overall.who}, although the domains leave only "
+            f"{' or '.join(allowed)}: {overall.why}{gap}"
+        )
+    return f"{overall.answer}, {overall.who}, {overall.when}: {overall.why}{gap}"
+
+
+def robins_i(domains: Mapping[str, Mapping[str, str]], *, where: str = "") -> dict[str, Any]:
+    """ROBINS-I V2 for one non-randomised study: each domain's suggestion and the worst of them.
+
+    `domains` maps `D1A` or `D1B`, `D2` … `D6`, and `B` for the gate, to answers by question id.
+    A combination that the published diagrams leave undefined raises InputError.
+    """
+    used = tool("robins_i")
+    gate = domains.get("B", {})
+    if used.gate and any(gate.get(q) in ("Y", "PY") for q in used.gate.questions):
+        return {"overall": "Critical", "domains": {}, "stopped": "Section B"}
+    found = {d: suggest("robins_i", d, a, where=where) for d, a in domains.items() if d != "B"}
+    if not found:
+        raise InputError("No domain has been answered.")
+    return {
+        "overall": used.worst([s.judgement for s in found.values()]),
+        "domains": {d: s.judgement for d, s in found.items()},
+        "stopped": "",
+    }

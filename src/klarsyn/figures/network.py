@@ -1,0 +1,127 @@
+"""A network of comparisons as a graph, and all its contrasts as a coloured table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+
+def network_graph(
+    treatments: Sequence[str], comparisons: Sequence[tuple[str, str, int]], size: int = 380
+) -> Any:
+    """Treatments on a circle; a line's width is the number of studies that compare its ends.
+
+    `comparisons` are (treatment, treatment, studies).
+    """
+    import altair as alt
+
+    count = len(treatments)
+    at = {
+        t: (
+            math.cos(2 * math.pi * i / count - math.pi / 2),
+            math.sin(2 * math.pi * i / count - math.pi / 2),
+        )
+        for i, t in enumerate(treatments)
+    }
+    weight = {t: sum(k for a, b, k in comparisons if t in (a, b)) for t in treatments}
+    lines = [
+        {
+            "x": at[a][0], "y": -at[a][1], "x2": at[b][0], "y2": -at[b][1],
+            "studies": k, "comparison": f"{a} against {b}",
+        }
+        for a, b, k in comparisons
+    ]  # fmt: skip
+    points = [
+        {"treatment": t, "x": at[t][0], "y": -at[t][1], "lx": 1.14 * at[t][0],
+         "ly": -1.14 * at[t][1], "studies": weight[t], "side": _side(at[t][0])}
+        for t in treatments
+    ]  # fmt: skip
+    span = alt.Scale(domain=[-1.3, 1.3])
+    wide = alt.Scale(domain=[-2.3, 2.3])
+    x = alt.X("x:Q", axis=None, scale=wide)
+    y = alt.Y("y:Q", axis=None, scale=span)
+    edges = (
+        alt.Chart(alt.Data(values=lines))
+        .mark_rule(color="#8a99a8")
+        .encode(
+            x=x,
+            y=y,
+            x2="x2:Q",
+            y2="y2:Q",
+            strokeWidth=alt.StrokeWidth("studies:Q", scale=alt.Scale(range=[1, 9]), legend=None),
+            tooltip=["comparison:N", "studies:Q"],
+        )
+    )
+    nodes = (
+        alt.Chart(alt.Data(values=points))
+        .mark_circle(color="#1f5a85", opacity=1)
+        .encode(
+            x=x,
+            y=y,
+            size=alt.Size("studies:Q", scale=alt.Scale(range=[80, 500]), legend=None),
+            tooltip=["treatment:N", "studies:Q"],
+        )
+    )
+    names = [
+        alt.Chart(alt.Data(values=[p for p in points if p["side"] == side]))
+        .mark_text(fontSize=12, align=side)
+        .encode(
+            x=alt.X("lx:Q", axis=None, scale=wide),
+            y=alt.Y("ly:Q", axis=None, scale=span),
+            text="treatment:N",
+        )
+        for side in ("left", "center", "right")
+    ]
+    return alt.layer(edges, nodes, *names).properties(width=1.7 * size, height=size)
+
+
+def _side(x: float) -> Literal["left", "center", "right"]:
+    return "left" if x > 0.2 else "right" if x < -0.2 else "center"
+
+
+def league_table(
+    order: Sequence[str],
+    cells: Sequence[tuple[str, str, float, float, float]],
+    *,
+    measure: str,
+    logarithmic: bool,
+) -> Any:
+    """Row treatment against column treatment, coloured by the effect's size.
+
+    `cells` are (row, column, value, low, high) on the analysis scale; with `logarithmic` the text
+    shows their exponentials.
+    """
+    import altair as alt
+
+    show = math.exp if logarithmic else float
+    data = [
+        {
+            "row": a,
+            "column": b,
+            "value": value,
+            "text": f"{show(value):.2f}",
+            "limits": f"{show(low):.2f} to {show(high):.2f}",
+            "clear": not low <= 0 <= high,
+        }
+        for a, b, value, low, high in cells
+    ]
+    far = max((abs(d["value"]) for d in data), default=1.0) or 1.0
+    base = alt.Chart(alt.Data(values=data)).encode(
+        x=alt.X("column:N", sort=list(order), title="against", axis=alt.Axis(orient="top")),
+        y=alt.Y("row:N", sort=list(order), title=None),
+        tooltip=["row:N", "column:N", alt.Tooltip("text:N", title=measure), "limits:N"],
+    )
+    heat = base.mark_rect().encode(
+        color=alt.Color(
+            "value:Q",
+            title=f"log {measure}" if logarithmic else measure,
+            scale=alt.Scale(scheme="blueorange", domain=[-far, far], domainMid=0),
+        )
+    )
+    text = base.mark_text(fontSize=11).encode(
+        text="text:N",
+        opacity=alt.condition("datum.clear", alt.value(1.0), alt.value(0.55)),
+    )
+    side = max(46 * len(order), 120)
+    return alt.layer(heat, text).properties(width=side, height=side * 0.7)

@@ -1,0 +1,104 @@
+"""Events along one axis of days: a marker where a trial says something, words beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from klarsyn.figures.rows import rows_axis, words
+from klarsyn.figures.theme import INK, Spec, detail_cells, hover, layer
+
+ROW = 24
+NARROW_ROW = 42
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineRow:
+    """One line: a `heading` or a `study`, its marker at `day` (None: no fixed day, words only).
+
+    `symbol` is the marker's legend text; `lower` and `upper` are limits in days.
+    """
+
+    kind: str
+    label: str
+    numbers: str = ""
+    day: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+    symbol: str = ""
+    colour: str = INK
+    details: Mapping[str, str] = field(default_factory=dict)
+    link: str = ""
+
+
+def timeline(
+    rows: Sequence[TimelineRow],
+    *,
+    symbols: Mapping[str, str],
+    x_title: str,
+    ticks: Sequence[float],
+    narrow: bool = False,
+) -> Spec:
+    """The Vega-Lite specification; `symbols` gives each legend text its Vega shape."""
+    y = rows_axis(len(rows))
+    texts = [
+        {"y": i + 0.5, "kind": r.kind, "label": r.label, "numbers": r.numbers}
+        for i, r in enumerate(rows)
+    ]
+    if narrow:
+        above = [t | {"y": t["y"] - 0.36, "label": _short(t["label"])} for t in texts]
+        columns = words(above, "label", 0, "left", y) + words(above, "numbers", 330, "right", y)
+        marks = _marks(rows, symbols, x_title, ticks, y, 0.14)
+        height = NARROW_ROW * (len(rows) + 1.2)
+        return {"width": 330, "height": height, "layer": [*marks, *columns]}
+    size = {"height": ROW * (len(rows) + 1.2)}
+    left = size | {"width": 400, "layer": words(texts, "label", 0, "left", y)}
+    middle = size | {"width": 290, "layer": _marks(rows, symbols, x_title, ticks, y, 0)}
+    right = size | {"width": 165, "layer": words(texts, "numbers", 165, "right", y)}
+    return {"hconcat": [left, middle, right], "spacing": 8}
+
+
+def _short(text: str, most: int = 36) -> str:
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
+
+
+def _marks(
+    rows: Sequence[TimelineRow],
+    symbols: Mapping[str, str],
+    x_title: str,
+    ticks: Sequence[float],
+    y: Spec,
+    shift: float,
+) -> list[Spec]:
+    placed = [(i, r) for i, r in enumerate(rows) if r.day is not None]
+    points = [r for _, r in placed]
+    data = [_datum(i + 0.5 + shift, r) | detail_cells(r, points) for i, r in placed]
+    end = max([*(r.upper or r.day or 0 for r in points), *ticks]) * 1.04
+    x = {
+        "field": "day",
+        "type": "quantitative",
+        "scale": {"type": "pow", "exponent": 0.4, "domain": [0, end], "nice": False},
+        "axis": {"title": x_title, "values": list(ticks), "grid": True},
+    }
+    shape = {
+        "field": "symbol",
+        "type": "nominal",
+        "scale": {"domain": list(symbols), "range": list(symbols.values())},
+        "legend": {"title": None, "orient": "top", "columns": 1, "symbolFillColor": INK},
+    }
+    colour = {"field": "colour", "type": "nominal", "scale": None, "legend": None}
+    spans = [d for d in data if "lower" in d]
+    dot = {"type": "point", "filled": True, "size": 90, "opacity": 1}
+    layers = [layer(data, dot, x=x, y=y, shape=shape, color=colour, **hover(points))]
+    if spans:
+        rule = {"type": "rule", "strokeWidth": 1.6}
+        upper = {"field": "upper"}
+        layers.insert(0, layer(spans, rule, x=x | {"field": "lower"}, x2=upper, y=y, color=colour))
+    return layers
+
+
+def _datum(y: float, row: TimelineRow) -> Spec:
+    out: Spec = {"y": y, "day": row.day, "symbol": row.symbol, "colour": row.colour}
+    if row.lower is not None and row.upper is not None:
+        out |= {"lower": row.lower, "upper": row.upper}
+    return out

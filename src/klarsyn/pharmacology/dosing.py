@@ -1,0 +1,495 @@
+"""Regimens: what is given, by which route, how fast and when; read from words and printed back."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from klarsyn.errors import InputError, unknown_name
+
+ROUTES = {
+    "iv": ("iv", "intravenous", "intravenously"),
+    "im": ("im", "intramuscular", "intramuscularly"),
+    "sc": ("sc", "subcutaneous", "subcutaneously"),
+    "oral": ("oral", "orally", "po"),
+    "nasal": ("nasal", "intranasal", "nasally", "intranasally"),
+    "film": ("film", "sublingual", "buccal"),
+}
+MASS_UNITS = {"mg": 1.0, "ug": 1e-3, "µg": 1e-3, "g": 1e3}
+HOURS = {
+    "h": 1.0,
+    "hour": 1.0,
+    "hours": 1.0,
+    "min": 1 / 60,
+    "minute": 1 / 60,
+    "minutes": 1 / 60,
+    "d": 24.0,
+    "day": 24.0,
+    "days": 24.0,
+    "week": 168.0,
+    "weeks": 168.0,
+}
+TIMES_WORDS = {"once": 1, "twice": 2, "thrice": 3}
+WEEK = 168.0
+DAY = 24.0
+MOST_DOSES = 10_000
+SALTS = (
+    "base|hydrochloride|hydrobromide|sulfate|phosphate|acetate|citrate|fumarate|maleate|mesylate"
+    "|tartrate|succinate"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amount:
+    """How much: `value` in mg, or mg per kg body weight; `basis` is 'base' or a salt's name."""
+
+    value: float
+    per_kg: bool
+    basis: str
+
+    def milligrams(self, weight: float | None) -> float:
+        """The dose in mg of its basis; mg/kg needs the weight in kg."""
+        if not self.per_kg:
+            return self.value
+        if weight is None or not weight > 0:
+            raise InputError(
+                f"a dose of {self.value:g} mg/kg needs the body weight. Give a weight above 0 kg."
+            )
+        return self.value * weight
+
+    def __str__(self) -> str:
+        return f"{_number(self.value)} mg{'/kg' * self.per_kg} {self.basis}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """When: hours from the start of the regimen, and the words that say so."""
+
+    hours: tuple[float, ...]
+    words: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseRule:
+    """A dose is given when a measured score asks for it, at most `most` times.
+
+    At each check (every `every` hours, the first at the start) one dose is given if the score is
+    at or above `threshold`.
+    """
+
+    measure: str
+    threshold: float
+    every: float
+    most: int
+
+    def __str__(self) -> str:
+        return (
+            f"when {self.measure} at or above {_number(self.threshold)}, checked every "
+            f"{_hours(self.every)}, at most {self.most} doses"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One dose and its repetitions. `duration` in hours, 0 for a bolus; `portions` are sprays
+    or part doses `gap` hours apart, which share the amount equally."""
+
+    amount: Amount
+    route: str
+    schedule: Schedule
+    duration: float = 0.0
+    portions: int = 1
+    gap: float = 0.0
+    rule: ResponseRule | None = None
+
+    def __str__(self) -> str:
+        parts = [str(self.amount)]
+        if self.portions > 1:
+            parts.append(f"in {self.portions} portions {_hours(self.gap)} apart")
+        parts.append(self.route)
+        if self.duration:
+            parts.append(f"over {_hours(self.duration)}")
+        when = str(self.rule) if self.rule else self.schedule.words
+        return f"{' '.join(parts)}, {when}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """One portion as it enters: time (h), mg of `basis`, route, duration (h).
+
+    `portion` counts within its administration from 1, `occasion` the administrations from 1.
+    """
+
+    time: float
+    milligrams: float
+    basis: str
+    route: str
+    duration: float
+    portion: int
+    occasion: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Regimen:
+    """Steps given side by side on one clock; a titration is a sequence of steps."""
+
+    steps: tuple[Step, ...]
+
+    def __str__(self) -> str:
+        return "; ".join(str(s) for s in self.steps)
+
+    def given(
+        self,
+        weight: float | None = None,
+        score: Callable[[float, Sequence[Given]], float] | None = None,
+    ) -> tuple[Given, ...]:
+        """Every portion in order of time.
+
+        `weight` in kg for mg/kg doses. A response-driven step asks `score(time, given so far)`.
+        """
+        starts = [
+            (hour, number, step) for number, step in enumerate(self.steps) for hour in _starts(step)
+        ]
+        given: list[Given] = []
+        counts = [0] * len(self.steps)
+        occasion = 0
+        for hour, number, step in sorted(starts, key=lambda s: (s[0], s[1])):
+            if step.rule is not None and not _asked(step.rule, counts[number], hour, given, score):
+                continue
+            occasion += 1
+            counts[number] += 1
+            given += _portions(step, hour, step.amount.milligrams(weight), occasion)
+        return tuple(sorted(given, key=lambda g: (g.time, g.occasion, g.portion)))
+
+    @property
+    def administrations(self) -> int:
+        """How many times something is given, portions of one dose counted once."""
+        return sum(len(_starts(s)) for s in self.steps)
+
+    def per_kg(self) -> bool:
+        """Whether any dose depends on the body weight."""
+        return any(s.amount.per_kg for s in self.steps)
+
+
+def _starts(step: Step) -> tuple[float, ...]:
+    if step.rule is None:
+        return step.schedule.hours
+    return tuple(step.schedule.hours[0] + k * step.rule.every for k in range(_checks(step)))
+
+
+def _checks(step: Step) -> int:
+    """Checks of a response-driven step: until as many weeks have passed as doses are allowed."""
+    assert step.rule is not None
+    return max(step.rule.most, math.ceil(step.rule.most * WEEK / step.rule.every))
+
+
+def _asked(
+    rule: ResponseRule,
+    count: int,
+    hour: float,
+    given: Sequence[Given],
+    score: Callable[[float, Sequence[Given]], float] | None,
+) -> bool:
+    if score is None:
+        raise InputError(
+            f"the regimen gives doses '{rule}', so it needs {rule.measure} over time. Pass a "
+            f"function score(hour, given)."
+        )
+    return count < rule.most and score(hour, given) >= rule.threshold
+
+
+def _portions(step: Step, hour: float, milligrams: float, occasion: int) -> list[Given]:
+    return [
+        Given(
+            time=hour + i * step.gap,
+            milligrams=milligrams / step.portions,
+            basis=step.amount.basis,
+            route=step.route,
+            duration=step.duration,
+            portion=i + 1,
+            occasion=occasion,
+        )
+        for i in range(step.portions)
+    ]
+
+
+def build_step(
+    *,
+    amount: Amount,
+    route: str,
+    schedule: Schedule,
+    duration: float = 0.0,
+    portions: int = 1,
+    gap: float = 0.0,
+    rule: ResponseRule | None = None,
+) -> Step:
+    """A checked step; see Step for units."""
+    if not (math.isfinite(amount.value) and amount.value > 0):
+        raise InputError(
+            f"a dose of {amount.value:g} mg is not above 0. State what is given as a positive "
+            f"number."
+        )
+    if route not in ROUTES:
+        raise unknown_name("route", route, ROUTES)
+    if not (math.isfinite(duration) and duration >= 0):
+        raise InputError(f"a duration of {duration:g} h is negative. Use 0 for a bolus.")
+    if portions < 1 or gap < 0 or (portions == 1 and gap):
+        raise InputError(f"{portions} portions {gap:g} h apart cannot be given.")
+    return Step(
+        amount=amount,
+        route=route,
+        schedule=schedule,
+        duration=duration,
+        portions=portions,
+        gap=gap,
+        rule=rule,
+    )
+
+
+def once(hour: float = 0.0) -> Schedule:
+    """A single dose."""
+    words = "once" if hour == 0 else f"at {_hours(hour)}"
+    return Schedule(hours=(float(hour),), words=words)
+
+
+def at_hours(hours: Sequence[float]) -> Schedule:
+    """Doses at these hours from the start."""
+    times = tuple(float(h) for h in hours)
+    if not times or any(not math.isfinite(h) or h < 0 for h in times):
+        raise InputError("dose times are hours from the start: at least one, none negative.")
+    if list(times) != sorted(set(times)):
+        raise InputError("dose times must rise, none given twice.")
+    if len(times) == 1:
+        return once(times[0])
+    if all(h % DAY == 0 for h in times):
+        return Schedule(hours=times, words="on days " + ", ".join(_number(h / DAY) for h in times))
+    return Schedule(hours=times, words="at " + ", ".join(_number(h) for h in times) + " h")
+
+
+def weekly(per_week: int, weeks: int) -> Schedule:
+    """Doses spread over each week: two fall on days 0 and 3, three on days 0, 2 and 4."""
+    if not (1 <= per_week <= 7 and weeks >= 1 and per_week * weeks <= MOST_DOSES):
+        raise InputError(
+            f"{per_week} doses a week for {weeks} weeks: use 1 to 7 a week and at least one week."
+        )
+    days = [math.floor(k * 7 / per_week) for k in range(per_week)]
+    hours = tuple(WEEK * w + DAY * d for w in range(weeks) for d in days)
+    times = {1: "once", 2: "twice"}.get(per_week, f"{per_week} times")
+    return Schedule(hours=hours, words=f"{times} a week for {weeks} week{'s' * (weeks > 1)}")
+
+
+def every(interval: float, doses: int) -> Schedule:
+    """`doses` doses `interval` hours apart."""
+    if not (interval > 0 and 1 <= doses <= MOST_DOSES):
+        raise InputError(
+            f"{doses} doses every {interval:g} h: the interval is above 0 and there is a dose."
+        )
+    return Schedule(
+        hours=tuple(interval * k for k in range(doses)),
+        words=f"every {_hours(interval)} for {doses} dose{'s' * (doses > 1)}",
+    )
+
+
+def parse_regimen(text: str, *, basis: str | None = None, route: str | None = None) -> Regimen:
+    """A regimen in words, e.g. '0.5 mg/kg base iv over 40 min, twice a week for 3 weeks'.
+
+    Steps are separated by semicolons. What the text leaves out is taken from `basis` ('base' or a
+    salt) and `route`; a dose that says neither is refused, since salt and base differ. Printing
+    the answer gives words that parse to the same regimen.
+
+    Raises InputError naming the words that were not understood.
+    """
+    pieces = [p.strip() for p in text.split(";") if p.strip()]
+    if not pieces:
+        raise InputError("the regimen is empty. Write for example '0.5 mg/kg base iv over 40 min'.")
+    return Regimen(steps=tuple(_parse_step(p, basis, route) for p in pieces))
+
+
+def parse_hours(text: str) -> float:
+    """A length of time such as '40 min' or '2 h', in hours."""
+    found = re.fullmatch(rf"\s*{_NUM}\s*{_UNIT}\s*", text)
+    if not found:
+        raise InputError(f"{text!r} is not a length of time. Write for example '40 min' or '2 h'.")
+    return _length(found[1], found[2])
+
+
+_NUM = r"([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)"
+_UNIT = r"(hours?|h|minutes?|min|days?|d|weeks?)\b"
+
+
+def _length(number: str, unit: str) -> float:
+    """Hours, minutes by a division so that 40 min is the same number however it is written."""
+    if unit.startswith("min"):
+        return float(number) / 60
+    return float(number) * HOURS[unit]
+
+
+class _Words:
+    """A text from which understood pieces are taken until nothing is left."""
+
+    def __init__(self, text: str) -> None:
+        self.whole = text
+        self.rest = text.replace("μ", "µ")
+
+    def take(self, pattern: str) -> re.Match[str] | None:
+        found = re.search(pattern, self.rest, flags=re.IGNORECASE)
+        if found:
+            self.rest = f"{self.rest[: found.start()]} , {self.rest[found.end() :]}"
+        return found
+
+    def finish(self) -> None:
+        left = re.sub(r"\b(and|by|given|a|the|dose|route|infusion)\b|[,.]", " ", self.rest).strip()
+        if left:
+            raise InputError(
+                f"{self.whole!r}: {' '.join(left.split())!r} was not understood. Write for example "
+                f"'0.5 mg/kg base iv over 40 min, twice a week for 3 weeks'."
+            )
+
+
+def _parse_step(text: str, basis: str | None, route: str | None) -> Step:
+    words = _Words(text)
+    rule = _take_rule(words)
+    portions, gap = _take_portions(words)
+    duration = _take_duration(words)
+    schedule = _take_schedule(words)
+    amount = _take_amount(words, basis)
+    return _finished(
+        words, amount, _take_route(words, route), schedule, duration, portions, gap, rule
+    )
+
+
+def _finished(
+    words: _Words,
+    amount: Amount,
+    route: str,
+    schedule: Schedule,
+    duration: float,
+    portions: int,
+    gap: float,
+    rule: ResponseRule | None,
+) -> Step:
+    words.finish()
+    return build_step(
+        amount=amount,
+        route=route,
+        schedule=schedule,
+        duration=duration,
+        portions=portions,
+        gap=gap,
+        rule=rule,
+    )
+
+
+def _take_amount(words: _Words, basis: str | None) -> Amount:
+    found = words.take(rf"{_NUM}\s*(mg|µg|ug|g)\s*(/\s*kg|per kg)?\b(?!\s*/)")
+    if not found:
+        raise InputError(
+            f"{words.whole!r}: no amount. Write for example '0.5 mg/kg base' or '28 mg base'."
+        )
+    value = float(found[1]) * MASS_UNITS[found[2].replace("u", "µ").casefold()]
+    if value <= 0:
+        raise InputError(
+            f"{words.whole!r}: a dose of {found[1]} {found[2]} is not above 0. State what is "
+            f"given as a positive number."
+        )
+    said = words.take(rf"\b({SALTS}|HCl|as salt|salt)\b")
+    stated = {"hcl": "hydrochloride"}.get(said[1].casefold(), said[1].casefold()) if said else basis
+    if stated is None or stated in {"salt", "as salt"}:
+        raise InputError(
+            f"{words.whole!r}: the dose does not say of what. Add 'base' or the name of the salt "
+            f"(for example 'hydrochloride'); the two differ in mass."
+        )
+    return Amount(value=value, per_kg=bool(found[3]), basis=stated)
+
+
+def _take_route(words: _Words, route: str | None) -> str:
+    found = words.take(r"\b(" + "|".join(n for r in ROUTES.values() for n in r) + r")\b")
+    if found:
+        return next(r for r, names in ROUTES.items() if found[1].casefold() in names)
+    if route is None:
+        raise InputError(f"{words.whole!r}: no route. Add one of {', '.join(ROUTES)}.")
+    return route
+
+
+def _take_duration(words: _Words) -> float:
+    found = words.take(rf"\bover\s+{_NUM}\s*{_UNIT}")
+    if found:
+        hours = _length(found[1], found[2])
+        if hours <= 0:
+            raise InputError(
+                f"{words.whole!r}: an infusion over {found[1]} {found[2]}. Use above 0."
+            )
+        return hours
+    words.take(r"\b(as a )?bolus\b")
+    return 0.0
+
+
+def _take_portions(words: _Words) -> tuple[int, float]:
+    found = words.take(
+        rf"\bin\s+(\d+)\s+(?:portions|sprays|parts|devices)(?:\s+{_NUM}\s*{_UNIT}\s+apart)?"
+    )
+    if not found:
+        return 1, 0.0
+    gap = _length(found[2], found[3]) if found[2] else 0.0
+    return int(found[1]), gap
+
+
+def _take_rule(words: _Words) -> ResponseRule | None:
+    found = words.take(
+        rf"\bwhen\s+(\S+)\s+(?:is\s+)?at or above\s+{_NUM},?\s*checked every\s+{_NUM}\s*{_UNIT},?"
+        r"\s*at most\s+(\d+)\s+doses?"
+    )
+    if not found:
+        return None
+    interval = _length(found[3], found[4])
+    if interval <= 0 or int(found[5]) < 1:
+        raise InputError(f"{words.whole!r}: checks lie above 0 h apart and allow one dose or more.")
+    return ResponseRule(
+        measure=found[1], threshold=float(found[2]), every=interval, most=int(found[5])
+    )
+
+
+def _take_schedule(words: _Words) -> Schedule:
+    found = words.take(
+        r"\b(once|twice|thrice|(\d+)(?:\s+times)?|(\d+)\s*x)\s*(?:a|per|each|every)?\s*week(?:ly)?\b"
+        r"\s*,?\s*(?:for\s+)?(\d+)\s+weeks?\b"
+    )
+    if found:
+        count = int(found[2] or found[3] or TIMES_WORDS[found[1].casefold()])
+        return weekly(count, int(found[4]))
+    found = words.take(rf"\bevery\s+{_NUM}\s*{_UNIT}\s*,?\s*(?:for\s+)?(\d+)\s+doses?\b")
+    if found:
+        return every(_length(found[1], found[2]), int(found[3]))
+    found = words.take(r"\bdaily\s*,?\s*(?:for\s+)?(\d+)\s+days?\b")
+    if found:
+        return every(DAY, int(found[1]))
+    found = words.take(r"\bon days?\s+([\d.eE+-]+(?:\s*,\s*[\d.eE+-]+)*)")
+    if found:
+        return at_hours([float(d) * DAY for d in found[1].split(",")])
+    found = words.take(rf"\bat\s+({_NUM}(?:\s*,\s*{_NUM})*)\s*{_UNIT}")
+    if found:
+        unit = found[found.lastindex or 0]
+        return at_hours([_length(h.strip(), unit) for h in found[1].split(",")])
+    words.take(r"\bonce\b")
+    return once()
+
+
+def _number(value: float) -> str:
+    return repr(float(value)).removesuffix(".0")
+
+
+def _hours(hours: float) -> str:
+    """Hours as text that reads back to the same float: minutes where they are whole."""
+    minutes = round(hours * 60)
+    if hours < 2 and minutes and minutes / 60 == hours:
+        return f"{minutes} min"
+    return f"{_number(hours)} h"
+
+
+def with_route(regimen: Regimen, route: str) -> Regimen:
+    """The same doses by another route, for comparison."""
+    if route not in ROUTES:
+        raise unknown_name("route", route, ROUTES)
+    return Regimen(steps=tuple(replace(s, route=route) for s in regimen.steps))

@@ -1,0 +1,1 @@
+"""Substances and models as data: one TOML file each, every number with its source."""

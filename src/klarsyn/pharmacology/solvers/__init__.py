@@ -1,0 +1,1 @@
+"""Compartment systems in numbers: exact where they are linear, integrated where they are not."""

@@ -1,0 +1,228 @@
+"""One linear system for many individuals at once, each with parameters and doses of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from klarsyn.errors import InputError
+from klarsyn.pharmacology.solvers.exponential import exponential
+from klarsyn.pharmacology.solvers.linear import NotLinearError
+from klarsyn.pharmacology.system import System, affine_system
+
+WELL_CONDITIONED = 1e6  # eigenvectors beyond this cost more than six of sixteen digits
+STEP_DIGITS = 11  # steps of the grid that agree to 1e-11 h share their exponential
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """An amount entering a compartment; time, amount and duration (0: at once) by individual."""
+
+    compartment: int
+    time: np.ndarray
+    amount: np.ndarray
+    duration: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Epoch:
+    """From `start` on, these rate matrices (n, d, d) hold."""
+
+    start: float
+    matrix: np.ndarray
+
+
+def solve_many(
+    systems: Sequence[tuple[float, System]],
+    entries: Sequence[Entry],
+    times: np.ndarray,
+    individuals: int,
+) -> np.ndarray:
+    """Amounts (n, T, d) at ascending `times` on a grid that all individuals share.
+
+    `systems` gives (start, system) for each stretch with its own parameters, the first starting
+    at or before everything; starts after the first must be grid times. Between grid times the
+    state moves by exponentials of each individual's matrix; an entry between two grid times adds
+    its exact effect at the later one. Compartments that no dose reaches stay empty.
+
+    Raises NotLinearError for equations that are not linear or have a baseline.
+    """
+    epochs = [_epoch(start, system, individuals) for start, system in systems]
+    size = epochs[0].matrix.shape[-1]
+    grid, shown = _grid(times, epochs, entries)
+    answer = np.zeros((individuals, len(times), size))
+    for part in _parts(epochs, entries, size):
+        place = {int(c): i for i, c in enumerate(part)}
+        inside = [e for e in entries if e.compartment in place]
+        local = [
+            Epoch(start=e.start, matrix=np.ascontiguousarray(e.matrix[:, part][:, :, part]))
+            for e in epochs
+        ]
+        moved = [(place[e.compartment], e) for e in inside]
+        answer[:, :, part] = _march(local, moved, grid)[:, shown]
+    return answer
+
+
+def _epoch(start: float, system: System, individuals: int) -> Epoch:
+    found = affine_system(system)
+    if found is None or np.any(found[1] != 0):
+        raise NotLinearError
+    d = len(system.compartments)
+    return Epoch(start=start, matrix=np.broadcast_to(found[0], (individuals, d, d)))
+
+
+def _grid(
+    times: np.ndarray, epochs: Sequence[Epoch], entries: Sequence[Entry]
+) -> tuple[np.ndarray, np.ndarray]:
+    if np.any(np.diff(times) <= 0):
+        raise InputError("the times of a population must rise, none given twice.")
+    first = min([times[0], 0.0, *(float(np.min(e.time)) for e in entries)])
+    starts = [e.start for e in epochs[1:]]
+    grid = np.unique(np.concatenate([[first], starts, times]))
+    return grid, np.searchsorted(grid, times)
+
+
+def _parts(epochs: Sequence[Epoch], entries: Sequence[Entry], size: int) -> list[np.ndarray]:
+    """The compartments that doses reach, in groups between which nothing flows."""
+    linked = np.zeros((size, size), bool)
+    for epoch in epochs:
+        linked |= np.any(epoch.matrix != 0, axis=0)
+    reached = np.zeros(size, bool)
+    reached[[e.compartment for e in entries]] = True
+    for _ in range(size):
+        reached |= linked[:, reached].any(axis=1)
+    both = (linked | linked.T) & reached[:, None] & reached[None, :]
+    groups, seen = [], ~reached
+    for start in range(size):
+        if seen[start]:
+            continue
+        member = np.zeros(size, bool)
+        member[start] = True
+        for _ in range(size):
+            member |= both[:, member].any(axis=1)
+        seen |= member
+        groups.append(np.flatnonzero(member))
+    return groups
+
+
+def _march(
+    epochs: Sequence[Epoch], entries: Sequence[tuple[int, Entry]], grid: np.ndarray
+) -> np.ndarray:
+    n, d = epochs[0].matrix.shape[:2]
+    last = len(grid) - 1
+    jumps, inflows = _effects(epochs, entries, grid)
+    answer = np.zeros((n, len(grid), d))
+    state, rates = jumps[0].copy(), inflows[0].copy()
+    answer[:, 0] = state
+    stretch = np.searchsorted([e.start for e in epochs[1:]], grid[:-1], side="right")
+    steps = np.round(np.diff(grid), STEP_DIGITS)
+    movers = [_Mover(e.matrix) for e in epochs]
+    kept: dict[tuple[int, float], tuple[np.ndarray, np.ndarray]] = {}
+    for k in range(last):
+        key = (int(stretch[k]), float(steps[k]))
+        if key not in kept:
+            kept[key] = movers[key[0]].step(np.full(n, key[1]))
+        move, gain = kept[key]
+        state = _times(move, state) + _times(gain, rates) + jumps.get(k + 1, 0.0)
+        rates = rates + inflows[k + 1] if k + 1 in inflows else rates
+        answer[:, k + 1] = state
+    return answer
+
+
+def _times(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    return (matrix @ vector[..., None])[..., 0]
+
+
+def _effects(
+    epochs: Sequence[Epoch], entries: Sequence[tuple[int, Entry]], grid: np.ndarray
+) -> tuple[dict[int, np.ndarray], dict[int, np.ndarray]]:
+    """What entries add to amounts and to input rates at each grid time, by grid index."""
+    n, d = epochs[0].matrix.shape[:2]
+    jumps = {0: np.zeros((n, d))}
+    inflows = {0: np.zeros((n, d))}
+    movers = [_Mover(e.matrix) for e in epochs]
+    starts = np.array([e.start for e in epochs[1:]])
+    for index, entry in entries:
+        lasting = entry.duration > 0
+        rate = np.divide(entry.amount, entry.duration, where=lasting, out=np.zeros(n))
+        now = np.where(lasting, 0.0, entry.amount)
+        pieces = [(entry.time, now, rate)]
+        if lasting.any():
+            pieces.append((entry.time + entry.duration, np.zeros(n), -rate))
+        for when, bolus, change in pieces:
+            place = np.searchsorted(grid, when, side="left")
+            for k in np.unique(place[place < len(grid)]):
+                who = np.flatnonzero(place == k)
+                wait = grid[k] - when[who]
+                stretch = int(np.searchsorted(starts, grid[max(k - 1, 0)], side="right"))
+                move, gain = movers[stretch].columns(who, wait, index)
+                added = move * bolus[who, None] + gain * change[who, None]
+                jumps.setdefault(int(k), np.zeros((n, d)))[who] += added
+                inflows.setdefault(int(k), np.zeros((n, d)))[who, index] += change[who]
+    return jumps, inflows
+
+
+class _Mover:
+    """Exponentials of a stack of matrices: by eigenvectors where they are good, else by series."""
+
+    def __init__(self, matrix: np.ndarray) -> None:
+        self.matrix = matrix
+        self.ready = False
+
+    def _prepare(self) -> None:
+        if self.ready:
+            return
+        values, vectors = np.linalg.eig(self.matrix)
+        with np.errstate(all="ignore"):
+            good = np.linalg.cond(vectors) < WELL_CONDITIONED
+        safe = np.where(good[:, None, None], vectors, np.eye(vectors.shape[-1]))
+        self.values, self.vectors, self.inverse = values, safe, np.linalg.inv(safe)
+        self.bad = np.flatnonzero(~good)
+        self.ready = True
+
+    def step(self, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """exp(A h) and its integral from 0 to h, (n, d, d) each."""
+        self._prepare()
+        who = np.arange(len(self.matrix))
+        return self._both(who, lengths, self.inverse)
+
+    def columns(
+        self, who: np.ndarray, lengths: np.ndarray, index: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """One column of both, for some individuals, (who, d) each."""
+        if not np.any(lengths):
+            column = np.zeros((len(who), self.matrix.shape[-1]))
+            move = column.copy()
+            move[:, index] = 1.0
+            return move, column
+        self._prepare()
+        move, gain = self._both(who, lengths, self.inverse[:, :, index : index + 1], index)
+        return move[..., 0], gain[..., 0]
+
+    def _both(
+        self, who: np.ndarray, lengths: np.ndarray, right: np.ndarray, column: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        exponent = self.values[who] * lengths[:, None]
+        grown = np.exp(exponent)
+        still = np.abs(exponent) < 1e-300
+        mean = np.where(still, 1.0, np.expm1(exponent) / np.where(still, 1.0, exponent))
+        left = self.vectors[who]
+        move = np.real((left * grown[:, None, :]) @ right[who])
+        gain = np.real((left * (mean * lengths[:, None])[:, None, :]) @ right[who])
+        bad = np.flatnonzero(np.isin(who, self.bad))
+        if len(bad):
+            exact_move, exact_gain = _series(self.matrix[who[bad]], lengths[bad])
+            chosen = slice(None) if column is None else slice(column, column + 1)
+            move[bad], gain[bad] = exact_move[:, :, chosen], exact_gain[:, :, chosen]
+        return move, gain
+
+
+def _series(matrix: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    d = matrix.shape[-1]
+    whole = np.zeros((len(matrix), 2 * d, 2 * d))
+    whole[:, :d, :d] = matrix
+    whole[:, :d, d:] = np.eye(d)
+    found = exponential(whole * lengths[:, None, None])
+    return found[:, :d, :d], found[:, :d, d:]

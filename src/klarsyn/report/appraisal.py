@@ -1,0 +1,160 @@
+"""A base becomes a report: the four questions, then every row and source they stand on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from klarsyn import __version__
+from klarsyn.errors import InputError
+from klarsyn.evidence.trial import Base, Finding
+from klarsyn.report.context import Context
+from klarsyn.report.document import Report, Section
+from klarsyn.report.numbers import Numbers
+from klarsyn.report.sections.action import build_action
+from klarsyn.report.sections.certainty import build_certainty, known_cells
+from klarsyn.report.sections.choices import build_choices
+from klarsyn.report.sections.duration import build_duration
+from klarsyn.report.sections.network import build_network
+from klarsyn.report.sections.reference import build_reference
+from klarsyn.report.sections.safety import build_safety
+from klarsyn.report.sections.works import build_works
+from klarsyn.report.settings import read_settings
+from klarsyn.report.words import read_words
+
+
+def build_report(base: Base, lang: str = "en") -> tuple[Report, Context]:
+    """The report of a base in one language, with the context it was written in.
+
+    Raises InputError for a base without trials or with unusable settings, UnknownNameError for a
+    language the catalogue does not have.
+    """
+    if not base.trials:
+        raise InputError(f"{base.name}: the base has no trial. Add rows to trials.csv.")
+    context = Context(
+        base=base, settings=read_settings(base), words=read_words(lang), numbers=Numbers(lang)
+    )
+    answered = [
+        build_works(context),
+        build_duration(context),
+        build_safety(context),
+        build_certainty(context),
+    ]
+    sections = [section for section, _ in answered]
+    for build in (build_reference, build_choices, build_network, build_action):
+        if extra := build(context):
+            sections.append(extra[0])
+    report = Report(
+        lang=lang,
+        title=context.settings.title[lang],
+        subtitle=_subtitle(context),
+        summary=[
+            {"question": section.title, "answer": _unlinked(answer), "section": section.id}
+            for section, answer in answered
+        ],
+        sections=sections,
+        rows=_rows(context, sections),
+        sources=_sources(context, sections),
+        facts={
+            "version": __version__,
+            "base": base.name,
+            "digest": base.digest,
+            "trials": _trials(context),
+        },
+    )
+    return report, context
+
+
+def _subtitle(context: Context) -> str:
+    people = sum(t.participants or 0 for t in context.base.trials)
+    return context.words.plain(
+        "page.subtitle",
+        trials=len(context.base.trials),
+        participants=context.numbers.whole(people),
+    )
+
+
+def _unlinked(answer: Any) -> str:
+    """The answer without links: a card is one link already."""
+    from markupsafe import Markup
+
+    return Markup(answer).striptags()
+
+
+def _trials(context: Context) -> list[Mapping[str, Any]]:
+    n = context.numbers
+    known: dict[str, list[bool]] = {}
+    for trial, _, state, _ in known_cells(context):
+        known.setdefault(trial.id, []).append(state == "reported")
+
+    def number(value: float | None) -> str:
+        return "–" if value is None else n.general(value)
+
+    out = []
+    for t in context.base.trials:
+        cells = known.get(t.id, [])
+        source = context.base.sources.get(t.source)
+        out.append(
+            {
+                "id": t.id,
+                "label": t.label,
+                "design": context.term("design", t.design),
+                "comparator": context.comparator(t.comparator),
+                "participants": number(t.participants),
+                "doses": number(t.doses),
+                "followup": number(t.followup_days),
+                "known": n.percent(sum(cells) / len(cells)) if cells else "–",
+                "doi": t.doi,
+                "citation": source.citation if source else t.source,
+            }
+        )
+    return out
+
+
+def _used(context: Context, sections: Sequence[Section]) -> list[Finding]:
+    ids = {i for s in sections for i in s.findings}
+    return [f for f in context.base.findings if f.id in ids]
+
+
+def _rows(context: Context, sections: Sequence[Section]) -> list[Mapping[str, Any]]:
+    out = []
+    for f in _used(context, sections):
+        parts = [
+            context.base.trial(f.trial).label,
+            context.arm_label(f.trial, f.arm),
+            context.term("outcome", f.outcome),
+            f.scale,
+            context.term("statistic", f.statistic),
+            _day(context, f),
+        ]
+        out.append(
+            {
+                "id": f.id,
+                "what": ", ".join(p for p in parts if p),
+                "value": f.value,
+                "unit": f.unit,
+                "printed": context.numbers.general(f.value) if f.value is not None else "–",
+                "source": f.source,
+                "locator": f.locator,
+                "kind": context.term("kind", f.kind),
+                "confidence": context.term("confidence", f.confidence),
+                "note": f.note,
+            }
+        )
+    return out
+
+
+def _day(context: Context, finding: Finding) -> str:
+    if finding.days_from_first_dose is None:
+        return ""
+    day = context.numbers.general(finding.days_from_first_dose)
+    return context.words.plain("hover.day", scale="", day=day)
+
+
+def _sources(context: Context, sections: Sequence[Section]) -> list[Mapping[str, str]]:
+    ids = {f.source for f in _used(context, sections)}
+    return [
+        {"id": s.id, "citation": s.citation, "doi": s.doi, "url": s.url, "licence": s.licence}
+        for s in context.base.sources.values()
+        if s.id in ids
+    ]

@@ -1,0 +1,106 @@
+"""What a page is made of before anyone decides how it looks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from markupsafe import Markup, escape
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """A number the program computed: what, how and from which rows of the base.
+
+    `value` is what is printed, in full precision; `inputs` are ids of findings (or of other
+    results); `digest` changes when any input changes.
+    """
+
+    id: str
+    value: Mapping[str, Any]
+    method: str
+    inputs: tuple[str, ...]
+    digest: str
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """A picture with what it shows in words; `wide` and `narrow` are Vega-Lite specifications."""
+
+    id: str
+    title: str
+    alt: str
+    wide: Mapping[str, Any]
+    narrow: Mapping[str, Any]
+    caption: Any = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableBlock:
+    """A table with a header; cells are text or safe HTML. The first column names the row."""
+
+    id: str
+    title: str
+    header: Sequence[Any]
+    rows: Sequence[Sequence[Any]]
+    caption: Any = ""
+    numeric: Sequence[int] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prose:
+    """Paragraphs of safe HTML; `tone` is `plain`, `finding` (the answer) or `caution`."""
+
+    paragraphs: Sequence[Any]
+    tone: str = "plain"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """One question and what answers it, figure first."""
+
+    id: str
+    title: str
+    blocks: Sequence[Figure | TableBlock | Prose]
+    results: Sequence[Result] = ()
+    findings: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """The whole page: its sections, and the rows and sources that its numbers point at."""
+
+    lang: str
+    title: str
+    subtitle: str
+    summary: Sequence[Any]
+    sections: Sequence[Section]
+    rows: Sequence[Mapping[str, Any]]
+    sources: Sequence[Mapping[str, str]]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def results(self) -> tuple[Result, ...]:
+        """All results of all sections, in the order of the page."""
+        return tuple(r for s in self.sections for r in s.results)
+
+    def figures(self) -> tuple[Figure, ...]:
+        """All figures, in the order of the page."""
+        return tuple(b for s in self.sections for b in s.blocks if isinstance(b, Figure))
+
+
+def claim(text: str, anchor: str) -> Markup:
+    """A number in a sentence that links to the row or result it stands on."""
+    return Markup('<a class="n" href="#{}">{}</a>').format(anchor, text)
+
+
+def anchor_of(kind: str, name: str) -> str:
+    """The place on the page of a finding (`row`), a result (`result`) or a source (`source`)."""
+    safe = "".join(c if c.isalnum() or c in "-_" else "-" for c in name)
+    return f"{kind}-{safe}"
+
+
+def paragraphs(*texts: Any) -> tuple[Any, ...]:
+    """The non-empty texts, escaped unless they are safe HTML already."""
+    return tuple(escape(t) for t in texts if t)

@@ -1,0 +1,241 @@
+"""What a base asks of its page: names, time windows, harms and choices, read from its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from klarsyn.errors import InputError
+from klarsyn.evidence.trial import Base
+from klarsyn.synthesis.extraction import Question
+
+Label = Mapping[str, str]
+COMPARATORS = (
+    "inert",
+    "psychoactive",
+    "masked_by_anaesthesia",
+    "ect",
+    "other_active",
+    "same_drug",
+    "none",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """A time at which the forest plots look, with its name in each language."""
+
+    id: str
+    label: Label
+    question: Question
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The choices that belong to the reader of the evidence; the page prints them.
+
+    `points_scale` is the scale in whose points standardised differences are also given.
+    """
+
+    title: Label
+    drug: Label
+    condition: Label
+    measure: str
+    method: str
+    test: str
+    points_scale: str
+    clock: str
+    correlation: float
+    correlation_reason: Label
+    scales: tuple[str, ...]
+    treatments: tuple[str, ...]
+    windows: tuple[Window, ...]
+    comparators: tuple[str, ...]
+    harms: tuple[str, ...]
+    rare: tuple[str, ...]
+    rates_to_exclude: tuple[float, ...]
+    reference: Mapping[str, Any]
+    network: Mapping[str, Any]
+    action: Mapping[str, Any]
+    review: Mapping[str, Any]
+    selection: str
+    items: tuple[Mapping[str, Any], ...]
+
+
+def read_settings(base: Base) -> Settings:
+    """The settings of a base; what its `appraisal.toml` leaves out comes from the data.
+
+    Raises InputError when an entry has the wrong form.
+    """
+    given = dict(base.settings)
+    try:
+        return _settings(base, given)
+    except (KeyError, TypeError, AttributeError, ValueError) as bad:
+        raise InputError(
+            f"{base.name}: appraisal.toml is not in the expected form "
+            f"({type(bad).__name__}: {bad}). Compare it with the one of a shipped base."
+        ) from None
+
+
+def read_questions(base: Base) -> dict[str, Question]:
+    """What the base's page asks of every trial, by the name of its time window."""
+    return {w.id: w.question for w in read_settings(base).windows}
+
+
+def _settings(base: Base, given: dict[str, Any]) -> Settings:
+    pooling = given.get("pooling", {})
+    crossover = given.get("crossover", {})
+    common = {
+        "measure": pooling.get("measure", "SMD"),
+        "correlation": float(crossover.get("correlation", 0.5)),
+        "outcomes": tuple(given.get("outcomes", _outcomes(base))),
+        "binary_outcomes": tuple(given.get("binary_outcomes", ("response",))),
+        "scales": tuple(given.get("scales", _scales(base))),
+        "treatments": tuple(given.get("treatments", ())),
+    }
+    return Settings(
+        title=_label(given.get("title", base.title)),
+        drug=_label(given.get("drug", base.title)),
+        condition=_label(given.get("condition", "")),
+        measure=common["measure"],
+        method=pooling.get("method", "REML"),
+        test=pooling.get("test", "adhoc"),
+        points_scale=given.get("points_scale", common["scales"][0] if common["scales"] else ""),
+        clock=given.get("duration", {}).get("clock", "last_dose"),
+        correlation=common["correlation"],
+        correlation_reason=_label(crossover.get("reason", DEFAULT_CORRELATION_REASON)),
+        scales=common["scales"],
+        treatments=common["treatments"],
+        windows=tuple(_window(w, common) for w in given.get("windows", DEFAULT_WINDOWS)),
+        comparators=tuple(given.get("comparators", _comparators(base))),
+        harms=tuple(given.get("harms", _harms(base))),
+        rare=tuple(given.get("rare_harms", ())),
+        rates_to_exclude=tuple(given.get("rates_to_exclude", (0.01, 0.001))),
+        reference=given.get("reference", {}),
+        network=given.get("network", {}),
+        action=given.get("action", {}),
+        review=given.get("review", {}),
+        selection=given.get("selection", ""),
+        items=tuple(given.get("items", _items(common["outcomes"]))),
+    )
+
+
+def _window(entry: Mapping[str, Any], common: Mapping[str, Any]) -> Window:
+    question = Question(
+        id=entry["id"],
+        clock=entry["clock"],
+        target=float(entry["target"]),
+        earliest=float(entry["earliest"]),
+        latest=float(entry["latest"]),
+        only_repeated=bool(entry.get("only_repeated", False)),
+        **common,
+    )
+    return Window(id=entry["id"], label=_label(entry["label"]), question=question)
+
+
+def _label(value: Any) -> Label:
+    if isinstance(value, str):
+        return {"en": value, "nb": value}
+    return {"en": value["en"], "nb": value["nb"]}
+
+
+def _outcomes(base: Base) -> tuple[str, ...]:
+    """The commonest primary outcome of the trials, as a score and as a change."""
+    primary = [t.primary_outcome for t in base.trials if t.primary_outcome]
+    name = max(sorted(set(primary)), key=primary.count, default="score")
+    stem = name.removesuffix("_score").removesuffix("_change")
+    return f"{stem}_score", f"{stem}_change"
+
+
+def _scales(base: Base) -> tuple[str, ...]:
+    """The base's scales by how many findings use them, most first."""
+    counts: dict[str, int] = {}
+    for f in base.findings:
+        if f.scale and f.outcome.endswith(("score", "change")):
+            counts[f.scale] = counts.get(f.scale, 0) + 1
+    return tuple(sorted(counts, key=lambda name: (-counts[name], name)))
+
+
+def _comparators(base: Base) -> tuple[str, ...]:
+    present = {t.comparator for t in base.trials}
+    return tuple(c for c in COMPARATORS if c in present and c != "none")
+
+
+def _harms(base: Base) -> tuple[str, ...]:
+    names = [f.outcome for f in base.findings if f.outcome.startswith("ae_")]
+    return tuple(dict.fromkeys(names))
+
+
+def days(low: float, high: float, target: float, clock: str) -> dict[str, Any]:
+    """A window's times as its settings write them."""
+    return {"earliest": low, "latest": high, "target": target, "clock": clock}
+
+
+DEFAULT_CORRELATION_REASON = {
+    "en": "assumed: no participant data in this base",
+    "nb": "antatt: ingen deltakerdata i dette grunnlaget",
+}
+DEFAULT_WINDOWS: Sequence[Mapping[str, Any]] = (
+    {
+        "id": "day1",
+        "label": {"en": "at about 24 hours", "nb": "ved omtrent 24 timer"},
+        **days(0.8, 2, 1, "first_dose"),
+    },
+    {
+        "id": "week1",
+        "label": {"en": "at 7 days", "nb": "ved 7 dager"},
+        **days(5, 10, 7, "first_dose"),
+    },
+    {
+        "id": "end",
+        "label": {"en": "at the end of treatment", "nb": "ved slutten av behandlingen"},
+        "only_repeated": True,
+        **days(0, 4.9, 1, "last_dose"),
+    },
+    {
+        "id": "month1",
+        "label": {
+            "en": "four weeks or more after the last dose",
+            "nb": "fire uker eller mer etter siste dose",
+        },
+        **days(28, 1000, 28, "last_dose"),
+    },
+)
+
+
+def _items(outcomes: tuple[str, ...]) -> tuple[Mapping[str, Any], ...]:
+    """What the page's questions need of a trial: scores at the usual times, then the rest."""
+    return tuple({"outcomes": outcomes, **item} for item in DEFAULT_ITEMS)
+
+
+DEFAULT_ITEMS: Sequence[Mapping[str, Any]] = (
+    {
+        "label": {"en": "score at 24 hours", "nb": "skår ved 24 timer"},
+        **days(0.8, 2, 1, "first_dose"),
+    },
+    {
+        "label": {"en": "score at 7 days", "nb": "skår ved 7 dager"},
+        **days(5, 10, 7, "first_dose"),
+    },
+    {
+        "label": {"en": "score after ≥ 4 weeks", "nb": "skår etter ≥ 4 uker"},
+        **days(28, 1000, 28, "last_dose"),
+    },
+    {"label": {"en": "response", "nb": "respons"}, "outcomes": ("response",)},
+    {"label": {"en": "remission", "nb": "remisjon"}, "outcomes": ("remission",)},
+    {"label": {"en": "relapse", "nb": "tilbakefall"}, "outcomes": ("relapse", "time_to_relapse")},
+    {
+        "label": {"en": "who left", "nb": "frafall"},
+        "outcomes": ("discontinued", "dropout_before_treatment", "discontinued_adverse_event"),
+    },
+    {"label": {"en": "treatment guesses", "nb": "gjetning av behandling"}, "outcomes": ("guess",)},
+    {
+        "label": {"en": "serious adverse events", "nb": "alvorlige hendelser"},
+        "outcomes": ("serious_adverse_event",),
+    },
+    {
+        "label": {"en": "dissociation", "nb": "dissosiasjon"},
+        "outcomes": ("dissociation_score", "ae_dissociation"),
+    },
+)

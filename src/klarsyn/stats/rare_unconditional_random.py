@@ -1,0 +1,153 @@
+"""Unconditional model with random study effects (UM.RS): a bivariate integral a study."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from klarsyn.errors import NumericalError
+from klarsyn.stats.rare_random import hermite
+from klarsyn.stats.rare_unconditional import TwoGroups, _coding, _predictor
+
+Array = NDArray[np.float64]
+
+POINTS = 11
+SMALLEST = 1e-4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TwoRandomEffectsFit:
+    """mu and tau² of the effect, `alpha` and `sigma2` of the study level, independent of it.
+
+    `points` is 1 for Laplace's approximation. `se` has tau and sigma estimated (a variance at its
+    boundary 0 is held there). `gradient` is the largest slope left.
+    """
+
+    mu: float
+    se: float
+    tau2: float
+    alpha: float
+    sigma2: float
+    log_likelihood: float
+    boundary: bool
+    gradient: float
+    points: int
+    integration_error: float
+
+
+def fit_random_study_effects(
+    groups: TwoGroups,
+    start: tuple[float, float, float],
+    *,
+    k: int,
+    coding: str = "half",
+    points: int = POINTS,
+) -> TwoRandomEffectsFit:
+    """UM.RS by maximum likelihood; `start` is (alpha, mu, sigma).
+
+    `points` = 1 is Laplace's approximation, which is what lme4 and metafor use for this model.
+
+    Raises NumericalError `not_converged` where no maximum is found.
+    """
+    from scipy import optimize
+
+    x = _coding(coding)
+
+    def deviance(p: Array) -> float:
+        return -_log_likelihood(groups, x, k, p, points)
+
+    best = None
+    for tau in (0.5, 0.1):
+        first = np.array([start[0], start[1], max(start[2], 0.1), tau])
+        found = optimize.minimize(
+            deviance, first, jac=lambda p: _slope(deviance, p), method="BFGS",
+            options={"gtol": 1e-6, "maxiter": 200},
+        )  # fmt: skip
+        if best is None or found.fun < best.fun - 1e-9:
+            best = found
+    assert best is not None
+    at = np.abs(best.x) * [0, 0, 1, 1] + best.x * [1, 1, 0, 0]
+    free = np.array([True, True, at[2] > SMALLEST, at[3] > SMALLEST])
+    at = np.where(free, at, 0.0)
+    hessian = _curvature(deviance, at)[np.ix_(free, free)]
+    gradient = float(np.abs(_slope(deviance, at)[free]).max())
+    if gradient > 1e-2 or np.linalg.eigvalsh(hessian)[0] <= 0:
+        raise NumericalError(
+            "not_converged",
+            f"The model with random study effects found no maximum (largest slope {gradient:.2g}). "
+            "A conditional or beta-binomial model may still fit.",
+        )
+    value = -deviance(at)
+    finer = _log_likelihood(groups, x, k, at, 2 * points)
+    error = abs(finer - value) if points > 1 else math.nan
+    return TwoRandomEffectsFit(
+        mu=float(at[1]),
+        se=float(np.sqrt(np.linalg.inv(hessian)[1, 1])),
+        tau2=float(at[3] ** 2),
+        alpha=float(at[0]),
+        sigma2=float(at[2] ** 2),
+        log_likelihood=value,
+        boundary=not bool(free[3]),
+        gradient=gradient,
+        points=points,
+        integration_error=error,
+    )
+
+
+def _log_likelihood(
+    groups: TwoGroups, x: tuple[float, float], k: int, p: Array, points: int
+) -> float:
+    """Sum over studies of the log of a two-dimensional adaptive Gauss–Hermite integral."""
+    scale = np.asarray(p[2:])
+    mode = np.zeros((2, k))
+    bend = np.zeros((2, 2, k))
+    for _ in range(60):
+        value, slope, curvature = _predictor(groups, x, *_levels(p, mode[:, :, None]))
+        bend = (
+            np.eye(2)[:, :, None] - curvature[..., 0] * np.multiply.outer(scale, scale)[..., None]
+        )
+        uphill = slope[..., 0] * scale[:, None] - mode
+        step = np.linalg.solve(bend.transpose(2, 0, 1), uphill.T[..., None])[..., 0].T
+        step *= np.minimum(1, 2 / np.maximum(np.abs(step).max(axis=0), 1e-300))
+        mode = mode + step
+        if np.abs(step).max() < 1e-10:
+            break
+    covariance = np.linalg.inv(bend.transpose(2, 0, 1))
+    root = np.linalg.cholesky(covariance)
+    node, log_weight = hermite(points)
+    u = np.stack(np.meshgrid(node, node, indexing="ij")).reshape(2, -1)
+    log_w = np.add.outer(log_weight + node**2, log_weight + node**2).ravel()
+    z = mode[:, :, None] + math.sqrt(2) * np.einsum("kij,jq->ikq", root, u)
+    value, _, _ = _predictor(groups, x, *_levels(p, z))
+    terms = value - 0.5 * (z**2).sum(axis=0) + log_w
+    top = terms.max(axis=1)
+    inside = np.log(np.exp(terms - top[:, None]).sum(axis=1))
+    volume = math.log(2) - math.log(2 * math.pi) + np.log(root[:, 0, 0] * root[:, 1, 1])
+    return float((top + inside + volume).sum())
+
+
+def _levels(p: Array, z: Array) -> tuple[Array, Array]:
+    return p[0] + p[2] * z[0], p[1] + p[3] * z[1]
+
+
+def _slope(f, p: Array, step: float = 1e-5) -> Array:
+    moves = np.eye(len(p)) * step
+    return np.array([(f(p + m) - f(p - m)) / (2 * step) for m in moves])
+
+
+def _curvature(f, p: Array, step: float = 1e-3) -> Array:
+    size = len(p)
+    moves = np.eye(size) * step
+    out = np.empty((size, size))
+    middle = f(p)
+    for i in range(size):
+        out[i, i] = (f(p + moves[i]) - 2 * middle + f(p - moves[i])) / step**2
+        for j in range(i):
+            out[i, j] = out[j, i] = (
+                f(p + moves[i] + moves[j]) - f(p + moves[i] - moves[j])
+                - f(p - moves[i] + moves[j]) + f(p - moves[i] - moves[j])
+            ) / (4 * step**2)  # fmt: skip
+    return out

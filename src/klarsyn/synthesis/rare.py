@@ -1,0 +1,565 @@
+"""Rare events: every method side by side, with the patients that each of them ignores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from klarsyn.errors import InputError, NumericalError, unknown_name
+from klarsyn.provenance import digest_of
+from klarsyn.stats.estimate import Estimate
+
+if TYPE_CHECKING:
+    from klarsyn.stats.rare_likelihoods import StudyLikelihood
+    from klarsyn.stats.rare_random import RandomEffectFit
+    from klarsyn.stats.rare_stratified import ChiSquare, Stratified
+
+Array = NDArray[np.float64]
+
+GLMM_MODELS = ("CM.EL", "CM.AL", "UM.FS", "UM.RS")
+METHODS = {
+    "MH OR": "Mantel–Haenszel odds ratio",
+    "MH RR": "Mantel–Haenszel risk ratio",
+    "MH RD": "Mantel–Haenszel risk difference",
+    "Peto": "Peto's one-step odds ratio",
+    "CM.EL": "conditional model, exact (noncentral hypergeometric)",
+    "CM.AL": "conditional model, approximate (binomial)",
+    "UM.FS": "unconditional model, fixed study effects",
+    "UM.RS": "unconditional model, random study effects",
+    "beta-binomial": "beta-binomial with one intra-study correlation",
+    "beta-binomial FS": "beta-binomial with fixed study effects",
+}
+BOUNDARY = (
+    "tau² = 0 fits best; the standard error is the profile one, with tau² held at 0, and ignores "
+    "that tau² was estimated."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """Events of totals in two groups, one entry a study; `weight` is people or person-time.
+
+    With `rates` the totals are person-times. Make it with `count_table` or `rate_table`.
+    """
+
+    studies: tuple[str, ...]
+    events1: Array
+    total1: Array
+    events2: Array
+    total2: Array
+    rates: bool = False
+
+    @property
+    def digest(self) -> str:
+        """Changes when any count or name changes."""
+        arrays = [self.events1, self.total1, self.events2, self.total2]
+        return digest_of(list(self.studies), *arrays, self.rates)
+
+    def only(self, kept: NDArray[np.bool_]) -> Counts:
+        """The studies where `kept` is true."""
+        return Counts(
+            studies=tuple(s for s, keep in zip(self.studies, kept, strict=True) if keep),
+            events1=self.events1[kept], total1=self.total1[kept],
+            events2=self.events2[kept], total2=self.total2[kept], rates=self.rates,
+        )  # fmt: skip
+
+    @property
+    def arrays(self) -> tuple[Array, Array, Array, Array]:
+        """Events and totals of the first group, then of the second."""
+        return self.events1, self.total1, self.events2, self.total2
+
+    @property
+    def informative(self) -> NDArray[np.bool_]:
+        """Studies whose odds (or rate) ratio is not 0/0: some event, and some non-event."""
+        some = self.events1 + self.events2 > 0
+        if self.rates:
+            return some
+        return some & (self.events1 + self.events2 < self.total1 + self.total2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RareFit:
+    """One method's answer, or the sentence why it has none.
+
+    Ratios are natural logarithms (`estimate.scale`), first group against second. `ignored_studies`
+    and `ignored` (patients, or person-time) get no weight. `rho` is the beta-binomial correlation.
+    """
+
+    method: str
+    measure: str
+    estimate: Estimate | None
+    used_studies: int
+    ignored_studies: tuple[str, ...]
+    ignored: float
+    tau2: float | None = None
+    se_tau2: float | None = None
+    rho: float | None = None
+    log_likelihood: float | None = None
+    boundary: bool = False
+    tests: tuple[ChiSquare, ...] = ()
+    effect_test: ChiSquare | None = None
+    certificate: dict[str, float] | None = None
+    notes: tuple[str, ...] = ()
+    status: str = "ok"
+
+    def to_dict(self, level: float = 0.95) -> dict[str, Any]:
+        """JSON-ready; `ratio` and its limits appear where the estimate is a logarithm."""
+        out: dict[str, Any] = {
+            "method": self.method, "label": METHODS.get(self.method, self.method),
+            "measure": self.measure, "status": self.status, "used_studies": self.used_studies,
+            "ignored_studies": list(self.ignored_studies), "ignored": self.ignored,
+            "notes": list(self.notes),
+        }  # fmt: skip
+        if self.estimate is not None:
+            low, high = self.estimate.interval(level)
+            out |= {
+                "estimate": self.estimate.value, "se": self.estimate.se, "low": low, "high": high,
+                "p": self.estimate.p_value(), "scale": self.estimate.scale, "level": level,
+            }  # fmt: skip
+            if self.estimate.scale == "log":
+                out["ratio"] = [math.exp(v) for v in (self.estimate.value, low, high)]
+        for name in ("tau2", "se_tau2", "rho", "log_likelihood", "certificate"):
+            if getattr(self, name) is not None:
+                out[name] = getattr(self, name)
+        out["boundary"] = self.boundary
+        tests = (*([self.effect_test] if self.effect_test else []), *self.tests)
+        out["tests"] = [{"name": t.name, "value": t.value, "df": t.df, "p": t.p} for t in tests]
+        return out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RareEvents:
+    """All methods on the same counts; `total` counts patients (or person-time)."""
+
+    counts: Counts
+    fits: tuple[RareFit, ...]
+    level: float
+    method: str = "rare events, methods side by side"
+
+    @property
+    def digest(self) -> str:
+        """The digest of the counts."""
+        return self.counts.digest
+
+    @property
+    def total(self) -> float:
+        """Patients (or person-time) in all studies."""
+        return float(self.counts.total1.sum() + self.counts.total2.sum())
+
+    def fit(self, method: str) -> RareFit:
+        """The fit of that method; raises UnknownNameError with the nearest names."""
+        for f in self.fits:
+            if f.method == method:
+                return f
+        raise unknown_name("method in this result", method, [f.method for f in self.fits])
+
+    def summary(self) -> str:
+        """One line a method."""
+        unit = "person-time" if self.counts.rates else "patients"
+        lines = [f"{len(self.counts.studies)} studies, {self.total:g} {unit}"]
+        for f in self.fits:
+            if f.estimate is None:
+                lines.append(f"{f.method}: {f.status}. {' '.join(f.notes)}")
+                continue
+            low, high = f.estimate.interval(self.level)
+            value, low, high = _natural(f.estimate, low, high)
+            lines.append(
+                f"{f.method}: {f.measure} {value:.4g} ({low:.4g} to {high:.4g}); ignores "
+                f"{f.ignored:g} {unit} in {len(f.ignored_studies)} studies"
+            )
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "method": self.method, "digest": self.digest, "studies": len(self.counts.studies),
+            "unit": "person-time" if self.counts.rates else "patients", "total": self.total,
+            "events": [float(self.counts.events1.sum()), float(self.counts.events2.sum())],
+            "fits": [f.to_dict(self.level) for f in self.fits],
+        }  # fmt: skip
+
+    def plot(self) -> Any:
+        """The ratio of each method with its interval, as an Altair chart."""
+        from klarsyn.figures.methods_side_by_side import methods_chart
+
+        rows = [
+            (f.method, *_natural(f.estimate, *f.estimate.interval(self.level)), f.ignored)
+            for f in self.fits
+            if f.estimate is not None and f.estimate.scale == "log"
+        ]
+        return methods_chart(rows, axis="Ratio, first group against second")
+
+
+def count_table(
+    studies: Sequence[str],
+    events1: Sequence[float],
+    total1: Sequence[float],
+    events2: Sequence[float],
+    total2: Sequence[float],
+) -> Counts:
+    """Checked counts of two groups; a study with a missing count (NaN) is left out.
+
+    Raises InputError naming the study where a count is negative, not whole, or above its total.
+    """
+    kept, columns = _columns(studies, events1, total1, events2, total2)
+    for name, a, n1, c, n2 in zip(kept, *columns, strict=True):
+        for group, (x, n) in enumerate(((a, n1), (c, n2)), start=1):
+            if x != int(x) or n != int(n) or n <= 0 or not 0 <= x <= n:
+                raise InputError(
+                    f"Study {name!r}, group {group}: {x:g} events of {n:g} is not possible. Events "
+                    "and totals are whole numbers with 0 ≤ events ≤ total and total ≥ 1."
+                )
+    return Counts(
+        studies=kept, events1=columns[0], total1=columns[1], events2=columns[2], total2=columns[3]
+    )
+
+
+def rate_table(
+    studies: Sequence[str],
+    events1: Sequence[float],
+    time1: Sequence[float],
+    events2: Sequence[float],
+    time2: Sequence[float],
+) -> Counts:
+    """Checked events in person-times of two groups; a study with a missing value is left out."""
+    kept, columns = _columns(studies, events1, time1, events2, time2)
+    for name, a, t1, c, t2 in zip(kept, *columns, strict=True):
+        for group, (x, t) in enumerate(((a, t1), (c, t2)), start=1):
+            if x != int(x) or x < 0 or not t > 0:
+                raise InputError(
+                    f"Study {name!r}, group {group}: {x:g} events in a person-time of {t:g} is not "
+                    "possible. Events are whole numbers ≥ 0 and person-times are above 0."
+                )
+    return Counts(
+        studies=kept, events1=columns[0], total1=columns[1], events2=columns[2],
+        total2=columns[3], rates=True,
+    )  # fmt: skip
+
+
+def pool_rare(
+    counts: Counts, methods: Sequence[str] | None = None, *, coding: str = "half",
+    level: float = 0.95,
+) -> RareEvents:  # fmt: skip
+    """Every method on the same counts, in the order asked for (all that apply by default).
+
+    A method that has no answer for these counts is in the result with its status and sentence.
+    `coding` says which group carries the random effect in unconditional models: `half` of it each,
+    the `first` or the `second`.
+    """
+    known = RATE_METHODS if counts.rates else COUNT_METHODS
+    asked = tuple(known) if methods is None else tuple(methods)
+    for name in asked:
+        if name not in known:
+            raise unknown_name("method for rare events", name, known)
+    return RareEvents(
+        counts=counts, fits=tuple(_attempt(counts, name, coding) for name in asked), level=level
+    )
+
+
+def fit_glmm(counts: Counts, model: str, *, coding: str = "half", laplace: bool = False) -> RareFit:
+    """One generalised linear mixed model: CM.EL, CM.AL, UM.FS or UM.RS, by exact quadrature.
+
+    The measure is the log odds ratio, or the log rate ratio where the totals are person-times
+    (CM.EL is then the exact conditional binomial). `laplace` replaces the two-dimensional
+    quadrature of UM.RS by Laplace's approximation, which other programs use for it.
+
+    Raises NumericalError where the likelihood has no maximum.
+    """
+    if model not in GLMM_MODELS:
+        raise unknown_name("generalised linear mixed model", model, GLMM_MODELS)
+    _need_studies(counts.only(counts.informative), model)
+    _need_events(counts, model)
+    if model == "UM.RS":
+        return _random_study_effects(counts, coding, laplace)
+    kept = counts.informative
+    inside = counts.only(kept)
+    fit, tests = _unconditional(inside, coding) if model == "UM.FS" else _conditional(inside, model)
+    return RareFit(
+        method=model, measure="IRR" if counts.rates else "OR", tau2=fit.tau2,
+        estimate=Estimate(value=fit.mu, se=fit.se, method=model, scale="log"),
+        se_tau2=None if fit.boundary else fit.se_tau2, log_likelihood=fit.log_likelihood,
+        boundary=fit.boundary, tests=tests, notes=_glmm_notes(inside, model, fit),
+        certificate={
+            "gradient": fit.gradient, "slope_at_zero": fit.slope_at_zero,
+            "integration_error": fit.integration_error, "points": fit.points,
+        },
+        **_ignored(counts, kept),
+    )  # fmt: skip
+
+
+def pool_proportions(
+    studies: Sequence[str], events: Sequence[float], totals: Sequence[float]
+) -> RareFit:
+    """Random-effects model of one proportion a study; the estimate is a logit.
+
+    Studies with no events or only events stay in.
+    """
+    from klarsyn.stats.rare_likelihoods import binomial
+
+    counts = count_table(studies, events, totals, [0.0] * len(studies), [1.0] * len(studies))
+    return _one_group(binomial(counts.events1, counts.total1), counts, "PLO", "logit")
+
+
+def pool_single_rates(
+    studies: Sequence[str], events: Sequence[float], times: Sequence[float]
+) -> RareFit:
+    """Random-effects Poisson model of one rate a study; the estimate is a log rate."""
+    from klarsyn.stats.rare_likelihoods import poisson
+
+    counts = rate_table(studies, events, times, [0.0] * len(studies), [1.0] * len(studies))
+    return _one_group(poisson(counts.events1, counts.total1), counts, "IRLN", "log")
+
+
+def _one_group(study: StudyLikelihood, counts: Counts, measure: str, scale: str) -> RareFit:
+    from klarsyn.stats.rare_random import fit_random_effect, heterogeneity_tests
+
+    k = len(counts.studies)
+    fit = fit_random_effect(study, k)
+    method = f"{scale} GLMM"
+    return RareFit(
+        method=method, measure=measure, used_studies=k, ignored_studies=(), ignored=0.0,
+        estimate=Estimate(value=fit.mu, se=fit.se, method=method, scale=scale), tau2=fit.tau2,
+        se_tau2=None if fit.boundary else fit.se_tau2, log_likelihood=fit.log_likelihood,
+        boundary=fit.boundary, tests=heterogeneity_tests(study, k, fit.mu_common),
+        notes=(BOUNDARY,) if fit.boundary else (),
+    )  # fmt: skip
+
+
+def _columns(studies: Sequence[str], *columns: Sequence[float]) -> tuple[tuple[str, ...], Any]:
+    arrays = [np.asarray(c, dtype=float) for c in columns]
+    if any(len(c) != len(studies) for c in arrays):
+        raise InputError(
+            f"{len(studies)} study names but columns of {', '.join(str(len(c)) for c in arrays)} "
+            "values; give one value a study."
+        )
+    kept = np.atleast_1d(~np.isnan(np.stack(arrays)).any(axis=0))
+    if not kept.any():
+        raise InputError("No study has all four numbers; give events and totals of both groups.")
+    names = tuple(str(s) for s, keep in zip(studies, kept, strict=True) if keep)
+    return names, [c[kept] for c in arrays]
+
+
+def _need_studies(counts: Counts, what: str) -> None:
+    if not counts.studies:
+        raise NumericalError(
+            "not_estimable",
+            f"{what}: no study has both an event and a non-event, so no ratio can be estimated.",
+        )
+
+
+def _natural(estimate: Estimate, low: float, high: float) -> tuple[float, float, float]:
+    if estimate.scale != "log":
+        return estimate.value, low, high
+    return math.exp(estimate.value), math.exp(low), math.exp(high)
+
+
+def _ignored(counts: Counts, used: NDArray[np.bool_]) -> dict[str, Any]:
+    people = counts.total1 + counts.total2
+    return {
+        "used_studies": int(used.sum()),
+        "ignored_studies": tuple(
+            s for s, keep in zip(counts.studies, used, strict=True) if not keep
+        ),
+        "ignored": float(people[~used].sum()),
+    }
+
+
+def _attempt(counts: Counts, method: str, coding: str) -> RareFit:
+    known = RATE_METHODS if counts.rates else COUNT_METHODS
+    try:
+        return known[method](counts, coding)
+    except NumericalError as bad:
+        return RareFit(
+            method=method, measure="IRR" if counts.rates else "OR", estimate=None,
+            notes=(str(bad),), status=bad.status,
+            **_ignored(counts, np.zeros(len(counts.studies), dtype=bool)),
+        )  # fmt: skip
+
+
+def _stratified(measure: str, method: str) -> Callable[[Counts, str], RareFit]:
+    def fit(counts: Counts, _: str) -> RareFit:
+        from klarsyn.stats import rare_stratified as rs
+
+        found: Stratified
+        if counts.rates:
+            found = rs.mantel_haenszel_rates(*counts.arrays, measure)
+        elif method == "Peto":
+            found = rs.peto(*counts.arrays)
+        else:
+            found = rs.mantel_haenszel(*counts.arrays, measure)
+        cochran = () if method == "Peto" else _cochran_q(counts, measure, found.estimate)
+        return RareFit(
+            method=method, measure=measure, estimate=found.estimate,
+            tests=(*found.heterogeneity, *cochran),
+            effect_test=found.effect_test, notes=_peto_notes(counts, found, method),
+            **_ignored(counts, found.informative),
+        )  # fmt: skip
+
+    return fit
+
+
+def _cochran_q(counts: Counts, measure: str, pooled: Estimate) -> tuple[ChiSquare, ...]:
+    """Cochran's Q of the studies' own effects around the pooled one, ½ added where a cell is 0."""
+    from klarsyn.stats.contrasts import contrasts
+    from klarsyn.stats.rare_stratified import ChiSquare
+
+    names = ("x1i", "t1i", "x2i", "t2i") if counts.rates else ("ai", "n1i", "ci", "n2i")
+    cells: dict[str, Any] = dict(zip(names, counts.arrays, strict=True))
+    own = contrasts(measure, cells, add=0.5, to="only0", drop00=True)
+    used = np.isfinite(own.y)
+    q = float(((own.y[used] - pooled.value) ** 2 / own.v[used]).sum())
+    return (ChiSquare(name="Cochran Q", value=q, df=max(int(used.sum()) - 1, 0)),)
+
+
+def _peto_notes(counts: Counts, found: Stratified, method: str) -> tuple[str, ...]:
+    if method != "Peto":
+        return ()
+    notes = []
+    ratio = counts.total1 / counts.total2
+    uneven = int(((ratio > 2) | (ratio < 0.5)).sum())
+    if uneven:
+        notes.append(
+            f"{uneven} studies have one group more than twice the other; Peto's method is biased "
+            "there."
+        )
+    if abs(found.estimate.value) > math.log(3):
+        notes.append("The effect is large (ratio beyond 3); Peto's method is biased towards 1.")
+    return tuple(notes)
+
+
+def _conditional(counts: Counts, model: str) -> tuple[RandomEffectFit, tuple[ChiSquare, ...]]:
+    from klarsyn.stats import rare_likelihoods as likelihoods
+    from klarsyn.stats.rare_random import fit_random_effect, heterogeneity_tests
+
+    a, n1, c, n2 = counts.arrays
+    if model == "CM.EL" and not counts.rates:
+        study = likelihoods.noncentral_hypergeometric(a, n1, c, n2)
+    else:
+        study = likelihoods.binomial(a, a + c, np.log(n1 / n2))
+    fit = fit_random_effect(study, len(a))
+    return fit, heterogeneity_tests(study, len(a), fit.mu_common)
+
+
+def _unconditional(counts: Counts, coding: str) -> tuple[RandomEffectFit, tuple[ChiSquare, ...]]:
+    from klarsyn.stats.rare_unconditional import fit_fixed_study_effects, saturated_tests
+
+    groups, alpha = _groups(counts)
+    fit = fit_fixed_study_effects(groups, alpha, coding=coding)
+    tests = saturated_tests(*counts.arrays, counts.rates, groups, fit.log_likelihood_common)
+    return fit, tests
+
+
+def _groups(counts: Counts) -> tuple[Any, Array]:
+    """The two groups' likelihoods and starting intercepts."""
+    from klarsyn.stats import rare_likelihoods as likelihoods
+
+    a, n1, c, n2 = counts.arrays
+    if counts.rates:
+        return likelihoods.two_poissons(*counts.arrays), np.log((a + c + 0.5) / (n1 + n2))
+    return (
+        likelihoods.two_binomials(*counts.arrays),
+        np.log((a + c + 0.5) / (n1 + n2 - a - c + 0.5)),
+    )
+
+
+def _random_study_effects(counts: Counts, coding: str, laplace: bool) -> RareFit:
+    from klarsyn.stats.rare_unconditional_random import POINTS, fit_random_study_effects
+
+    groups, alpha = _groups(counts)
+    start = (float(alpha.mean()), 0.0, float(alpha.std()))
+    fit = fit_random_study_effects(
+        groups, start, k=len(alpha), coding=coding, points=1 if laplace else POINTS
+    )
+    return RareFit(
+        method="UM.RS", measure="IRR" if counts.rates else "OR", tau2=fit.tau2,
+        estimate=Estimate(value=fit.mu, se=fit.se, method="UM.RS", scale="log"),
+        log_likelihood=fit.log_likelihood, boundary=fit.boundary,
+        notes=((BOUNDARY,) if fit.boundary else ())
+        + ("Random study effects let information between studies into the effect.",),
+        certificate={
+            "gradient": fit.gradient, "integration_error": fit.integration_error,
+            "points": fit.points, "sigma2": fit.sigma2, "alpha": fit.alpha,
+        },
+        **_ignored(counts, np.ones(len(counts.studies), dtype=bool)),
+    )  # fmt: skip
+
+
+def _need_events(counts: Counts, what: str) -> None:
+    """Both directions must be possible: no ratio is finite where every study lies at one edge."""
+    a, n1, c, n2 = counts.arrays
+    most = a + c if counts.rates else np.minimum(n1, a + c)
+    least = np.zeros_like(a) if counts.rates else np.maximum(0, a + c - n2)
+    if np.all(a == least) or np.all(a == most):
+        raise NumericalError(
+            "not_estimable",
+            f"{what}: one group has no event (or only events) in all studies together, so no "
+            "finite ratio fits best. A risk difference or an exact limit can still say something.",
+        )
+
+
+def _beta_binomial(method: str, study_effects: bool) -> Callable[[Counts, str], RareFit]:
+    def fit(counts: Counts, _: str) -> RareFit:
+        from klarsyn.stats.rare_betabinomial import fit_beta_binomial
+
+        used = counts.informative if study_effects else np.ones(len(counts.studies), dtype=bool)
+        inside = counts.only(used)
+        _need_studies(inside, method)
+        found = fit_beta_binomial(*inside.arrays, study_effects=study_effects)
+        return RareFit(
+            method=method, measure="OR", estimate=found.estimate, rho=found.rho,
+            log_likelihood=found.log_likelihood, boundary=found.boundary,
+            certificate={
+                "gradient": found.gradient, "risk1": found.risk1, "risk2": found.risk2,
+                "risk_difference": found.risk_difference.value,
+                "risk_difference_se": found.risk_difference.se,
+            },
+            notes=("rho = 0 fits best: the binomial model.",) if found.boundary else (),
+            **_ignored(counts, used),
+        )  # fmt: skip
+
+    return fit
+
+
+def _glmm(model: str) -> Callable[[Counts, str], RareFit]:
+    return lambda counts, coding: fit_glmm(counts, model, coding=coding)
+
+
+def _glmm_notes(counts: Counts, model: str, fit: RandomEffectFit) -> tuple[str, ...]:
+    notes = []
+    if fit.boundary:
+        notes.append(BOUNDARY)
+    if len(counts.studies) < 5:
+        notes.append(f"Only {len(counts.studies)} studies: tau² is hardly known.")
+    if model == "CM.AL" and not counts.rates:
+        risk = (counts.events1 + counts.events2).sum() / (counts.total1 + counts.total2).sum()
+        if risk > 0.1:
+            notes.append(f"{risk:.0%} of patients have the event; CM.AL assumes that it is rare.")
+    if fit.integration_error > 1e-6:
+        notes.append(f"Doubling the quadrature moved the likelihood by {fit.integration_error:.1g}")
+    return tuple(notes)
+
+
+COUNT_METHODS: dict[str, Callable[[Counts, str], RareFit]] = {
+    "MH OR": _stratified("OR", "MH OR"),
+    "MH RR": _stratified("RR", "MH RR"),
+    "MH RD": _stratified("RD", "MH RD"),
+    "Peto": _stratified("OR", "Peto"),
+    "CM.EL": _glmm("CM.EL"),
+    "CM.AL": _glmm("CM.AL"),
+    "UM.FS": _glmm("UM.FS"),
+    "UM.RS": _glmm("UM.RS"),
+    "beta-binomial": _beta_binomial("beta-binomial", study_effects=False),
+    "beta-binomial FS": _beta_binomial("beta-binomial FS", study_effects=True),
+}
+RATE_METHODS: dict[str, Callable[[Counts, str], RareFit]] = {
+    "MH IRR": _stratified("IRR", "MH IRR"),
+    "MH IRD": _stratified("IRD", "MH IRD"),
+    "CM.EL": _glmm("CM.EL"),
+    "UM.FS": _glmm("UM.FS"),
+    "UM.RS": _glmm("UM.RS"),
+}

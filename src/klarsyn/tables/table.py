@@ -1,0 +1,88 @@
+"""What a table's columns must hold, and the typed table itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from klarsyn.errors import InputError, nearest
+
+EMPTY = frozenset({"", "NA", "na", "N/A", "nan", "NaN", "null", "."})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """What a column must hold.
+
+    `kind` is `text`, `number`, `count` (a whole number ≥ 0), `whole` (any whole number) or `truth`
+    (true/false). `minimum` and `maximum` are inclusive; `above` is exclusive. `allowed` closes the
+    list of texts.
+    """
+
+    name: str
+    kind: str = "text"
+    required: bool = True
+    may_be_empty: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    above: float | None = None
+    allowed: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Typed columns of equal length; an empty cell is None. `path` is what the user called it.
+
+    `row_numbers` say where each row stands in the file as a spreadsheet shows it.
+    """
+
+    path: str
+    columns: Mapping[str, tuple[Any, ...]]
+    rows: int
+    row_numbers: Sequence[int]
+
+    def __getitem__(self, name: str) -> tuple[Any, ...]:
+        if name not in self.columns:
+            raise missing_column(self.path, name, self.columns)
+        return self.columns[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.columns
+
+    def numbers(self, name: str) -> Any:
+        """The column as floats, an empty cell as NaN; text raises InputError with its row."""
+        import numpy as np
+
+        from klarsyn.tables.cells import number
+
+        values = self[name]
+        return np.array(
+            [
+                v
+                if type(v) is float
+                else math.nan
+                if v is None
+                else number(v, self.path, row, name)
+                for row, v in zip(self.row_numbers, values, strict=True)
+            ],
+            dtype=float,
+        )
+
+    def records(self) -> list[dict[str, Any]]:
+        """One dictionary a row, in order."""
+        names = list(self.columns)
+        return [
+            dict(zip(names, row, strict=True)) for row in zip(*self.columns.values(), strict=True)
+        ]
+
+
+def missing_column(path: str, name: str, known: Mapping[str, Any] | Sequence[str]) -> InputError:
+    """The error for a column that the table does not have, with the nearest names."""
+    close = nearest(name, known)
+    hint = f" Nearest: {', '.join(close)}." if close else ""
+    return InputError(
+        f"{path}: there is no column {name!r}.{hint} The file has: {', '.join(known)}. "
+        f"Rename the column or say which one it is."
+    )

@@ -1,0 +1,137 @@
+"""The commands of the bias room, each run on the table that its help shows."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from klarsyn.app.cli import main
+
+FILES = {
+    "guesses.csv": "trial,arm,role,respondent,correct,wrong,dont_know,total\n"
+    "Lii 2023,ketamine,active,participants,9,5,5,19\n"
+    "Lii 2023,placebo,control,participants,5,8,6,19\n",
+    "many.csv": "trial,arm,role,correct,wrong,dont_know,control_kind\n"
+    + "".join(
+        f"T{k},x,active,{12 + k},{6 - k % 3},3,{kind}\nT{k},y,control,{8 + k},7,4,{kind}\n"
+        for k, kind in enumerate(["saline", "midazolam"] * 3)
+    ),
+    "percents.csv": "trial,arm,role,percent_correct,total,denominator,dont_know\n"
+    "Shiroma,midazolam,control,89.3,28,unknown,\n",
+    "strata.csv": "received,guessed,n,mean,sd\nactive,active,48,19.6,9.6\n"
+    "active,control,43,12.3,10.5\ncontrol,active,39,18.4,9.9\ncontrol,control,102,10.9,10.9\n",
+    "effects.csv": "trial,effect,lower,upper,bang_active,bang_control,unknown_active,"
+    "unknown_control\nTrial A,-6.0,-8.9,-3.1,0.7,0.3,0.1,0.2\n",
+    "events.csv": "study,treated_events,treated_observed,treated_missing,control_events,"
+    "control_observed,control_missing\nBeasley,29,47,22,20,34,34\nSelman,17,18,11,7,11,18\n",
+    "means.csv": "study,treated_mean,treated_sd,treated_observed,treated_missing,control_mean,"
+    "control_sd,control_observed,control_missing\nA,10,8,40,5,14,8,41,9\nB,11,8,30,5,13,8,31,9\n",
+    "refusals.csv": "name,new_events,new_total,reference_events,reference_total,new_refused,"
+    "reference_refused\nELEKT-D,108,195,70,170,5,33\n",
+    "visits.csv": "visit,treated_mean,control_mean,sd,treated_last_seen,control_last_seen\n"
+    "0,0,0,0,2,3\n1,-4.0,-3.0,5.0,5,4\n2,-9.0,-5.5,7.0,53,53\n",
+    "sets.csv": "name,new_events,new_total,reference_events,reference_total\n"
+    "as treated,108,195,70,170\nall randomised,108,200,70,203\n",
+    "trials.csv": "id,treated_events,treated_total,control_events,control_total,published,"
+    "eligible,reason\nELEKT-D,74,195,37,170,2023-05-24,yes,\nKetECT,44,95,57,91,2022-05,yes,\n",
+    "assessments.csv": "assessment,trial,criteria,search_date\n"
+    "Agency A,ELEKT-D,randomised against ECT,2024-01\n",
+}
+RUNS = {
+    "blinding guesses.csv": "Bang 0.21",
+    "blinding percents.csv": "Shiroma",
+    "blinding many.csv --pool --interval score": "pooled, participants, active arms",
+    "blinding many.csv --moderator control_kind": "control arms by control_kind",
+    "unblinding strata.csv --timing after_outcome": "at half right guesses 1.08",
+    "unblinding effects.csv --threshold 0": "a belief effect of -5.64",
+    "missing events.csv --event good": "gamble hollis",
+    "missing events.csv --event good --imor 0.5,2 --sd 1,1": "odds ratio: RR",
+    "missing means.csv --difference 2,-2": "MD",
+    "missing refusals.csv --margin 0.1": "lost once 20 of the reference's 33 refusals respond",
+    "missing visits.csv --correlation 0.5": "jump to reference: -3.09",
+    "noninferiority sets.csv --margin 0.1 --basis declared": "14.2 (3.9 to 24.2)",
+    "inclusion trials.csv assessments.csv --positive-favours treated": "1.13 (0.49 to 2.62)",
+}
+FAULTS = {
+    ("blinding guesses.csv", "9,5,5,19", "9,5,5,20"): r"row 2: the guesses add up to 19, the total",
+    ("blinding guesses.csv", "ketamine,active", "ketamine,drug"): r"row 2: 'drug' is not a known",
+    ("blinding guesses.csv", "9,5,5,19", "0,0,0,0"): r"row 2: Lii 2023, arm ketamine: nobody",
+    ("blinding percents.csv", "89.3", "89.4"): r"row 2: .*no whole number out of 28",
+    ("unblinding strata.csv --timing unknown", ",9.6", ",-1"): r"row 2, column 'sd': -1 is below 0",
+    ("unblinding effects.csv --threshold 0", "0.1,0.2", "1.1,0.2"): r"1\.1 is above 1",
+    ("unblinding effects.csv --threshold 0", "-8.9,-3.1", "-3.1,-8.9"): r"row 2: the effect -6",
+    ("missing events.csv --event good", "29,47", "48,47"): r"row 2: Beasley, treated arm: 48",
+    ("missing refusals.csv --margin 0.1", "108,195", "196,195"): r"row 2: ELEKT-D: 196 of 195",
+    (
+        "noninferiority sets.csv --margin 10 --basis x",
+        "as",
+        "as",
+    ): r"0\.1 for 10 points\); 10 is not",
+    (
+        "inclusion trials.csv assessments.csv --positive-favours treated",
+        "Agency A,ELEKT-D",
+        "Agency A,ELEKTD",
+    ): r"Agency A: 'ELEKTD' is not a known trial\. Nearest: ELEKT-D",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("line", list(RUNS))
+def test_a_table_as_the_help_shows_it_gives_the_result(
+    line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(line.split())
+    assert RUNS[line] in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("line", list(RUNS))
+def test_json_is_json(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    main([*line.split(), "--json"])
+    assert json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("fault", list(FAULTS), ids=lambda f: f"{f[0].split()[1]} {f[2]}")
+def test_a_fault_is_one_sentence_with_its_row_and_code_two(
+    fault: tuple[str, str, str], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line, before, after = fault
+    for name in re.findall(r"\S+\.csv", line):
+        file = folder / name
+        file.write_text(
+            file.read_text(encoding="utf-8").replace(before, after, 1), encoding="utf-8"
+        )
+    with pytest.raises(SystemExit, match="2"):
+        main(line.split())
+    said = capsys.readouterr().err
+    assert re.search(FAULTS[fault], said)
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    "name", ["blinding", "unblinding", "missing", "noninferiority", "inclusion"]
+)
+def test_the_help_shows_the_table_by_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    main([name, "--help"])
+    assert re.search(r"^\s+\w+(,\w+){2,}", capsys.readouterr().out, re.MULTILINE)
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_choice_that_belongs_to_the_scientist_is_asked_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for line in ("unblinding strata.csv", "missing events.csv", "missing refusals.csv"):
+        with pytest.raises(SystemExit, match="2"):
+            main(line.split())
+        assert "Say " in capsys.readouterr().err

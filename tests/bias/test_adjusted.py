@@ -1,0 +1,127 @@
+"""Bias-adjusted pooling: identities, published numbers, three priors always."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from klarsyn.bias.adjusted import (
+    Bias,
+    adjust_by_priors,
+    adjust_estimate,
+    pool_elicited,
+    prior_from_ratio,
+    three_priors,
+    total_bias,
+    variance_ratio,
+)
+from klarsyn.errors import InputError, UnknownNameError
+from klarsyn.stats.estimate import Estimate
+from klarsyn.stats.many_fits import fit_many
+
+EXACT = 1e-12
+Y, V = np.array([-0.5, -0.3, -0.8, -0.1]), np.array([0.04, 0.05, 0.06, 0.03])
+RISKY = [True, False, True, False]
+
+
+def estimate(value: float = -0.693147, se: float = 0.2) -> Estimate:
+    return Estimate(value=value, se=se, method="trial", scale="log")
+
+
+def test_no_bias_changes_nothing():
+    found = adjust_estimate(estimate(), Bias())
+    assert (found.value, found.se) == (estimate().value, pytest.approx(0.2, rel=EXACT))
+
+
+def test_an_additive_bias_divides_the_odds_ratio_by_the_ratio_of_odds_ratios():
+    found = adjust_estimate(estimate(), Bias(additive=-0.139262, additive_sd=0.038412))
+    assert math.exp(found.value) == pytest.approx(0.5 / 0.87, rel=1e-6)
+    assert found.se == pytest.approx(math.hypot(0.2, 0.038412), rel=EXACT)
+
+
+def test_a_proportional_bias_shrinks_the_effect_and_its_error_alike():
+    found = adjust_estimate(estimate(), Bias(proportional=0.25))
+    assert found.value / found.se == pytest.approx(estimate().value / estimate().se, rel=EXACT)
+
+
+def test_independent_biases_add_in_means_and_variances():
+    both = total_bias([Bias(additive=0.1, additive_sd=0.3), Bias(additive=-0.3, additive_sd=0.4)])
+    assert (both.additive, both.additive_sd) == (pytest.approx(-0.2), pytest.approx(0.5))
+
+
+def test_elicited_biases_that_are_nothing_leave_the_pooled_effect_alone():
+    studies = [estimate(-0.5, 0.2), estimate(-0.9, 0.3), estimate(-0.2, 0.25)]
+    same = pool_elicited(studies, [[], [Bias()], []])
+    assert same.pooled.value == pytest.approx(same.pooled_raw.value, rel=EXACT)
+    doubt = pool_elicited(studies, [[Bias(additive_sd=0.3)]] * 3)
+    assert doubt.pooled.se > same.pooled.se
+    shifted = pool_elicited(studies, [[Bias(additive=-0.1)]] * 3)
+    assert shifted.pooled.value == pytest.approx(same.pooled.value + 0.1, rel=1e-9)
+    assert "adjusted for elicited biases" in shifted.summary()
+    with pytest.raises(InputError, match="3 studies but biases for 1"):
+        pool_elicited(studies, [[]])
+
+
+def test_turner_2009_variance_almost_tripled():
+    assert variance_ratio((0.18, 0.36), (0.17, 0.56)) == pytest.approx(3.0, abs=0.2)
+
+
+def test_published_blinding_prior():
+    """ROBES: 0.87 (0.80 to 0.93): log mean −0.1393, sd 0.0384."""
+    prior = prior_from_ratio("blinding", 0.87, 0.80, 0.93, between_sd=0.1, source="ROBES")
+    assert (prior.mean, prior.mean_sd) == (
+        pytest.approx(-0.139262, abs=1e-6),
+        pytest.approx(0.038412, abs=1e-6),
+    )
+
+
+def test_without_bias_welton_is_ordinary_pooling():
+    priors = three_priors("blinding", benefit="lower", measure="log_odds_ratio")
+    found = adjust_by_priors(Y, V, RISKY, priors)
+    plain = fit_many(Y[None], V[None], np.ones((1, 4), bool), "DL")
+    assert found.pooled[0].value == pytest.approx(plain.mean[0, 0], rel=1e-12)
+    assert found.pooled[0].se == pytest.approx(plain.se[0, 0], rel=1e-12)
+
+
+def test_bias_on_the_beneficial_side_is_taken_away_whatever_the_coding():
+    """Lower is better: the effect moves up. The same data with the sign turned: it moves down."""
+    low = adjust_by_priors(
+        Y, V, RISKY, three_priors("blinding", benefit="lower", measure="log_odds_ratio")
+    )
+    high = adjust_by_priors(
+        -Y, V, RISKY, three_priors("blinding", benefit="higher", measure="log_odds_ratio")
+    )
+    assert low.pooled[1].value > low.pooled[0].value
+    assert [e.value for e in high.pooled] == pytest.approx([-e.value for e in low.pooled], rel=1e-9)
+
+
+def test_what_high_risk_studies_add_is_bounded_by_the_doubt_about_their_bias():
+    prior = prior_from_ratio("b", 0.87, 0.80, 0.93, between_sd=0.0, source="x")
+    floor = prior.mean_sd
+    huge = adjust_by_priors(np.full(50, -0.5), np.full(50, 1e-8), [True] * 50, [prior] * 3)
+    assert huge.pooled[0].se == pytest.approx(floor, rel=1e-3)
+
+
+def test_smd_priors_are_log_odds_ratio_priors_times_root_three_over_pi():
+    log_odds = three_priors("blinding", benefit="lower", measure="log_odds_ratio")
+    smd = three_priors("blinding", benefit="lower", measure="smd")
+    assert smd[1].mean == pytest.approx(log_odds[1].mean * math.sqrt(3) / math.pi, rel=EXACT)
+
+
+def test_fewer_than_three_priors_are_refused():
+    priors = three_priors("blinding", benefit="lower", measure="smd")
+    with pytest.raises(InputError, match="At least three priors"):
+        adjust_by_priors(Y, V, RISKY, priors[:2])
+    with pytest.raises(UnknownNameError, match="Nearest: blinding"):
+        three_priors("blindning", benefit="lower", measure="smd")
+    with pytest.raises(InputError, match="turns the effect around"):
+        adjust_estimate(estimate(), Bias(proportional=-1.2))
+
+
+def test_all_three_are_in_the_sentence():
+    text = adjust_by_priors(
+        Y, V, RISKY, three_priors("blinding", benefit="lower", measure="smd")
+    ).summary()
+    assert all(name in text for name in ("no bias", "published", "wide"))
