@@ -109,7 +109,7 @@ def test_subsets_counts_them(file: str, capsys: pytest.CaptureFixture[str]) -> N
         ("a,0.1,0.2\nb,,1\n", (), "b: its cell in column 'yi' is empty"),
         ("a,0.1,0.2\nb,nan,1\n", (), "b: its cell in column 'yi' is empty"),
         ("a,0.1,0.2\nb,x,1\n", (), "Row 3, column 'yi': 'x' is not a number"),
-        ("", (), "no study with an effect"),
+        ("", (), "0 rows below its header"),
         ("a,0.1,0.2\n", ("--method", "REM"), "Nearest: REML"),
         ("a,0.1,0.2\n", ("--columns", "yi"), "is not role=column"),
         ("a,0.1,0.2\n", ("--columns", "y1=yi"), "is not a known role"),
