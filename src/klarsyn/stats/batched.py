@@ -81,7 +81,7 @@ def fit_rows(y: Array, v: Array, *, method: str) -> Means:
 
 def fit_permutations(y: Array, v: Array, x: Array, orders: Array, *, method: str) -> Regressions:
     """Regress y on the rows of x (k, p) in each order of `orders` (rows, k)."""
-    from klarsyn.stats import kernels
+    from klarsyn.stats.kernels_regression import permuted_fits
 
     rows, p = len(orders), x.shape[1]
     constant = np.linalg.lstsq(x, np.ones(len(y)), rcond=None)[
@@ -91,7 +91,7 @@ def fit_permutations(y: Array, v: Array, x: Array, orders: Array, *, method: str
     if np.allclose(x @ constant, 1.0, rtol=0, atol=1e-9):
         middle, centre = _centred(y, v)
     out = (np.empty((rows, p)), np.empty((rows, p, p)), np.empty(rows), np.empty(rows))
-    kernels.permuted_fits(
+    permuted_fits(
         np.ascontiguousarray(middle), np.ascontiguousarray(v), np.ascontiguousarray(x),
         np.ascontiguousarray(orders), _code(method), *out,
     )  # fmt: skip
