@@ -261,12 +261,20 @@ def pool_rare(
     )
 
 
-def fit_glmm(counts: Counts, model: str, *, coding: str = "half", laplace: bool = False) -> RareFit:
+def fit_glmm(
+    counts: Counts,
+    model: str,
+    *,
+    coding: str = "half",
+    laplace: bool = False,
+    drop_empty: bool = False,
+) -> RareFit:
     """One generalised linear mixed model: CM.EL, CM.AL, UM.FS or UM.RS, by exact quadrature.
 
     The measure is the log odds ratio, or the log rate ratio where the totals are person-times
     (CM.EL is then the exact conditional binomial). `laplace` replaces the two-dimensional
-    quadrature of UM.RS by Laplace's approximation, which other programs use for it.
+    quadrature of UM.RS by Laplace's approximation, which other programs use for it; `drop_empty`
+    leaves studies without any event out of UM.RS, as metafor does unless told otherwise.
 
     Raises NumericalError where the likelihood has no maximum.
     """
@@ -275,7 +283,7 @@ def fit_glmm(counts: Counts, model: str, *, coding: str = "half", laplace: bool 
     _need_studies(counts.only(counts.informative), model)
     _need_events(counts, model)
     if model == "UM.RS":
-        return _random_study_effects(counts, coding, laplace)
+        return _random_study_effects(counts, coding, laplace, drop_empty)
     kept = counts.informative
     inside = counts.only(kept)
     fit, tests = _unconditional(inside, coding) if model == "UM.FS" else _conditional(inside, model)
@@ -467,10 +475,11 @@ def _groups(counts: Counts) -> tuple[Any, Array]:
     )
 
 
-def _random_study_effects(counts: Counts, coding: str, laplace: bool) -> RareFit:
+def _random_study_effects(counts: Counts, coding: str, laplace: bool, drop_empty: bool) -> RareFit:
     from klarsyn.stats.rare_unconditional_random import POINTS, fit_random_study_effects
 
-    groups, alpha = _groups(counts)
+    kept = counts.informative if drop_empty else np.ones(len(counts.studies), dtype=bool)
+    groups, alpha = _groups(counts.only(kept))
     start = (float(alpha.mean()), 0.0, float(alpha.std()))
     fit = fit_random_study_effects(
         groups, start, k=len(alpha), coding=coding, points=1 if laplace else POINTS
@@ -485,7 +494,7 @@ def _random_study_effects(counts: Counts, coding: str, laplace: bool) -> RareFit
             "gradient": fit.gradient, "integration_error": fit.integration_error,
             "points": fit.points, "sigma2": fit.sigma2, "alpha": fit.alpha,
         },
-        **_ignored(counts, np.ones(len(counts.studies), dtype=bool)),
+        **_ignored(counts, kept),
     )  # fmt: skip
 
 
