@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from meta_rows import all_rows, covered_by_modules, is_under, listed
 
 
+def owners() -> dict[str, tuple[str, ...]]:
+    return {**covered_by_modules(), "not_yet_covered.txt": tuple(listed())}
+
+
 def test_every_row_is_covered_once_or_listed_once() -> None:
-    claims = [p for prefixes in covered_by_modules().values() for p in prefixes] + listed()
-    count = Counter({r.id: sum(is_under(r.id, p) for p in claims) for r in all_rows()})
+    count = {
+        r.id: sum(any(is_under(r.id, p) for p in prefixes) for prefixes in owners().values())
+        for r in all_rows()
+    }
     assert {i: n for i, n in count.items() if n != 1} == {}
 
 
 def test_every_claim_names_a_row() -> None:
-    claims = [p for prefixes in covered_by_modules().values() for p in prefixes] + listed()
+    claims = [p for prefixes in owners().values() for p in prefixes]
     assert [p for p in claims if not any(is_under(r.id, p) for r in all_rows())] == []
 
 

@@ -17,6 +17,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rare": ("rare", "Pool rare events without corrections, methods side by side."),
     "smallstudy": ("smallstudy", "Test small-study effects and model selection."),
     "bayes": ("bayes", "Posterior of a random-effects model, without sampling."),
+    "regress": ("regress", "Regress the trials' effects on their features."),
+    "subsets": ("subsets", "Pool every subset of the trials."),
 }
 
 

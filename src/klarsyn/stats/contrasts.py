@@ -3,12 +3,13 @@
 Argument names are those of the meta-analysis literature's common tables: `ai bi ci di` are the
 cells of a 2×2 table (events and non-events, first group then second; or `n1i`, `n2i` instead of
 `bi`, `di`), `x1i t1i x2i t2i` events and person-time, `m1i sd1i n1i …` means, `xi ni` events of one
-group, `ri` a correlation.
+group, `ri` a correlation. Effects as published are `yi` with `vi` or `sei`, or `est` with its 95 %
+limits `lower` and `upper` (for HR on the ratio scale).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from klarsyn.errors import InputError, unknown_name
 Array = np.ndarray
 Cells = Mapping[str, Array]
 DROPPED = "dropped as asked: no event, or nothing but events, in either group"
+Z_95 = 1.959963984540054  # the 97.5 % quantile of the normal
 CORRECTIONS = ("only0", "all", "if0all", "none")
 VARIANCES = ("LS", "LS2", "UB", "AV", "HO")
 
@@ -64,7 +66,7 @@ _PAIRS = ("m1i", "m2i", "sd1i", "sd2i", "ni", "ri")
 MEASURES: dict[str, Measure] = {
     name: Measure(name=name, label=label, kind=kind, needs=needs, scale=scale, variances=variances)
     for name, label, kind, needs, scale, variances in (
-        ("RR", "risk ratio", "table", _TABLE, "log", ("LS", "AV")),
+        ("RR", "risk ratio", "table", _TABLE, "log", ("LS",)),
         ("OR", "odds ratio", "table", _TABLE, "log", ("LS",)),
         ("RD", "risk difference", "table", _TABLE, "natural", ("LS", "UB", "AV")),
         ("PETO", "Peto's one-step odds ratio", "table", _TABLE, "log", ("LS",)),
@@ -83,7 +85,9 @@ MEASURES: dict[str, Measure] = {
          ("LS", "LS2", "UB", "AV")),
         ("SMD1", "SMD by the second group's SD", "means", _MEANS, "natural", ("LS", "LS2")),
         ("SMDH", "SMD with unequal variances", "means", _MEANS, "natural", ("LS",)),
-        ("ROM", "ratio of means", "means", _MEANS, "log", ("LS", "HO")),
+        ("ROM", "ratio of means, bias-corrected (Lajeunesse 2015)", "means", _MEANS, "log",
+         ("LS", "HO")),
+        ("ROMU", "ratio of means, uncorrected", "means", _MEANS, "log", ("LS", "HO")),
         ("D2ORN", "log odds ratio from an SMD, normal", "means", _MEANS, "log", ("LS",)),
         ("D2ORL", "log odds ratio from an SMD, logistic", "means", _MEANS, "log", ("LS",)),
         ("CVR", "ratio of coefficients of variation", "means", _MEANS, "log", ("LS",)),
@@ -109,18 +113,16 @@ MEASURES: dict[str, Measure] = {
         ("IRFT", "Freeman–Tukey incidence rate", "rate", ("xi", "ti"), "Freeman–Tukey", ("LS",)),
         ("MN", "mean", "mean", ("mi", "sdi", "ni"), "natural", ("LS",)),
         ("MNLN", "log mean", "mean", ("mi", "sdi", "ni"), "log", ("LS",)),
-        ("COR", "correlation", "correlation", ("ri", "ni"), "natural", ("LS", "UB", "AV")),
-        ("UCOR", "bias-corrected correlation", "correlation", ("ri", "ni"), "natural", ("LS",)),
+        ("COR", "correlation", "correlation", ("ri", "ni"), "natural", ("LS", "AV")),
+        ("UCOR", "bias-corrected correlation", "correlation", ("ri", "ni"), "natural",
+         ("LS", "UB", "AV")),
         ("ZCOR", "Fisher's z", "correlation", ("ri", "ni"), "Fisher z", ("LS",)),
         ("HR", "hazard ratio", "generic", ("yi", "vi"), "log", ("LS",)),
         ("GEN", "effect as given", "generic", ("yi", "vi"), "natural", ("LS",)),
     )
 }  # fmt: skip
-ROLES = tuple(
-    dict.fromkeys(
-        [role for m in MEASURES.values() for role in m.needs] + ["n1i", "n2i", "mi", "sei"]
-    )
-)
+_ALIASES = ("n1i", "n2i", "mi", "sei", "est", "lower", "upper")
+ROLES = tuple(dict.fromkeys([*(r for m in MEASURES.values() for r in m.needs), *_ALIASES]))
 # Measures whose variance is defined for a zero cell, so that none is corrected unless asked.
 _NO_CORRECTION = frozenset({"AS", "PHI", "IRSD", "PAS", "PFT", "IRS", "IRFT"})
 
@@ -133,6 +135,7 @@ def contrasts(
     to: str = "only0",
     drop00: bool = False,
     variance: str = "LS",
+    labels: Sequence[str] = (),
 ) -> Contrasts:
     """Effects and sampling variances of one measure.
 
@@ -141,7 +144,7 @@ def contrasts(
     measures that a zero makes infinite and 0 for the others. `drop00` gives studies without any
     event, or with nothing but events, no effect. `variance` is `LS` (large sample), `LS2`, `UB`
     (unbiased), `AV` (average effect in place of each study's own) or `HO` (equal variances), as
-    far as the measure has it.
+    far as the measure has it. `labels` name the studies in errors (else 1, 2, …).
 
     Raises UnknownNameError for names outside the lists, InputError for impossible cells.
     """
@@ -154,7 +157,7 @@ def contrasts(
         raise unknown_name(f"variance of {measure}", variance, kind.variances)
     amount = (0.0 if measure in _NO_CORRECTION else 0.5) if add is None else float(add)
     columns = complete(measure, cells)
-    check_cells(kind, columns)
+    check_cells(kind, columns, labels)
     size = len(next(iter(columns.values())))
     corrected = np.zeros(size, dtype=bool)
     dropped = empty_studies(kind, columns) if drop00 else np.zeros(size, dtype=bool)
@@ -189,8 +192,8 @@ def complete(measure: str, cells: Mapping[str, Any]) -> dict[str, Array]:
                 given[others] = given[size] - given[events]
     if kind.kind == "proportion" and "ni" not in given and {"xi", "mi"} <= set(given):
         given["ni"] = given["xi"] + given["mi"]
-    if kind.kind == "generic" and "vi" not in given and "sei" in given:
-        given["vi"] = given["sei"] ** 2
+    if kind.kind == "generic":
+        given = _from_limits(given, log=kind.scale == "log")
     missing = [name for name in kind.needs if name not in given]
     if missing:
         raise InputError(
@@ -204,29 +207,44 @@ def complete(measure: str, cells: Mapping[str, Any]) -> dict[str, Array]:
     return columns
 
 
-def check_cells(kind: Measure, columns: Cells) -> None:
-    """Raise InputError for a missing, negative or otherwise impossible cell, with its row."""
+def _from_limits(given: dict[str, Array], *, log: bool) -> dict[str, Array]:
+    """Effect and variance from `sei`, or from an estimate with its 95 % limits (ratios: logs)."""
+    out = dict(given)
+    shown = np.log if log else np.asarray
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if "yi" not in out and "est" in out:
+            out["yi"] = shown(out["est"])
+        if "vi" not in out and "sei" in out:
+            out["vi"] = out["sei"] ** 2
+        if "vi" not in out and {"lower", "upper"} <= set(out):
+            width = shown(out["upper"]) - shown(out["lower"])
+            out["vi"] = (width / (2 * Z_95)) ** 2
+    return out
+
+
+def check_cells(kind: Measure, columns: Cells, labels: Sequence[str] = ()) -> None:
+    """Raise InputError for a missing, negative or otherwise impossible cell, with its study."""
+    checks = []
     for name, column in columns.items():
-        _refuse(name, column, ~np.isfinite(column), "is missing or not finite")
+        checks.append((name, ~np.isfinite(column), "is missing or not finite"))
         if name[0] in "abcdnxt" or name.startswith("sd"):
-            _refuse(name, column, column < 0, "is negative")
+            checks.append((name, column < 0, "is negative"))
         if name.startswith(("n", "t")):
-            _refuse(name, column, column == 0, "is zero; a group needs a size")
+            checks.append((name, column == 0, "is zero; a group needs a size"))
         if name == "ri":
-            _refuse(name, column, np.abs(column) > 1, "is no correlation (−1 to 1)")
+            checks.append((name, np.abs(column) > 1, "is no correlation (−1 to 1)"))
         if name == "vi":
-            _refuse(name, column, column < 0, "is a negative variance")
+            checks.append((name, column < 0, "is a negative variance"))
     if kind.kind == "proportion":
-        _refuse("xi", columns["xi"], columns["xi"] > columns["ni"], "exceeds the group's size")
-
-
-def _refuse(name: str, column: Array, bad: Array, why: str) -> None:
-    if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        hint = "; events exceed the group's size?" if name in {"bi", "di"} else ""
-        raise InputError(
-            f"Study {row + 1}: {name} = {column[row]:g} {why}{hint}. Correct it or leave it out."
-        )
+        checks.append(("xi", columns["xi"] > columns["ni"], "exceeds the group's size"))
+    for name, bad, why in checks:
+        if bad.any():
+            row = int(np.flatnonzero(bad)[0])
+            hint = "; do the events exceed the group's size?" if name in {"bi", "di"} else ""
+            raise InputError(
+                f"Study {labels[row] if labels else row + 1}: {name} = {columns[name][row]:g} "
+                f"{why}{hint}. Correct it or leave the study out."
+            )
 
 
 def _problem(y: float, v: float) -> str:
@@ -302,11 +320,7 @@ def _table(measure: str, c: Cells, variance: str) -> tuple[Array, Array]:
         factor = {"OR": 1.0, "OR2DN": 1 / 1.65, "OR2DL": np.sqrt(3) / np.pi}[measure]
         return factor * y, factor**2 * v
     if measure == "RR":
-        y = np.log(p1) - np.log(p2)
-        if variance == "AV":
-            m1, m2 = _weighted_mean(p1, n1), _weighted_mean(p2, n2)
-            return y, (1 - m1) / (m1 * n1) + (1 - m2) / (m2 * n2)
-        return y, 1 / a - 1 / n1 + 1 / cc - 1 / n2
+        return np.log(p1) - np.log(p2), 1 / a - 1 / n1 + 1 / cc - 1 / n2
     if measure == "RD":
         q1, q2 = p1, p2
         if variance == "AV":
@@ -365,9 +379,10 @@ def _means(measure: str, c: Cells, variance: str) -> tuple[Array, Array]:
     if measure == "MD":
         v = pooled**2 * (1 / n1 + 1 / n2) if variance == "HO" else s1**2 / n1 + s2**2 / n2
         return m1 - m2, v
-    if measure == "ROM":
+    if measure in {"ROM", "ROMU"}:
         u1, u2 = (pooled, pooled) if variance == "HO" else (s1, s2)
-        return np.log(m1 / m2), u1**2 / (n1 * m1**2) + u2**2 / (n2 * m2**2)
+        bias = (s1**2 / (n1 * m1**2) - s2**2 / (n2 * m2**2)) / 2 if measure == "ROM" else 0.0
+        return np.log(m1 / m2) + bias, u1**2 / (n1 * m1**2) + u2**2 / (n2 * m2**2)
     if measure == "CVR":
         y = np.log(s1 / m1) + 1 / (2 * (n1 - 1)) - np.log(s2 / m2) - 1 / (2 * (n2 - 1))
         v = sum(1 / (2 * (n - 1)) + s**2 / (n * m**2) for s, n, m in ((s1, n1, m1), (s2, n2, m2)))
@@ -460,15 +475,13 @@ def _correlation(measure: str, c: Cells, variance: str) -> tuple[Array, Array]:
     r, n = c["ri"], c["ni"]
     if measure == "ZCOR":
         return np.arctanh(r), 1 / (n - 3)
-    if measure == "UCOR":  # Olkin & Pratt 1958
-        y = r * hyp2f1(0.5, 0.5, (n - 2) / 2, 1 - r**2)
-        return y, (1 - y**2) ** 2 / (n - 1)
+    y = r * hyp2f1(0.5, 0.5, (n - 2) / 2, 1 - r**2) if measure == "UCOR" else r  # Olkin–Pratt 1958
     if variance == "AV":
-        return r, (1 - _weighted_mean(r, n) ** 2) ** 2 / (n - 1)
+        return y, (1 - _weighted_mean(y, n) ** 2) ** 2 / (n - 1)
     if variance == "UB":  # Hedges 1989
-        v = r**2 - 1 + (n - 3) / (n - 2) * (1 - r**2) * hyp2f1(1, 1, n / 2, 1 - r**2)
-        return r, v
-    return r, (1 - r**2) ** 2 / (n - 1)
+        v = y**2 - 1 + (n - 3) / (n - 2) * (1 - r**2) * hyp2f1(1, 1, n / 2, 1 - r**2)
+        return y, v
+    return y, (1 - y**2) ** 2 / (n - 1)
 
 
 def _generic(_: str, c: Cells, __: str) -> tuple[Array, Array]:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from klarsyn.errors import NumericalError, unknown_name
-from klarsyn.stats.weighted import Moments, moments
+from klarsyn.stats.roots import ROUNDING, safe_newton
+from klarsyn.stats.weighted import Moments, moments, q_of_mean, slope_of_mean, slopes_of_mean
 
 Array = np.ndarray
 ESTIMATORS = {
@@ -34,7 +35,6 @@ ESTIMATORS = {
 }
 # Grid points per factor e of v + τ² in the search for local maxima, and the limits of their number.
 DENSITY, FEWEST, MOST = 6.0, 24, 400
-ROUNDING = 8 * np.finfo(float).eps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,10 +110,7 @@ def _log_likelihood(m: Moments, k: int, x: Array | None, restricted: bool) -> Ar
 
 def residual_sum_of_squares(y: Array, x: Array | None) -> float:
     """Of the unweighted fit."""
-    if x is None:
-        r = y - y.mean()
-    else:
-        r = y - x @ np.linalg.lstsq(x, y, rcond=None)[0]
+    r = y - y.mean() if x is None else y - x @ np.linalg.lstsq(x, y, rcond=None)[0]
     return float(r @ r)
 
 
@@ -134,14 +131,19 @@ def _likelihood(y: Array, v: Array, x: Array | None, method: str) -> Tau2:
     k, p = len(y), 1 if x is None else x.shape[1]
     top = largest_root(y, v, x, (k - p) if restricted else k) * (1 + 1e-9)
     grid = search_grid(v, top)
-    slope = _slope(moments(y, v, x, grid), restricted)
+    if x is None:
+        slope = slopes_of_mean(y, v, grid, restricted)
+    else:
+        slope = _slope(moments(y, v, x, grid), restricted)
     peaks = [
         _peak(y, v, x, grid[i], grid[i + 1], restricted)
         for i in np.flatnonzero((slope[:-1] > 0) & (slope[1:] <= 0))
     ]
     if slope[0] <= 0:
         peaks.insert(0, 0.0)
-    heights = log_likelihood(y, v, x, np.array(peaks), restricted=restricted)
+    heights = np.zeros(1)
+    if len(peaks) > 1:
+        heights = log_likelihood(y, v, x, np.array(peaks), restricted=restricted)
     best = int(np.argmax(heights))
     value = peaks[best]
     m = moments(y, v, x, np.array([value]))
@@ -180,42 +182,13 @@ def _slope(m: Moments, restricted: bool) -> Array:
 
 def _peak(y: Array, v: Array, x: Array | None, low: float, high: float, restricted: bool) -> float:
     def both(t: float) -> tuple[float, float]:
+        if x is None:
+            return slope_of_mean(y, v, t, restricted)
         m = moments(y, v, x, np.array([t]))
         information = m.trace_pp if restricted else m.sum_ww
         return float(_slope(m, restricted)[0]), float(0.5 * information[0] - m.pppy[0])
 
     return safe_newton(both, low, high, floor=float(v.min()))
-
-
-def safe_newton(
-    both: Callable[[float], tuple[float, float]], low: float, high: float, floor: float
-) -> float:
-    """The root of a function that is positive at `low` and not at `high`, to the last bits.
-
-    `both` gives value and derivative; Newton steps that leave the bracket are halved intervals.
-    `floor` sets what is negligible beside the root: rounding of (root + floor).
-    """
-    t = 0.5 * (low + high)
-    last = math.inf
-    for _ in range(200):
-        value, slope = both(t)
-        if value > 0:
-            low = t
-        elif value < 0:
-            high = t
-        else:
-            return float(t)
-        step = -value / slope if slope < 0 else math.inf
-        new = t + step
-        if not low < new < high:
-            new = 0.5 * (low + high)
-        moved = abs(new - t)
-        small = ROUNDING * (abs(new) + floor)
-        t = new
-        if moved <= small or (moved < 1e3 * small and moved >= last):
-            return float(t)
-        last = moved
-    return float(t)
 
 
 def q_at(y: Array, v: Array, x: Array | None, target: float) -> float:
@@ -224,19 +197,24 @@ def q_at(y: Array, v: Array, x: Array | None, target: float) -> float:
     Q is strictly decreasing and S/(τ² + max v) ≤ Q ≤ S/(τ² + min v), which brackets the root; the
     steps are Newton's on 1/Q, which is nearly linear in τ². No upper cap.
     """
-    start = moments(y, v, x, np.zeros(1))
-    if start.q[0] <= target:
+    if _q(y, v, x, 0.0)[0] <= target:
         return 0.0
     s = residual_sum_of_squares(y, x)
     low = max(s / target - float(v.max()), 0.0) * (1 - 1e-9)
     high = max(s / target - float(v.min()), 0.0) * (1 + 1e-9) + ROUNDING * float(v.min())
 
     def both(t: float) -> tuple[float, float]:
-        m = moments(y, v, x, np.array([t]))
-        q = float(m.q[0])
-        return 1 / target - 1 / q, -float(m.ppy[0]) / q**2
+        q, ppy = _q(y, v, x, t)
+        return 1 / target - 1 / q, -ppy / q**2
 
     return safe_newton(both, low, high, floor=float(v.min()))
+
+
+def _q(y: Array, v: Array, x: Array | None, tau2: float) -> tuple[float, float]:
+    if x is None:
+        return q_of_mean(y, v, tau2)
+    m = moments(y, v, x, np.array([tau2]))
+    return float(m.q[0]), float(m.ppy[0])
 
 
 def _paule_mandel(y: Array, v: Array, x: Array | None, method: str) -> Tau2:
@@ -324,7 +302,7 @@ def _hedges(y: Array, v: Array, x: Array | None, _: Array | None, method: str) -
 
 
 def _sidik_jonkman(y: Array, v: Array, x: Array | None, _: Array | None, method: str) -> Tau2:
-    k, df = len(y), len(y) - (1 if x is None else x.shape[1])
+    df = len(y) - (1 if x is None else x.shape[1])
     crude = float(np.mean((y - y.mean()) ** 2))
     f = _form(y, v, x, 1 / (v + crude))
     return _closed(

@@ -72,11 +72,11 @@ def _contour(x: float, w: Array, saddle: float) -> float:
 
 
 def _far_enough(x: float, w: Array, saddle: float, bend: float, start: float) -> float:
-    top = _log_integrand(x, w, np.array([complex(saddle)])).real[0]
+    top = np.real(_log_integrand(x, w, np.array([complex(saddle)])))[0]
     reach = start
     for _ in range(60):
         s = complex(saddle + bend * reach**2, reach)
-        if _log_integrand(x, w, np.array([s])).real[0] < top - REACH:
+        if np.real(_log_integrand(x, w, np.array([s])))[0] < top - REACH:
             return reach
         reach *= 1.25
     return reach

@@ -16,6 +16,7 @@ from klarsyn.stats.heterogeneity import (
     search_grid,
 )
 from klarsyn.stats.quadratic_form import upper_tail
+from klarsyn.stats.roots import bracketed_root
 
 Array = np.ndarray
 INTERVALS = {
@@ -75,8 +76,6 @@ def generalised_q_root(
     A = P with fixed weights a; yᵀAy is a sum of χ²₁ weighted by the eigenvalues of
     (V + τ²)^½ A (V + τ²)^½.
     """
-    from scipy.optimize import brentq
-
     design = np.ones((len(y), 1)) if x is None else x
     root = np.sqrt(weights)[:, None]
     basis = np.linalg.qr(root * design)[0]
@@ -95,7 +94,7 @@ def generalised_q_root(
     high = residual_sum_of_squares(y, x) + float(v.max())
     while excess(high) < 0:
         high *= 4
-    return float(brentq(excess, 0.0, high, xtol=1e-15 * high, rtol=1e-14, maxiter=500))
+    return bracketed_root(excess, 0.0, high)
 
 
 def profile_likelihood(
@@ -105,7 +104,6 @@ def profile_likelihood(
 
     With several local maxima the set can have gaps; the limits enclose all of it.
     """
-    from scipy.optimize import brentq
     from scipy.special import chdtri
 
     best = estimate_tau2(y, v, x, method="REML" if restricted else "ML").value
@@ -123,11 +121,9 @@ def profile_likelihood(
     inside = log_likelihood(y, v, x, grid, restricted=restricted) - top + drop >= 0
     first, last = np.flatnonzero(inside)[[0, -1]]
 
-    def crossing(a: float, b: float) -> float:
-        return float(brentq(above, a, b, xtol=1e-15 * b, rtol=1e-14, maxiter=500))
-
-    lower = 0.0 if first == 0 else crossing(grid[first - 1], grid[first])
-    return lower, crossing(grid[last], grid[last + 1])
+    nodes = grid.tolist()
+    lower = 0.0 if first == 0 else bracketed_root(above, nodes[first - 1], nodes[first])
+    return lower, bracketed_root(above, nodes[last], nodes[last + 1])
 
 
 def relative_intervals(

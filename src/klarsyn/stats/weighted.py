@@ -65,6 +65,44 @@ def _moments_of_mean(y: Array, w: Array) -> Moments:
     )
 
 
+def slopes_of_mean(y: Array, v: Array, tau2: Array, restricted: bool) -> Array:
+    """Twice the (restricted) likelihood's gradient at each τ², intercept alone, by matrix products.
+
+    Good for its sign: the quadratic form is expanded around the weighted mean.
+    """
+    z = y - (y / v).sum() / (1 / v).sum()
+    w = 1.0 / (v + tau2[:, None])
+    s1, a1 = w.sum(1), w @ z
+    s2, a2, b2 = (w * w @ np.stack((np.ones_like(z), z, z * z), axis=1)).T
+    mean = a1 / s1
+    return b2 - 2 * mean * a2 + mean * mean * s2 - (s1 - s2 / s1 if restricted else s1)
+
+
+def slope_of_mean(y: Array, v: Array, tau2: float, restricted: bool) -> tuple[float, float]:
+    """The gradient at one τ² and its derivative, from residuals, intercept alone."""
+    w = 1.0 / (v + tau2)
+    s1 = float(w.sum())
+    r = y - float(w @ y) / s1
+    wr = w * r
+    wwr = w * wr
+    ppy = float(wr @ wr)
+    pppy = float(wwr @ wr) - float(wwr.sum()) ** 2 / s1
+    s2 = float(w @ w)
+    if not restricted:
+        return 0.5 * (ppy - s1), 0.5 * s2 - pppy
+    ratio = s2 / s1
+    pp = s2 - 2 * float((w * w) @ w) / s1 + ratio * ratio
+    return 0.5 * (ppy - s1 + ratio), 0.5 * pp - pppy
+
+
+def q_of_mean(y: Array, v: Array, tau2: float) -> tuple[float, float]:
+    """Q(τ²) and minus its derivative, intercept alone."""
+    w = 1.0 / (v + tau2)
+    r = y - float(w @ y) / float(w.sum())
+    wr = w * r
+    return float(wr @ r), float(wr @ wr)
+
+
 def _moments_of_regression(y: Array, w: Array, x: Array) -> Moments:
     ww = w * w
     outer = x[:, :, None] * x[:, None, :]

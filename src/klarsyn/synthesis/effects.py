@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -99,8 +100,9 @@ def effects_from_arrays(
     labels = tuple(str(s) for s in study) if study is not None else _numbered(len(y))
     if len(labels) != len(y):
         raise InputError(f"{len(labels)} study names for {len(y)} effects.")
-    for name, value, variance in zip(labels, y, v, strict=True):
-        _check_effect(name, float(value), float(variance))
+    if not (np.isfinite(y).all() and np.isfinite(v).all() and (v > 0).all()):
+        for name, value, variance in zip(labels, y, v, strict=True):
+            _check_effect(name, float(value), float(variance))
     origins = (origin,) * len(y) if isinstance(origin, str) else tuple(origin)
     return Effects(
         y=y,
@@ -113,6 +115,7 @@ def effects_from_arrays(
     )
 
 
+@cache
 def _numbered(count: int) -> tuple[str, ...]:
     return tuple(f"Study {i + 1}" for i in range(count))
 
@@ -151,21 +154,47 @@ def effects_from_table(
     """
     named = columns_of(table)
     cells = {role: _numbers(named, column) for role, column in columns.items()}
-    made = contrasts(measure, cells, add=add, to=to, drop00=drop00, variance=variance)
+    size = len(next(iter(named.values()), []))
+    empty = _empty_cells(columns, cells, size)
+    whole = [i for i, reason in enumerate(empty) if not reason]
+    made = contrasts(
+        measure,
+        {role: column[whole] for role, column in cells.items()},
+        add=add,
+        to=to,
+        drop00=drop00,
+        variance=variance,
+        labels=[str(i + 1) for i in whole],
+    )
     used = set(columns.values())
-    labels = _labels(named, study, len(made.y))
+    problem = np.array(empty, dtype=object)
+    problem[whole] = made.problem
     return Effects(
-        y=made.y,
-        v=made.v,
-        study=labels,
+        y=_spread(made.y, whole, size),
+        v=_spread(made.v, whole, size),
+        study=_labels(named, study, size),
         measure=measure,
         scale=made.scale,
         method=made.method,
         covariates={n: tuple(c) for n, c in named.items() if n not in used},
-        origin=(origin,) * len(made.y),
-        problem=made.problem if any(made.problem) else (),
-        corrected=tuple(bool(c) for c in made.corrected),
+        origin=(origin,) * size,
+        problem=tuple(problem) if any(problem) else (),
+        corrected=tuple(bool(c == 1) for c in _spread(made.corrected, whole, size)),
     )
+
+
+def _spread(values: Array, at: list[int], size: int) -> Array:
+    out = np.full(size, np.nan)
+    out[at] = values
+    return out
+
+
+def _empty_cells(columns: Mapping[str, str], cells: Mapping[str, Array], size: int) -> list[str]:
+    return [
+        next((f"its cell in column {columns[r]!r} is empty" for r, c in cells.items()
+              if not np.isfinite(c[i])), "")
+        for i in range(size)
+    ]  # fmt: skip
 
 
 def columns_of(table: Any) -> dict[str, list[Any]]:
@@ -195,12 +224,6 @@ def _numbers(named: Mapping[str, list[Any]], name: str) -> Array:
             values.append(np.nan if cell is None else float(str(cell).replace("\u2212", "-")))
         except ValueError:
             raise InputError(f"Row {row}, column {name!r}: {cell!r} is not a number.") from None
-    bad = [i for i, value in enumerate(values) if not np.isfinite(value)]
-    if bad:
-        raise InputError(
-            f"Row {bad[0] + 2}, column {name!r} is empty or not a finite number. "
-            f"Fill it in, or leave the study out."
-        )
     return np.array(values, dtype=float)
 
 
@@ -209,7 +232,6 @@ def _labels(named: Mapping[str, list[Any]], study: str | None, count: int) -> tu
         study = next((n for n in ("study", "trial", "author", "slab") if n in named), None)
     if study is None:
         return _numbered(count)
-    labels = tuple(str(s) for s in _column(named, study))
-    if len(set(labels)) == len(labels):
-        return labels
-    return tuple(f"{label} ({i + 1})" for i, label in enumerate(labels))
+    labels = [str(s) for s in _column(named, study)]
+    twice = {s for s in labels if labels.count(s) > 1}
+    return tuple(f"{s} (row {i})" if s in twice else s for i, s in enumerate(labels, start=2))

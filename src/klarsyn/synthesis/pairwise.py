@@ -20,7 +20,8 @@ from klarsyn.stats.heterogeneity import (
     typical_variance,
 )
 from klarsyn.stats.tau2_intervals import INTERVALS, tau2_interval
-from klarsyn.stats.weighted import fit, moments
+from klarsyn.stats.weighted import Fit, fit, moments
+from klarsyn.synthesis.cautions import cautions
 from klarsyn.synthesis.effects import Effects, effects_from_arrays
 
 Array = np.ndarray
@@ -36,7 +37,6 @@ PREDICTIONS = {
     "k-2": "t with k−p−1 degrees of freedom (Higgins, Thompson & Spiegelhalter 2009)",
     "normal": "normal",
 }
-FEW = 5  # below this many studies a z interval around a random-effects mean covers too little
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,6 @@ class Pooled:
     q_p: float
     pi_lower: float
     pi_upper: float
-    studies: tuple[StudyRow, ...]
     scale: str
     level: float
     log_likelihood: float
@@ -93,14 +92,46 @@ class Pooled:
     excluded: tuple[tuple[str, str], ...]
     certificate: Certificate
     definitions: dict[str, str]
-    digest: str
+    weights: Array = field(repr=False)
     effects: Effects = field(repr=False)
+
+    @property
+    def studies(self) -> tuple[StudyRow, ...]:
+        """Each study's effect, its interval and its weight."""
+        z = quantile(0.5 + self.level / 2, math.inf)
+        rows = zip(
+            self.effects.study,
+            self.effects.y.tolist(),
+            self.effects.v.tolist(),
+            (100 * self.weights / self.weights.sum()).tolist(),
+            strict=True,
+        )
+        return tuple(
+            StudyRow(
+                study=name,
+                y=y,
+                v=v,
+                se=math.sqrt(v),
+                ci_lower=y - z * math.sqrt(v),
+                ci_upper=y + z * math.sqrt(v),
+                weight=share,
+            )
+            for name, y, v, share in rows
+        )
+
+    @property
+    def digest(self) -> str:
+        """Changes when the effects or any choice changes."""
+        e = self.effects
+        choices = (self.method, self.test, self.level, self.definitions)
+        return digest_of(e.y, e.v, e.study, self.weights, *choices)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the effects' own arrays, ready for JSON (NaN and infinities stay)."""
-        skipped = {"effects", "studies", "certificate", "warnings", "excluded"}
+        skipped = {"effects", "weights", "certificate", "warnings", "excluded"}
         out = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in skipped}
         out["studies"] = [_as_dict(s) for s in self.studies]
+        out["digest"] = self.digest
         out["certificate"] = _as_dict(self.certificate)
         out["warnings"] = [{"name": n, "sentence": s} for n, s in self.warnings]
         out["excluded"] = [{"study": n, "reason": s} for n, s in self.excluded]
@@ -124,10 +155,36 @@ class Pooled:
         return "\n".join(lines + [sentence for _, sentence in self.warnings])
 
     def plot(self) -> Any:
-        """A forest plot (Altair chart)."""
-        from klarsyn.figures.forest import forest
+        """A forest plot as a Vega-Lite specification."""
+        from klarsyn.figures.forest import ForestAxis, ForestRow, forest
 
-        return forest([_as_dict(s) for s in self.studies], self.to_dict())
+        show = math.exp if self.scale == "log" else float
+        rows = [
+            ForestRow(
+                kind="study",
+                label=s.study,
+                estimate=show(s.y),
+                lower=show(s.ci_lower),
+                upper=show(s.ci_upper),
+                weight=s.weight / 100,
+            )
+            for s in self.studies
+        ]
+        new = None
+        if math.isfinite(self.pi_lower):
+            new = (show(self.pi_lower), show(self.pi_upper))
+        rows.append(
+            ForestRow(
+                kind="pooled",
+                label=f"{self.method}, {self.test}",
+                estimate=show(self.estimate),
+                lower=show(self.ci_lower),
+                upper=show(self.ci_upper),
+                prediction=new,
+            )
+        )
+        log = self.scale == "log"
+        return forest(rows, ForestAxis(title=self.measure, null=1.0 if log else 0.0, log=log))
 
 
 def _as_dict(value: Any) -> dict[str, Any]:
@@ -253,19 +310,23 @@ def _pool(
     crit = quantile(0.5 + level / 2, free)
     q = float(moments(y, v, None, np.zeros(1)).q[0])
     random = method not in {"EE", "FE"} and not alone
-    limits = tau2_interval(y, v, interval=interval, level=level, weights=weights,
-                           restricted=method != "ML") if random else (math.nan, math.nan)  # fmt: skip
+    limits = (math.nan, math.nan)
+    if random:
+        limits = tau2_interval(
+            y, v, interval=interval, level=level, weights=weights, restricted=method != "ML"
+        )
     i2, h2 = _inconsistency(v, tau2, q, df, random)
     margin = _prediction_margin(prediction, free, df, level, se, tau2, random)
-    information = _information(y, v, tau2, method, random)
-    z = quantile(0.5 + level / 2, math.inf)
-    share = 100 * fitted.weights / fitted.weights.sum()
-    studies = tuple(
-        StudyRow(study=s, y=a, v=b, se=math.sqrt(b), ci_lower=a - z * math.sqrt(b),
-                 ci_upper=a + z * math.sqrt(b), weight=w)
-        for s, a, b, w in zip(effects.study, y.tolist(), v.tolist(), share.tolist(), strict=True)
-    )  # fmt: skip
-    status, warnings = _judge(effects, excluded, tau, method, used_test, se, alone)
+    information = _information(y, v, tau2, method, random, None if weights is None else fitted)
+    status, warnings = cautions(
+        effects,
+        excluded,
+        tau.certificate,
+        random=random,
+        test=used_test,
+        se=se,
+        tau2_lower=limits[0],
+    )
     return Pooled(
         k=k,
         measure=effects.measure,
@@ -288,7 +349,6 @@ def _pool(
         q_p=float(chdtrc(df, q)) if df else math.nan,
         pi_lower=estimate - margin,
         pi_upper=estimate + margin,
-        studies=studies,
         scale=effects.scale,
         level=level,
         log_likelihood=information[0],
@@ -309,7 +369,7 @@ def _pool(
             "pi": PREDICTIONS[prediction] if random else "none",
             "effects": effects.method,
         },
-        digest=digest_of(y, v, effects.study, method, used_test, level, interval, prediction),
+        weights=fitted.weights,
         effects=effects,
     )
 
@@ -341,11 +401,17 @@ def _prediction_margin(
 
 
 def _information(
-    y: Array, v: Array, tau2: float, method: str, random: bool
+    y: Array, v: Array, tau2: float, method: str, random: bool, own: Fit | None
 ) -> tuple[float, float, float, float]:
-    """Log-likelihood, AIC, BIC and AICc; REML's for REML, otherwise ML's."""
+    """Log-likelihood, AIC, BIC and AICc; REML's for REML, otherwise ML's.
+
+    With weights of the user's `own` the likelihood is that of their estimate, not the maximum.
+    """
     restricted = method == "REML" and len(y) > 1
     ll = float(log_likelihood(y, v, None, tau2, restricted=restricted)[0])
+    if own is not None:
+        best = fit(y, v, None, tau2)
+        ll -= 0.5 * (float(own.beta[0]) - float(best.beta[0])) ** 2 / float(best.covariance[0, 0])
     count = len(y) - 1 if restricted else len(y)
     parameters = 2 if random else 1
     room = max(count, parameters + 2)
@@ -354,52 +420,4 @@ def _information(
         -2 * ll + 2 * parameters,
         -2 * ll + parameters * math.log(count),
         -2 * ll + 2 * parameters * room / (room - parameters - 1),
-    )
-
-
-def _judge(
-    effects: Effects,
-    excluded: tuple[tuple[str, str], ...],
-    tau: Tau2,
-    method: str,
-    test: str,
-    se: float,
-    alone: bool,
-) -> tuple[str, tuple[tuple[str, str], ...]]:
-    k, random = effects.k, method not in {"EE", "FE"}
-    said: list[tuple[str, str]] = []
-    status = "ok"
-    if alone:
-        status = "too_few_studies"
-        said.append(("one_study", "One study pools to itself: its own normal interval is shown, "
-                                  "and nothing can be said about heterogeneity."))  # fmt: skip
-    elif random and k < FEW:
-        said.append(("few_studies", _few_sentence(k, test)))
-    if se == 0:
-        status = "degenerate"
-        said.append(("degenerate", "The studies agree exactly, so that Knapp–Hartung gives a "
-                                   "standard error of 0. Use test adhoc or z."))  # fmt: skip
-    if tau.certificate.maxima > 1:
-        said.append(("several_maxima", f"The likelihood of τ² has {tau.certificate.maxima} local "
-                                       f"maxima; the highest was taken."))  # fmt: skip
-    if any(effects.corrected):
-        count = sum(effects.corrected)
-        said.append(("sparse", f"{count} of {k} studies had a zero cell and were corrected; the "
-                               f"result depends on the correction. Compare with a method that "
-                               f"needs none (Mantel–Haenszel, Peto, exact)."))  # fmt: skip
-    if excluded:
-        said.append(("excluded", f"{len(excluded)} studies have no effect and are left out: "
-                                 f"{', '.join(n for n, _ in excluded)}."))  # fmt: skip
-    return status, tuple(said)
-
-
-def _few_sentence(k: int, test: str) -> str:
-    if test == "z":
-        return (
-            f"With {k} studies τ² is barely known and a normal interval covers less than it says. "
-            f"Use test knha or adhoc."
-        )
-    return (
-        f"With {k} studies τ² is barely known; the Knapp–Hartung interval allows for that in its "
-        f"width, and can still be too short when the studies happen to agree."
     )
