@@ -26,6 +26,7 @@ TAU_STARTS = (0.15, 0.4, 0.8, 1.6, 3.2)
 SMALLEST_TAU = 1e-5
 TAU_NEAR_ZERO = 0.02  # below it the likelihood is its tangent at tau² = 0
 LARGEST_EFFECT = 30.0
+LARGEST_TAU = 30.0  # on the log scale; beyond it only the sign of an effect is left
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +192,8 @@ def _climb(
             trial = at + step
             if trial[1] < math.log(floor):
                 return None
+            if trial[1] > math.log(LARGEST_TAU):
+                raise unbounded_tau()
             new = _in_log_tau(study, k, trial, points)
             if new[0] >= value - 1e-12 * (1 + abs(value)):
                 break
@@ -203,6 +206,16 @@ def _climb(
     if np.linalg.eigvalsh(hessian)[-1] >= 0:
         return None
     return (float(at[0]), float(at[1])), value, gradient, hessian, iterations
+
+
+def unbounded_tau() -> NumericalError:
+    """The error of data that only ever larger tau² fit better."""
+    return NumericalError(
+        "not_estimable",
+        "The likelihood rises as tau² grows without end: the few informative studies have all "
+        "their events in one group, and not all in the same. A common-effect (Mantel–Haenszel) "
+        "or beta-binomial estimate, or a prior for tau, can still say something.",
+    )
 
 
 def _in_log_tau(

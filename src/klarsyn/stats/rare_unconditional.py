@@ -17,11 +17,13 @@ from scipy import special
 
 from klarsyn.errors import NumericalError, unknown_name
 from klarsyn.stats.rare_random import (
+    LARGEST_TAU,
     SMALLEST_TAU,
     TAU_NEAR_ZERO,
     TAU_STARTS,
     RandomEffectFit,
     hermite,
+    unbounded_tau,
 )
 from klarsyn.stats.rare_stratified import ChiSquare
 
@@ -199,6 +201,8 @@ def _newton(
             trial = shared + scale * step_shared
             if tau is not None and trial[1] < math.log(floor):
                 return None
+            if tau is not None and trial[1] > math.log(LARGEST_TAU):
+                raise unbounded_tau()
             alphas = alpha + scale * step_alpha
             new = evaluate(alphas, trial)
             if new[0] >= value - 1e-11 * (1 + abs(value)):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from klarsyn.errors import NumericalError
-from klarsyn.stats.rare_random import hermite
+from klarsyn.stats.rare_random import LARGEST_TAU, hermite, unbounded_tau
 from klarsyn.stats.rare_unconditional import TwoGroups, _coding, _predictor
 
 Array = NDArray[np.float64]
@@ -75,6 +75,8 @@ def fit_random_study_effects(
             best = found
     assert best is not None
     at = np.abs(best.x) * [0, 0, 1, 1] + best.x * [1, 1, 0, 0]
+    if at[3] > LARGEST_TAU:
+        raise unbounded_tau()
     free = np.array([True, True, at[2] > SMALLEST, at[3] > SMALLEST])
     at = np.where(free, at, 0.0)
     hessian = _curvature(deviance, slope, at, points)[np.ix_(free, free)]

@@ -92,7 +92,7 @@ class RareFit:
                 "p": self.estimate.p_value(), "scale": self.estimate.scale, "level": level,
             }  # fmt: skip
             if self.estimate.scale == "log":
-                out["ratio"] = [math.exp(v) for v in (self.estimate.value, low, high)]
+                out["ratio"] = list(_natural(self.estimate, low, high))
         for name in ("tau2", "se_tau2", "rho", "log_likelihood", "certificate"):
             if getattr(self, name) is not None:
                 out[name] = getattr(self, name)
@@ -273,7 +273,8 @@ def _need_studies(counts: Counts, what: str) -> None:
 def _natural(estimate: Estimate, low: float, high: float) -> tuple[float, float, float]:
     if estimate.scale != "log":
         return estimate.value, low, high
-    return math.exp(estimate.value), math.exp(low), math.exp(high)
+    value, lower, upper = (math.exp(min(v, 709.0)) for v in (estimate.value, low, high))
+    return value, lower, upper
 
 
 def _ignored(counts: Counts, used: NDArray[np.bool_]) -> dict[str, Any]:
@@ -310,6 +311,12 @@ def _stratified(measure: str, method: str) -> Callable[[Counts, str], RareFit]:
             found = rs.peto(*counts.arrays)
         else:
             found = rs.mantel_haenszel(*counts.arrays, measure)
+        if not found.estimate.se > 0:
+            raise NumericalError(
+                "degenerate",
+                f"{method}: no study has both an event and a non-event, so the standard error "
+                "would be 0. Exact limits of a proportion can still say something.",
+            )
         cochran = () if method == "Peto" else _cochran_q(counts, measure, found.estimate)
         return RareFit(
             method=method, measure=measure, estimate=found.estimate,
@@ -459,7 +466,9 @@ def _glmm_notes(counts: Counts, model: str, fit: RandomEffectFit) -> tuple[str, 
         if risk > 0.1:
             notes.append(f"{risk:.0%} of patients have the event; CM.AL assumes that it is rare.")
     if fit.integration_error > 1e-6:
-        notes.append(f"Doubling the quadrature moved the likelihood by {fit.integration_error:.1g}")
+        notes.append(
+            f"Twice the quadrature points moved the log-likelihood by {fit.integration_error:.1g}."
+        )
     return tuple(notes)
 
 
