@@ -16,7 +16,15 @@ from numpy.typing import NDArray
 from scipy import special
 
 from klarsyn.errors import NumericalError, unknown_name
-from klarsyn.stats.rare_random import SMALLEST_TAU, TAU_STARTS, RandomEffectFit, hermite
+from klarsyn.stats.rare_random import (
+    LARGEST_TAU,
+    SMALLEST_TAU,
+    TAU_NEAR_ZERO,
+    TAU_STARTS,
+    RandomEffectFit,
+    hermite,
+    unbounded_tau,
+)
 from klarsyn.stats.rare_stratified import ChiSquare
 
 Array = NDArray[np.float64]
@@ -54,8 +62,9 @@ def fit_fixed_study_effects(
     score = _slope_at_zero(groups, x, alpha0, mu0)
     se0 = float(information0[0, 0]) ** -0.5
     best, found = value0, None
+    floor = SMALLEST_TAU if score > 0 else TAU_NEAR_ZERO
     for tau in TAU_STARTS:
-        fit = _newton(groups, x, alpha0, mu0, tau, points)
+        fit = _newton(groups, x, alpha0, mu0, tau, points, floor)
         if fit is not None and fit[2] > best + 1e-10:
             best, found = fit[2], fit
             if score > 0:
@@ -141,7 +150,7 @@ def _nodes(
         bend = 1 - tau**2 * curvature[1, 1]
         step = np.clip((tau * slope[1] - mode) / bend, -2, 2)
         mode = mode + step
-        if np.abs(step).max() < 1e-8:
+        if np.abs(step).max() < 1e-4:
             break
     width = np.sqrt(2 / bend)
     node, log_weight = hermite(points)
@@ -162,7 +171,7 @@ def _slope_at_zero(groups: TwoGroups, x: tuple[float, float], alpha: Array, mu: 
 
 def _newton(
     groups: TwoGroups, x: tuple[float, float], alpha: Array, mu: float, tau: float | None,
-    points: int,
+    points: int, floor: float = SMALLEST_TAU,
 ) -> tuple | None:  # fmt: skip
     """Climb in (alpha, mu[, log tau]); None where tau runs to 0 or nothing is found.
 
@@ -190,8 +199,10 @@ def _newton(
         scale = min(1.0, 2.0 / size) if size > 0 else 1.0
         for _ in range(40):
             trial = shared + scale * step_shared
-            if tau is not None and trial[1] < math.log(SMALLEST_TAU):
+            if tau is not None and trial[1] < math.log(floor):
                 return None
+            if tau is not None and trial[1] > math.log(LARGEST_TAU):
+                raise unbounded_tau()
             alphas = alpha + scale * step_alpha
             new = evaluate(alphas, trial)
             if new[0] >= value - 1e-11 * (1 + abs(value)):
