@@ -90,12 +90,21 @@ def sample_priors(study: Study, n: int, seed: int, first: int = 0) -> dict[str, 
 
     Blocks of 4000 sets have streams of their own, keyed by (seed, parameter, block).
     """
+    return draw_sets(study.data["priors"], n, seed, study.id, first=first)
+
+
+def draw_sets(
+    priors: Mapping[str, Any], n: int, seed: int, where: str, *, first: int = 0
+) -> dict[str, np.ndarray]:
+    """Draws `first` to `first + n` of a table of priors, arrays (n,) by name."""
     if first % BLOCK:
         raise InputError(f"sets are drawn from a multiple of {BLOCK}; {first} is not one.")
+    if n < 1:
+        raise InputError(f"{n} sets: at least one is needed.")
     found = {}
-    for name, prior in study.data["priors"].items():
+    for name, prior in priors.items():
         parts = [
-            _draw(prior, stream(seed, f"prior:{name}", (first + k) // BLOCK), f"{study.id}, {name}")
+            _draw(prior, stream(seed, f"prior:{name}", (first + k) // BLOCK), f"{where}, {name}")
             for k in range(0, n, BLOCK)
         ]
         found[name] = np.concatenate(parts)[:n]
@@ -146,7 +155,8 @@ def find_ensemble(
 
     `required` names experiments; None takes those whose role is `accept`. Experiments are checked
     in the file's search order and a set leaves at its first failure, so `prior_pass` counts those
-    that reached each. The hazard's two constants are solved set by set before experiments that read it.
+    that reached each. The hazard's two constants are solved set by set before experiments that
+    read it.
 
     Raises NumericalError when no set is left.
     """
