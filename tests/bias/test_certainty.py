@@ -102,6 +102,8 @@ def test_indirectness_and_publication_bias_need_a_reason():
     with pytest.raises(UnknownNameError, match="Nearest: form"):
         indirectness({"form": "x"}, serious=["frm"])
     assert publication_bias(1, 0, 6, nulls_to_flip=None).change == -1
+    assert "Nobody recorded" in publication_bias(None, None, 6, nulls_to_flip=None).reason
+    assert "no number tried" in publication_bias(0, 0, 6, nulls_to_flip=math.inf).reason
     assert publication_bias(0, 2, 6, nulls_to_flip=2).change == -1
     assert publication_bias(0, 0, 6, nulls_to_flip=12).change == 0
 

@@ -74,6 +74,22 @@ def test_double_zero_trials_and_their_patients_are_counted():
     assert found.comparative_needed == pytest.approx(9348, abs=1)
 
 
+def test_pooling_keeps_double_zero_trials_in_at_least_one_method():
+    counts = [
+        record("A", "test", 0, 50),
+        record("A", "control", 0, 48),
+        record("B", "test", 4, 60),
+        record("B", "control", 1, 61),
+        record("C", "test", 2, 40),
+        record("C", "control", 1, 41),
+    ]
+    found = appraised(counts)
+    assert found.pooled is not None
+    ignored = {f.method: f.ignored for f in found.pooled.fits}
+    assert (ignored["MH OR"], ignored["beta-binomial"]) == (98, 0)
+    assert appraised(counts[:2]).pooled is None
+
+
 def test_rates_per_person_year_only_where_the_years_are_known():
     found = appraised([record("A", "test", 2, 100, years=40.0), record("B", "test", 0, 100)])
     rate, low, high = found.exposures[0].per_year or (0, 0, 0)

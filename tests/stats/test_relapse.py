@@ -33,6 +33,7 @@ def test_one_study_pools_to_itself():
     pooled = pool_curves([curve], GRID)
     assert pooled.survival == pytest.approx(curve.at(GRID), rel=1e-9)
     assert np.all(pooled.between == 0)
+    assert np.isnan(pooled.predicted_low).all()
 
 
 def test_the_standard_error_of_one_study_is_greenwoods():

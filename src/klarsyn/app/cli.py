@@ -26,6 +26,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "inclusion": ("inclusion", "What each set of included trials concludes."),
     "simulate": ("simulate", "Exposure of each analyte after a dose, as bands over patients."),
     "nca": ("nca", "Non-compartmental analysis of a concentration table."),
+    "relapse": ("relapse", "Rebuild printed survival curves: how long it lasts."),
+    "harms": ("harms", "Say what the evidence on rare harms can and cannot exclude."),
+    "riskofbias": ("riskofbias", "Risk of bias of each trial from signalling answers (RoB 2)."),
+    "grade": ("grade", "Suggest the certainty of each outcome, with reasons."),
+    "grid": ("grid", "Fit every combination of choices and name the one that matters."),
 }
 
 

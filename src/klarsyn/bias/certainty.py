@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from klarsyn.errors import InputError, unknown_name
-from klarsyn.provenance import digest_of
+from klarsyn.provenance import Sourced, digest_of
 from klarsyn.stats.estimate import Estimate
 
 LEVELS = ("Very low", "Low", "Moderate", "High")
@@ -224,13 +224,15 @@ def inconsistency(
     low, high = estimate.interval(level)
     borders = thresholds.borders() if thresholds else (0.0,)
     extra = [b for b in borders if prediction[0] < b < prediction[1] and not low < b < high]
+    shown = math.exp if estimate.scale == "log" else float
     return Suggestion(
         domain="inconsistency",
         change=-min(len(extra), 2),
         reason=(
-            f"A new setting may see {prediction[0]:.3g} to {prediction[1]:.3g} (I² {i2:.0%}, "
-            f"{studies} studies), which crosses "
-            f"{', '.join(f'{b:g}' for b in extra) or 'nothing'} beyond the mean's own interval."
+            f"A new setting may see {shown(prediction[0]):.3g} to {shown(prediction[1]):.3g} "
+            f"(I² {i2:.0%}, {studies} studies), which crosses "
+            f"{', '.join(f'{shown(b):g}' for b in extra) or 'nothing'} beyond the mean's own "
+            f"interval."
         ),
     )
 
@@ -250,29 +252,34 @@ def indirectness(differences: Mapping[str, str], serious: Sequence[str] = ()) ->
 
 
 def publication_bias(
-    missing_results: int, unclear_results: int, studies: int, *, nulls_to_flip: int | None
+    missing_results: int | None,
+    unclear_results: int | None,
+    studies: int,
+    *,
+    nulls_to_flip: float | None,
 ) -> Suggestion:
     """Publication bias from the ROB-ME matrix and from how many null studies would overturn it.
 
-    `missing_results` are known to be withheld because of what they show; `nulls_to_flip` is None
-    where the search found no number that flips.
+    `missing_results` are known to be withheld because of what they show. None means that nobody
+    looked, or computed; `nulls_to_flip` is infinite where no number tried overturns the result.
     """
-    lost = missing_results + unclear_results
+    lost = (missing_results or 0) + (unclear_results or 0)
     fragile = nulls_to_flip is not None and nulls_to_flip <= max(lost, 1)
     change = -1 if missing_results or fragile else 0
-    flip = (
-        "no number tried of null studies overturns it"
-        if nulls_to_flip is None
-        else f"{nulls_to_flip} unseen null studies of usual size would overturn it"
-    )
-    return Suggestion(
-        domain="publication bias",
-        change=change,
-        reason=(
+    if missing_results is None:
+        matrix = f"Nobody recorded whether results are missing beside {studies} with results"
+    else:
+        matrix = (
             f"{missing_results} results are missing because of what they show and "
-            f"{unclear_results} for unclear reasons, beside {studies} with results; {flip}."
-        ),
-    )
+            f"{unclear_results or 0} for unclear reasons, beside {studies} with results"
+        )
+    if nulls_to_flip is None:
+        flip = "how many unseen null studies would overturn it was not computed"
+    elif math.isinf(nulls_to_flip):
+        flip = "no number tried of unseen null studies overturns it"
+    else:
+        flip = f"{nulls_to_flip:g} unseen null studies of usual size would overturn it"
+    return Suggestion(domain="publication bias", change=change, reason=f"{matrix}; {flip}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -369,3 +376,20 @@ def _check_domains(
             raise InputError(f"The confirmation of {c.domain} needs who, when and why.")
         if c.change not in (0, -1, -2, -3):
             raise InputError(f"{c.domain}: the change is 0, -1, -2 or -3, not {c.change}.")
+
+
+def within_person_changes() -> dict[str, Sourced[float]]:
+    """Published changes of one person's score that matter to that person, in scale points.
+
+    They are no thresholds between groups: a mean difference half as large can mean that many more
+    people reach them.
+    """
+    return {
+        "madrs_cgi_s_pooled_TRD": Sourced(
+            value=6.0,
+            unit="MADRS points",
+            source="https://ifp.nyu.edu/?p=1552683",
+            locator="Abstract: one point on CGI-S, pooled trials in resistant depression",
+            kind="reported",
+        )
+    }

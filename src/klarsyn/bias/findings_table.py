@@ -73,18 +73,23 @@ def row_from_ratio(
     participants: int,
     studies: int,
     level: float = 0.95,
+    limits: tuple[float, float] | None = None,
 ) -> FindingsRow:
-    """A row for an event; `log_ratio` on the log scale, test against control."""
+    """A row for an event; `log_ratio` on the log scale, test against control.
+
+    `limits` are the printed ones on the natural scale, where they are not those of `log_ratio`.
+    """
     if log_ratio.scale != "log":
         raise InputError("The ratio must be given on the log scale.")
-    relative = tuple(math.exp(x) for x in (log_ratio.value, *log_ratio.interval(level)))
+    low, high = limits or tuple(math.exp(x) for x in log_ratio.interval(level))
+    relative = (math.exp(log_ratio.value), low, high)
     a, low, high = (absolute_per_1000(measure, r, baseline) for r in relative)
     return FindingsRow(
         outcome=certainty.outcome,
         participants=participants,
         studies=studies,
         measure=measure,
-        relative=(relative[0], relative[1], relative[2]),
+        relative=relative,
         baseline=baseline,
         baseline_source=baseline_source,
         expected=1000 * baseline + a,

@@ -173,7 +173,8 @@ class Grid:
         text = (
             f"{self.cells} analyses, estimates {finite.min():.3g} to {finite.max():.3g} (middle "
             f"{np.median(finite):.3g}): {shares['benefit']:.0%} benefit, "
-            f"{shares['harm']:.0%} harm, {shares['inconclusive']:.0%} inconclusive."
+            f"{shares['harm']:.0%} harm, {shares['inconclusive']:.0%} inconclusive, "
+            f"{shares['not_estimable']:.0%} not estimable."
         )
         ranked = self.influence()
         if ranked and ranked[0].redrawn > 0:

@@ -16,10 +16,13 @@ from klarsyn.stats.rates import (
     poisson_limits,
     upper_limit,
 )
+from klarsyn.synthesis.rare import RareEvents, count_table, pool_rare
 from klarsyn.tables import Column, read_table
 
 ROLES = ("test", "control", "single")
 ASCERTAINMENT = ("systematic", "spontaneous", "unknown")
+# Two that ignore trials without events, and two that keep them.
+POOLING = ("MH OR", "Peto", "beta-binomial", "MH RD")
 COLUMNS = (
     Column(name="study"),
     Column(name="harm"),
@@ -92,7 +95,11 @@ class Exposure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HarmAppraisal:
-    """One harm: exposure by ascertainment, and what the controlled trials can compare."""
+    """One harm: exposure by ascertainment, and what the controlled trials can compare.
+
+    `pooled` holds several methods side by side, among them one that keeps trials without events;
+    None where no controlled trial saw the harm.
+    """
 
     harm: str
     exposures: tuple[Exposure, ...]
@@ -103,6 +110,7 @@ class HarmAppraisal:
     comparative_have: int
     comparative_ratio: float
     comparative_background: float | None
+    pooled: RareEvents | None
     multipliers: Mapping[str, float]
     confidence: float
     method: str
@@ -134,6 +142,7 @@ class HarmAppraisal:
         """JSON-ready."""
         plain = {name: getattr(self, name) for name in type(self).__slots__}
         return plain | {
+            "pooled": self.pooled.to_dict() if self.pooled else None,
             "exposures": [e.to_dict() for e in self.exposures],
             "multipliers": dict(self.multipliers),
             "summary": self.summary(),
@@ -212,6 +221,7 @@ def appraise_harm(
         comparative_have=sum(r.patients for pair in arms.values() for r in pair),
         comparative_ratio=ratio,
         comparative_background=background,
+        pooled=_pooled(arms, confidence),
         multipliers=dict(multipliers),
         confidence=confidence,
         method="exact limits of added-up patients (Clopper–Pearson, Garwood)",
@@ -235,6 +245,22 @@ def _controlled(records: Sequence[HarmRecord]) -> dict[str, list[HarmRecord]]:
         if r.arm != "single":
             studies.setdefault(r.study, []).append(r)
     return {s: rs for s, rs in studies.items() if {r.arm for r in rs} == {"test", "control"}}
+
+
+def _pooled(arms: Mapping[str, Sequence[HarmRecord]], confidence: float) -> RareEvents | None:
+    """Test against control, the arms of a study added up."""
+
+    def total(study: str, arm: str, what: str) -> float:
+        return float(sum(getattr(r, what) for r in arms[study] if r.arm == arm))
+
+    if not any(r.events for pair in arms.values() for r in pair):
+        return None
+    columns = [
+        [total(s, arm, what) for s in arms]
+        for arm in ("test", "control")
+        for what in ("events", "patients")
+    ]
+    return pool_rare(count_table(list(arms), *columns), POOLING, level=confidence)
 
 
 def _exposure(

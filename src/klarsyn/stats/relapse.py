@@ -24,7 +24,8 @@ class PooledCurve:
     """Pooled survival at each time, with limits for the mean curve and for a new study's curve.
 
     `variance` is that of log survival; `between` is the covariance between studies of the
-    transformed interval survival; `studies` counts those still followed in each interval.
+    transformed interval survival; `studies` counts those still followed in each interval. With one
+    study the prediction limits are NaN.
     """
 
     time: NDArray[np.float64]
@@ -72,6 +73,8 @@ def pool_curves(
     mean, covariance = _weighted_mean(y, v, between)
     q, df = _cochran(y, v)
     low, high, p_low, p_high, survival, variance = _product(mean, covariance, between, level)
+    if len(curves) < 2:  # one study says nothing about the next
+        p_low, p_high = np.full_like(low, np.nan), np.full_like(high, np.nan)
     return PooledCurve(
         time=grid,
         survival=survival,

@@ -20,7 +20,7 @@ from klarsyn.stats.reconstruction import (
     reconstruct,
     reconstruct_repeatedly,
 )
-from klarsyn.stats.relapse import PooledCurve, pool_curves
+from klarsyn.stats.relapse import Followed, PooledCurve, RelapseModel, fit_relapse, pool_curves
 from klarsyn.stats.survival import (
     LogRank,
     SurvivalCurve,
@@ -385,10 +385,15 @@ class PooledRelapse:
     def summary(self) -> str:
         """One sentence at the last pooled time."""
         c = self.curve
+        new = ""
+        if len(self.arms) > 1:
+            new = (
+                f"; a new study: {100 * c.predicted_low[-1]:.0f} to "
+                f"{100 * c.predicted_high[-1]:.0f} %"
+            )
         return (
             f"{100 * c.survival[-1]:.0f} % without relapse {c.time[-1]:g} days after the last dose "
-            f"({100 * c.low[-1]:.0f} to {100 * c.high[-1]:.0f} %; a new study: "
-            f"{100 * c.predicted_low[-1]:.0f} to {100 * c.predicted_high[-1]:.0f} %), "
+            f"({100 * c.low[-1]:.0f} to {100 * c.high[-1]:.0f} %{new}), "
             f"{len(self.arms)} arms, I² {100 * c.i2:.0f} %."
         )
 
@@ -444,4 +449,94 @@ def pool_relapse(
         notes=tuple(notes),
         method=pooled.method,
         digest=digest_of([a.digest for a in arms], np.asarray(days, dtype=float)),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelapseShare:
+    """A study that printed only how many had relapsed by one day after the last dose."""
+
+    study: str
+    day: float
+    relapsed: int
+    counted: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelledRelapse:
+    """Parametric relapse curves fitted to whole curves and single shares together.
+
+    `models` in order of their AIC, best first; studies differ in scale by a normal random effect.
+    """
+
+    models: tuple[RelapseModel, ...]
+    studies: tuple[str, ...]
+    method: str
+    digest: str
+
+    def summary(self) -> str:
+        """One sentence with the better model and by how much."""
+        best = self.models[0]
+        gap = "".join(
+            f"; {m.model} is worse by {m.aic - best.aic:.1f} AIC" for m in self.models[1:]
+        )
+        return (
+            f"{best.model} fits {len(self.studies)} studies best (SD between studies "
+            f"{best.tau:.2f} on its log scale){gap}."
+        )
+
+    def to_dict(self, days: ArrayLike = (28.0, 84.0, 168.0)) -> dict[str, Any]:
+        """JSON-ready, with each model's typical share without relapse at `days`."""
+        t = np.asarray(days, dtype=float)
+        rows = []
+        for model in self.models:
+            low, high = model.interval(t)
+            rows.append(
+                {
+                    "model": model.model,
+                    "aic": model.aic,
+                    "tau": model.tau,
+                    "location": model.location.value,
+                    "log_shape": model.log_shape.value,
+                    "gradient": model.gradient,
+                    "days": t.tolist(),
+                    "remaining": model.survival(t).tolist(),
+                    "low": low.tolist(),
+                    "high": high.tolist(),
+                }
+            )
+        return {
+            "models": rows,
+            "studies": list(self.studies),
+            "method": self.method,
+            "digest": self.digest,
+        }
+
+
+def model_relapse(
+    arms: Sequence[ArmDurability],
+    shares: Sequence[RelapseShare] = (),
+    *,
+    models: Sequence[str] = ("weibull", "lognormal"),
+) -> ModelledRelapse:
+    """Fit parametric models to rebuilt arms and to studies that gave one share each."""
+    followed = []
+    for arm in arms:
+        time, event = _people(arm.curve)
+        followed.append(Followed(time=time, event=event))
+    nobody, nothing = np.array([]), np.array([], dtype=bool)
+    followed += [
+        Followed(
+            time=nobody, event=nothing, fixed_time=s.day, relapsed=s.relapsed, counted=s.counted
+        )
+        for s in shares
+    ]
+    if not followed:
+        raise InputError("There is no arm and no share to model.")
+    fits = sorted((fit_relapse(followed, model=m) for m in models), key=lambda f: f.aic)
+    return ModelledRelapse(
+        models=tuple(fits),
+        studies=tuple([a.study for a in arms] + [s.study for s in shares]),
+        method="maximum likelihood, one stage, random study scale",
+        digest=digest_of([a.digest for a in arms], list(shares), list(models)),
     )

@@ -1,0 +1,98 @@
+"""`klarsyn grid`: every combination of choices is fitted, and the choice that matters is named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+EPILOG = """\b
+The table has one row a study and variant; every further column is a choice, e.g.
+  study,estimate,se,risk,belief,time,missing
+  Alpha 2020,-0.62,0.21,Some concerns,-0.3,1 week,as analysed
+  Alpha 2020,-0.41,0.22,Some concerns,-0.3,4 weeks,as analysed
+  Alpha 2020,-0.48,0.21,Some concerns,-0.3,1 week,jump to reference
+risk (overall judgement) and belief (how far belief alone would move the effect) are optional.
+--sets names a table set,study with inclusion sets.
+\b
+  klarsyn grid effects.csv --benefit lower --estimators DL,REML --intervals wald,knapp_hartung
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("file", type=click.Path())
+@click.option("--benefit", required=True, help="Whether a lower or a higher effect is good.")
+@click.option("--estimators", default="common,DL,PM,REML", help="Of tau², separated by commas.")
+@click.option("--intervals", default="wald,knapp_hartung", help="wald, knapp_hartung, …_truncated.")
+@click.option("--sets", type=click.Path(), default=None, help="Inclusion sets: set,study.")
+@click.option("--all-subsets", is_flag=True, help="Every subset of studies as inclusion set.")
+@click.option("--shares", default="0", help="Shares of the belief effect to take away.")
+@click.option("--threshold", type=float, default=0.0)
+@click.option("--level", type=float, default=0.95)
+@click.option("--rows", type=int, default=500, help="Cells of the curve in the JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(file: str, as_json: bool, rows: int, **options: Any) -> None:
+    """Fit every combination of choices in a CSV or Excel FILE and draw out what matters."""
+    from klarsyn.app.output import print_json, print_table
+
+    grid = _grid(file, **options)
+    if as_json:
+        print_json(grid.to_dict(rows))
+        return
+    lines = [
+        [
+            i.choice,
+            f"{i.redrawn:.0%}",
+            f"{i.flips:.0%}",
+            f"{i.mean_range:.3g}",
+            f"{i.largest_range:.3g}",
+            f"{i.variance_share:.0%}",
+        ]
+        for i in grid.influence()
+    ]
+    header = ["choice", "changes conclusion", "not of one mind", "mean range", "largest range"]
+    print_table([*header, "share of variance"], lines)
+    click.echo(grid.summary())
+
+
+def _shown(done: int, total: int) -> None:
+    """Progress on a terminal's second channel, so that the first holds results only."""
+    import sys
+
+    if sys.stderr.isatty():
+        end = "\n" if done == total else "\r"
+        click.echo(f"{done:,} of {total:,} analyses{end}", err=True, nl=False)
+
+
+def _grid(file: str, **o: Any) -> Any:
+    from klarsyn.bias.grid import sensitivity_grid
+    from klarsyn.bias.grid_table import read_grid_table, read_inclusion_sets
+    from klarsyn.errors import InputError
+    from klarsyn.stats.many_fits import every_subset
+
+    table = read_grid_table(file)
+    studies = table.data.studies
+    if o["sets"] and o["all_subsets"]:
+        raise InputError("--sets and --all-subsets exclude each other.")
+    sets: Any = read_inclusion_sets(o["sets"], studies) if o["sets"] else None
+    if o["all_subsets"]:
+        if len(studies) > 18:
+            raise InputError(f"{len(studies)} studies have too many subsets; name --sets.")
+        sets = every_subset(len(studies))
+    try:
+        shares = [float(s) for s in o["shares"].split(",")]
+    except ValueError:
+        raise InputError(f"--shares: {o['shares']!r} is not a list such as 0,0.5,1.") from None
+    return sensitivity_grid(
+        table.data,
+        estimators=[e.strip() for e in o["estimators"].split(",")],
+        intervals=[i.strip() for i in o["intervals"].split(",")],
+        benefit=o["benefit"],
+        threshold=o["threshold"],
+        inclusion_sets=sets,
+        exclusions=table.exclusions(),
+        unblinding_shares=shares,
+        unblinding_bias=table.belief,
+        level=o["level"],
+        progress=_shown,
+    )

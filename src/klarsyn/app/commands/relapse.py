@@ -1,0 +1,146 @@
+"""`klarsyn relapse`: printed survival curves become relapse rates, ratios and a pooled curve."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+EPILOG = """\b
+POINTS has the clicks along each curve, e.g.
+  study,arm,day,remaining
+  Daly 2019,esketamine,0,1
+  Daly 2019,esketamine,30,0.89
+AT_RISK has the numbers printed below it; events, last_dose and redosed are optional:
+  study,arm,day,at_risk,events
+  Daly 2019,esketamine,0,90,24
+  Daly 2019,esketamine,84,60,24
+\b
+  klarsyn relapse points.csv at_risk.csv --origin randomisation --days 28,84 --control placebo
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("points", type=click.Path())
+@click.argument("at_risk", type=click.Path())
+@click.option(
+    "--origin", required=True, help="Where time starts: last_dose, first_dose, randomisation."
+)
+@click.option("--days", default="28,84,168", help="Days after the last dose to report.")
+@click.option("--control", default=None, help="Arm that the others of its study are held against.")
+@click.option("--horizon", type=float, default=None, help="Days over which to count days well.")
+@click.option("--pool/--no-pool", default=False, help="Pool all arms that are not the control.")
+@click.option("--early", type=float, default=None, help="Day when effects of stopping end.")
+@click.option("--ties", default="efron", help="efron or breslow.")
+@click.option("--outliers", default="keep", help="keep, or tukey to drop single wild clicks.")
+@click.option("--percent", is_flag=True, help="The remaining share is in percent.")
+@click.option("--largest-rise", type=float, default=0.02, help="Tremble allowed in the clicks.")
+@click.option("--repeats", type=int, default=200, help="Rereadings with error.")
+@click.option("--method-error", type=float, default=0.05, help="SD of log HR by reconstruction.")
+@click.option("--seed", type=int, default=1)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(points: str, at_risk: str, as_json: bool, **options: Any) -> None:
+    """Rebuild participants from survival curves and say how long the effect lasts."""
+    from klarsyn.app.output import print_json, print_table
+
+    arms, compared, pooled = _analysed(points, at_risk, **options)
+    checks = _withdrawal_checks(arms, options["control"], options["early"], options["horizon"])
+    days = _days(options["days"])
+    shares = {
+        a.arm + a.study: a.remaining([d for d in days if d <= a.curve.last_time]) for a in arms
+    }
+    if as_json:
+        print_json(
+            {
+                "arms": [a.to_dict() | {"remaining": shares[a.arm + a.study]} for a in arms],
+                "comparisons": [c.to_dict() for c in compared],
+                "withdrawal": [{"study": s, "arm": a} | c.to_dict() for s, a, c in checks],
+                "pooled": pooled.to_dict() if pooled else None,
+            }
+        )
+        return
+    rows = []
+    for a in arms:
+        for s in shares[a.arm + a.study]:
+            limits = f"{s['low']:.1%} to {s['high']:.1%}"
+            rows.append([a.study, a.arm, f"{s['day']:g}", f"{s['remaining']:.1%}", limits])
+        rows += [
+            [a.study, a.arm, f"{d:g}", "not followed", ""] for d in days if d > a.curve.last_time
+        ]
+    print_table(["study", "arm", "day", "without relapse", "95 %"], rows)
+    for line in [*arms, *compared, *([pooled] if pooled else [])]:
+        click.echo(line.summary())
+    for study, arm, check in checks:
+        click.echo(f"{study}, {arm}: {check.summary()}")
+
+
+def _days(text: str) -> list[float]:
+    from klarsyn.errors import InputError
+
+    try:
+        days = [float(d) for d in text.split(",") if d.strip()]
+    except ValueError:
+        raise InputError(f"--days: {text!r} is not a list of numbers such as 28,84.") from None
+    if not days or sorted(set(days)) != days or days[0] <= 0:
+        raise InputError(f"--days: {text!r} must rise from above 0, such as 28,84.")
+    return days
+
+
+def _analysed(points: str, at_risk: str, **o: Any) -> tuple[Any, Any, Any]:
+    from klarsyn.errors import unknown_name
+    from klarsyn.synthesis.durability import compare_durability, pool_relapse, rebuild
+    from klarsyn.synthesis.relapse_tables import read_relapse_curves
+
+    curves = read_relapse_curves(
+        points,
+        at_risk,
+        origin=o["origin"],
+        percent=o["percent"],
+        largest_rise=o["largest_rise"],
+    )
+    arms = [
+        rebuild(c, seed=o["seed"], repeats=o["repeats"], outliers=o["outliers"]) for c in curves
+    ]
+    control = o["control"]
+    if control is not None and control not in {a.arm for a in arms}:
+        raise unknown_name("arm", control, {a.arm for a in arms}, "--control")
+    controls = {a.study: a for a in arms if a.arm == control}
+    compared = [
+        compare_durability(
+            a,
+            controls[a.study],
+            horizon=o["horizon"],
+            ties=o["ties"],
+            method_error=o["method_error"],
+        )
+        for a in arms
+        if a.study in controls and a.arm != control
+    ]
+    followed = [a for a in arms if a.arm != control]
+    pooled = pool_relapse(followed, _days(o["days"])) if o["pool"] else None
+    return arms, compared, pooled
+
+
+def _withdrawal_checks(
+    arms: Any, control: str | None, early: float | None, horizon: float | None
+) -> list[tuple[str, str, Any]]:
+    from klarsyn.stats.survival import largest_common_time
+    from klarsyn.synthesis.withdrawal import withdrawal_confound
+
+    if early is None:
+        return []
+    stopped = {a.study: a for a in arms if a.arm == control}
+    return [
+        (
+            a.study,
+            a.arm,
+            withdrawal_confound(
+                a.curve,
+                stopped[a.study].curve,
+                early_day=early,
+                final_day=horizon or largest_common_time(a.curve, stopped[a.study].curve),
+            ),
+        )
+        for a in arms
+        if a.study in stopped and a.arm != control
+    ]
