@@ -9,6 +9,7 @@ import pytest
 from klarsyn.bias.belief import (
     BeliefEvidence,
     belief_difference,
+    belief_evidence,
     control_benchmark,
     control_share,
     tipping,
@@ -167,3 +168,11 @@ def test_the_control_benchmark_by_hand() -> None:
 
 def test_the_placebo_share_of_matsingos() -> None:
     assert round(100 * control_share(-1.85, -2.57)) == 72
+
+
+def test_the_belief_effect_of_a_trial_is_weighted_over_its_arms() -> None:
+    found = belief_evidence(groups(), label="microdose", source="", caution="guess after outcome")
+    w1, w2 = 48 * 43 / 91, 39 * 102 / 141
+    expected = (w1 * (19.5625 - 12.325581) + w2 * (18.358974 - 10.931373)) / (w1 + w2)
+    assert found.value == pytest.approx(expected)
+    assert found.low < found.value < found.high

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from klarsyn.errors import InputError
-from klarsyn.stats.blinding_indices import bang, james, kappa, sbi
+from klarsyn.stats.blinding_indices import bang, bang_score_interval, james, kappa, sbi
+from klarsyn.stats.proportions import wilson
 
 ARITHMETIC = 1e-12
 MONTE_CARLO = 0.05  # relative error of a variance from 4000 draws: √(2/4000) = 0.022
@@ -82,3 +83,31 @@ def test_kappa_by_hand() -> None:
 def test_weights_beyond_one_are_refused() -> None:
     with pytest.raises(InputError, match="between -1 and 1"):
         bang([1, 2], [2, -1])
+
+
+def test_the_score_interval_without_dont_knows_is_wilsons() -> None:
+    low, high = bang_score_interval(14, 5, 19, 0.95)
+    one = wilson(14, 19)
+    assert (low, high) == pytest.approx((2 * one.low - 1, 2 * one.high - 1), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "total", "level", "low", "high", "digits"),
+    [
+        # R PropCIs scoreci.mp(25, 28, 618) at 90 %, as public test suites pin it.
+        (28, 25, 618, 0.90, -0.0148, 0.0247, 4),
+        # R ratesci, paired counts 1, 1, 7, 12 (Bentur 2009): limits in its own examples.
+        (1, 7, 21, 0.95, -0.517, -0.026, 3),
+    ],
+)
+def test_the_score_interval_is_tangos(
+    right: int, wrong: int, total: int, level: float, low: float, high: float, digits: int
+) -> None:
+    limits = bang_score_interval(right, wrong, total, level)
+    assert [round(v, digits) for v in limits] == [low, high]
+
+
+def test_the_score_interval_does_not_collapse_when_all_are_right() -> None:
+    low, high = bang_score_interval(12, 0, 12, 0.95)
+    assert 0.4 < low < 0.6
+    assert high == 1.0

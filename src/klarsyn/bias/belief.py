@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from klarsyn.bias.expectancy import GuessStratum
 from klarsyn.errors import InputError
 from klarsyn.provenance import digest_of
 from klarsyn.stats.estimate import Estimate
@@ -163,6 +164,34 @@ def belief_difference(
                 f"A Bang index of {bang:g} is impossible with {unknown:.0%} don't-knows."
             )
     return (bang_active + bang_control + unknown_control - unknown_active) / 2
+
+
+def belief_evidence(
+    groups: Sequence[GuessStratum], *, label: str, source: str, caution: str, level: float = 0.95
+) -> BeliefEvidence:
+    """The effect of believing one has the drug in a trial with outcome by arm and guess.
+
+    Guessed active − guessed control within each arm, the arms weighted by n₁n₂/(n₁ + n₂). Observed,
+    not caused: the outcome may have made the belief, so `caution` must say what speaks against it.
+    """
+    cells = {(g.received, g.guessed): g for g in groups}
+    total, value, variance = 0.0, 0.0, 0.0
+    for arm in ("active", "control"):
+        a, b = cells.get((arm, "active")), cells.get((arm, "control"))
+        if a is None or b is None or min(a.n, b.n) < 2:
+            continue
+        weight = a.n * b.n / (a.n + b.n)
+        total += weight
+        value += weight * (a.mean - b.mean)
+        variance += weight**2 * (a.sd**2 / a.n + b.sd**2 / b.n)
+    if total == 0:
+        raise InputError(f"{label}: no arm has two patients with each guess.")
+    low, high = Estimate(value=value / total, se=math.sqrt(variance) / total, method="").interval(
+        level
+    )
+    return BeliefEvidence(
+        label=label, value=value / total, low=low, high=high, source=source, caution=caution
+    )
 
 
 def tipping(

@@ -11,13 +11,15 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from klarsyn.bias.guesses import DONT_KNOWS, ROLES, ArmGuesses
-from klarsyn.errors import InputError
+from klarsyn.errors import InputError, unknown_name
 from klarsyn.provenance import digest_of
 from klarsyn.stats import blinding_indices as indices
 from klarsyn.stats.estimate import Estimate
 from klarsyn.stats.proportions import two_sided_z
 
 RANDOM, UNBLINDED, OPPOSITE = "random guess", "unblinded", "opposite guess"
+
+INTERVALS = ("normal", "score")
 
 # (active arm, control arm): the nine scenarios of Bang (table 1 of PMC3603669).
 SCENARIOS = {
@@ -89,8 +91,6 @@ class TrialBlinding:
         for arm in self.arms:
             if arm.arm == name and arm.dont_knows == dont_knows:
                 return arm
-        from klarsyn.errors import unknown_name
-
         raise unknown_name("arm", name, {a.arm for a in self.arms}, self.trial)
 
     def summary(self) -> str:
@@ -157,10 +157,14 @@ def arm_index(
     dont_knows: str = "kept",
     somewhat_weight: float | None = None,
     add_half: bool = False,
+    interval: str = "normal",
     cut: float = 0.2,
     level: float = 0.95,
 ) -> ArmIndex:
     """Bang's index of one arm.
+
+    `interval` is `normal` (Bang 2004) or `score` (Tango 1998; strong guesses only), which keeps
+    its coverage in small arms and near ±1, where the normal one is too short.
 
     `somewhat_weight` is the weight of a weak guess (1 for a strong one); a table that has weak
     guesses must be given one. `add_half` adds ½ to each kind of guess where all answers are of one
@@ -180,7 +184,7 @@ def arm_index(
         found = indices.bang(_half_added(counts, guesses.graded, dont_knows), weights)
         status, reason = "half_added", "One half added to each kind of guess."
     index = Estimate(value=found.value, se=found.se, method="Bang 2004")
-    low, high = index.interval(level)
+    low, high, lower = _limits(index, counts, interval, guesses, level)
     return ArmIndex(
         trial=guesses.trial,
         arm=guesses.arm,
@@ -192,7 +196,7 @@ def arm_index(
         dont_knows=dont_knows,
         index=index,
         interval=(low, high),
-        lower=index.interval(2 * level - 1)[0],
+        lower=lower,
         guess="undefined" if status == "undefined" else classify(index.value, cut),
         status=status,
         reason=reason,
@@ -204,6 +208,7 @@ def trial_blinding(
     *,
     somewhat_weight: float | None = None,
     add_half: bool = False,
+    interval: str = "normal",
     cut: float = 0.2,
     level: float = 0.95,
 ) -> TrialBlinding:
@@ -219,6 +224,7 @@ def trial_blinding(
             dont_knows=treatment,
             somewhat_weight=somewhat_weight,
             add_half=add_half,
+            interval=interval,
             cut=cut,
             level=level,
         )
@@ -246,9 +252,29 @@ def trial_blinding(
         level=level,
         notes=tuple(notes),
         method=f"Bang 2004, James 1996, SBI 2024; weak guesses weigh {somewhat_weight}; "
-        f"one half {'added' if add_half else 'not added'} to one-sided arms",
+        f"one half {'added' if add_half else 'not added'} to one-sided arms; {interval} limits",
         inputs=digest_of(list(arms)),
     )
+
+
+def _limits(
+    index: Estimate, counts: Sequence[float], interval: str, guesses: ArmGuesses, level: float
+) -> tuple[float, float, float]:
+    """Two-sided limits and the one-sided lower limit."""
+    if interval not in INTERVALS:
+        raise unknown_name("interval for Bang's index", interval, INTERVALS)
+    if interval == "normal" or index.se != index.se:
+        low, high = index.interval(level)
+        return low, high, index.interval(2 * level - 1)[0]
+    if guesses.graded:
+        raise InputError(
+            f"{guesses.trial}, arm {guesses.arm}: the score interval is for strong guesses only; "
+            f"use the normal one with weak guesses."
+        )
+    right, _, _, wrong, unknown = counts
+    total = right + wrong + unknown
+    low, high = indices.bang_score_interval(right, wrong, total, level)
+    return low, high, indices.bang_score_interval(right, wrong, total, 2 * level - 1)[0]
 
 
 def _whole_trial(

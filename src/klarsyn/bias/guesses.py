@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from decimal import Decimal, InvalidOperation
+from typing import Any
 
 import numpy as np
 
 from klarsyn.errors import InputError, unknown_name
+from klarsyn.provenance import digest_of
 
 ROLES = ("active", "control")
 RESPONDENTS = ("participants", "raters")
@@ -108,6 +110,20 @@ class GuessBounds:
     interval: tuple[float, float]
     tables: int
     level: float
+    method: str
+    inputs: str
+
+    def summary(self) -> str:
+        """The range of the index in one line."""
+        return (
+            f"{self.trial}, {self.arm}: {self.percent} % of {self.n} ({self.denominator}) allows "
+            f"{self.tables} table(s), Bang {self.index[0]:.2f} to {self.index[1]:.2f}, limits "
+            f"{self.interval[0]:.2f} to {self.interval[1]:.2f}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field, ready for JSON."""
+        return asdict(self)
 
 
 def guesses_from_percent(
@@ -164,6 +180,8 @@ def guesses_from_percent(
         ),
         tables=int(c.size),
         level=level,
+        method="Bang 2004 over every table that rounds to the percentage",
+        inputs=digest_of(percent, n, denominator, dont_know),
     )
 
 

@@ -13,7 +13,7 @@ from klarsyn.provenance import digest_of
 from klarsyn.synthesis.pairwise import Pooled, pool
 
 FAVOURS_TREATED, FAVOURS_CONTROL, UNDECIDED = "favours treated", "favours control", "undecided"
-MOST_TRIALS = 16
+MOST_TRIALS = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,11 +212,12 @@ def inclusion(
                 omitted=_omitted(a, trials),
             )
         )
-    scale = pooled(assessments[0].included).scale if assessments else "natural"
+    if not found:
+        raise InputError("There is no assessment and no eligible trial: nothing to conclude from.")
     return Inclusion(
         sets=tuple(found),
         measure=measure,
-        scale=scale,
+        scale=pooled(found[0].trials).scale,
         tau2_method=tau2_method,
         test=test,
         level=level,
@@ -226,7 +227,7 @@ def inclusion(
 
 
 class _Pooler:
-    """Pools a set of trials by name."""
+    """Pools a set of trials by name, each set once."""
 
     def __init__(
         self,
@@ -241,9 +242,15 @@ class _Pooler:
         self.tau2_method, self.test = tau2_method, test
         self.positive = FAVOURS_TREATED if positive_favours == "treated" else FAVOURS_CONTROL
         self.negative = FAVOURS_CONTROL if positive_favours == "treated" else FAVOURS_TREATED
+        self.seen: dict[frozenset[str], Pooled] = {}
 
     def __call__(self, names: Iterable[str]) -> Pooled:
-        chosen = [self.trials[n] for n in names]
+        key = frozenset(names)
+        if key not in self.seen:
+            self.seen[key] = self._pool([t for n, t in self.trials.items() if n in key])
+        return self.seen[key]
+
+    def _pool(self, chosen: list[IncludableTrial]) -> Pooled:
         if not chosen:
             raise NumericalError("too_few_studies", "A set needs at least one trial.")
         alone = len(chosen) == 1

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from klarsyn.errors import InputError
-from klarsyn.stats.proportions import difference_interval
+from klarsyn.stats.proportions import difference_interval, two_sided_z
 
 Array = NDArray[np.float64]
+_BISECTIONS = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,36 @@ def bang(counts: ArrayLike, weights: ArrayLike) -> Index:
         reason="All guesses are of one kind, so the variance formula gives 0; "
         "add one half to each count for an interval.",
     )
+
+
+def bang_score_interval(
+    correct: float, wrong: float, total: float, level: float
+) -> tuple[float, float]:
+    """Score limits of Bang's index with weights 1, −1, 0.
+
+    Right less wrong of one multinomial sample is the difference of paired proportions, so Tango's
+    interval (1998) applies; unlike the normal one it does not collapse when all answers agree.
+    """
+    if total <= 0 or min(correct, wrong) < 0 or correct + wrong > total:
+        raise InputError(f"{correct:g} right and {wrong:g} wrong of {total:g} cannot be.")
+    z, estimate = two_sided_z(level), (correct - wrong) / total
+
+    def inside(delta: float) -> bool:
+        a, c = 2 * total, -wrong * delta * (1 - delta)
+        b = -correct - wrong + (2 * total - correct + wrong) * delta
+        q = (math.sqrt(max(b * b - 4 * a * c, 0.0)) - b) / (2 * a)
+        spread = total * (2 * q + delta * (1 - delta))
+        gap = correct - wrong - total * delta
+        return gap * gap <= z * z * spread + 1e-12
+
+    ends = []
+    for edge in (-1.0, 1.0):
+        near, far = estimate, edge
+        for _ in range(_BISECTIONS):
+            middle = (near + far) / 2
+            near, far = (middle, far) if inside(middle) else (near, middle)
+        ends.append(edge if inside(edge) else near)
+    return ends[0], ends[1]
 
 
 def james(table: ArrayLike, weights: ArrayLike | None = None) -> Index:

@@ -25,19 +25,25 @@ denominator: all (who answered), guessed (don't-knows left out) or unknown.
 @click.argument("file", type=click.Path())
 @click.option("--somewhat-weight", type=float, default=None, help="Weight of a weak guess.")
 @click.option("--add-half", is_flag=True, help="Add ½ to arms whose answers are all of one kind.")
+@click.option(
+    "--interval", default="normal", show_default=True, help="Of Bang's index: normal or score."
+)
 @click.option("--cut", type=float, default=0.2, show_default=True, help="Bang: chance below this.")
 @click.option("--level", type=float, default=0.95, show_default=True, help="Confidence level.")
 @click.option(
     "--pool", "pooled", is_flag=True, help="Pool the indices of each role (REML, Knapp–Hartung)."
 )
+@click.option("--moderator", default=None, help="A column of the table: pool along it.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     file: str,
     somewhat_weight: float | None,
     add_half: bool,
+    interval: str,
     cut: float,
     level: float,
     pooled: bool,
+    moderator: str | None,
     as_json: bool,
 ) -> None:
     """Bang, James and SBI indices from the guesses in a CSV or Excel FILE."""
@@ -52,11 +58,16 @@ def command(
     groups = _groups(table)
     found = [
         trial_blinding(
-            arms, somewhat_weight=somewhat_weight, add_half=add_half, cut=cut, level=level
+            arms,
+            somewhat_weight=somewhat_weight,
+            add_half=add_half,
+            interval=interval,
+            cut=cut,
+            level=level,
         )
         for arms in groups
     ]
-    pools = _pools(found, level) if pooled else {}
+    pools = _pools(found, level, table, moderator) if pooled or moderator else {}
     if as_json:
         print_json(
             {
@@ -137,8 +148,6 @@ def _groups(table: Any) -> list[list[Any]]:
 
 
 def _percents(table: Any, level: float, as_json: bool) -> None:
-    from dataclasses import asdict
-
     from klarsyn.app.output import print_json, print_table
     from klarsyn.bias.guesses import guesses_from_percent
     from klarsyn.errors import InputError
@@ -165,7 +174,7 @@ def _percents(table: Any, level: float, as_json: bool) -> None:
         except InputError as bad:
             raise InputError(f"{table.path}: row {row}: {bad}") from None
     if as_json:
-        print_json({"bounds": [asdict(f) for f in found]})
+        print_json({"bounds": [f.to_dict() for f in found]})
         return
     print_table(
         ("trial", "arm", "n", "correct", "don't know", "Bang index from", "to", "limits"),
@@ -185,10 +194,11 @@ def _percents(table: Any, level: float, as_json: bool) -> None:
     )
 
 
-def _pools(found: list[Any], level: float) -> dict[str, Any]:
-    from klarsyn.bias.blinding_synthesis import pool_indices
+def _pools(found: list[Any], level: float, table: Any, moderator: str | None) -> dict[str, Any]:
+    from klarsyn.bias.blinding_synthesis import moderate_indices, pool_indices
     from klarsyn.bias.guesses import RESPONDENTS, ROLES
 
+    traits = _traits(table, moderator) if moderator else {}
     out = {}
     for respondent in RESPONDENTS:
         for role in ROLES:
@@ -198,8 +208,22 @@ def _pools(found: list[Any], level: float) -> dict[str, Any]:
                 for a in f.arms
                 if (a.role, a.respondent, a.dont_knows) == (role, respondent, "kept")
             ]
-            if len(arms) > 1:
-                out[f"{respondent}, {role} arms"] = pool_indices(
-                    arms, tau2_method="REML", test="knha", level=level
-                )
+            if len(arms) < 2:
+                continue
+            name = f"{respondent}, {role} arms"
+            choices: dict[str, Any] = {"tau2_method": "REML", "test": "knha", "level": level}
+            out[name] = pool_indices(arms, **choices)
+            if moderator:
+                values = [traits[a.trial, a.arm] for a in arms]
+                out[f"{name} by {moderator}"] = moderate_indices(arms, moderator, values, **choices)
     return out
+
+
+def _traits(table: Any, moderator: str) -> dict[tuple[str, str], Any]:
+    """The moderator of each arm; numbers when every cell is one."""
+    values = list(table[moderator])
+    try:
+        values = [float(v) for v in values]
+    except (TypeError, ValueError):
+        values = [str(v) for v in values]
+    return dict(zip(zip(table["trial"], table["arm"], strict=True), values, strict=True))
