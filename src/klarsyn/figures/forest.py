@@ -41,7 +41,8 @@ class ForestAxis:
     """The horizontal axis: `null` is no difference, `left` and `right` say what each side means.
 
     With `log` the values are ratios on a logarithmic axis. An interval that leaves `limits` ends
-    in an arrow at the edge. `marks` are further vertical lines with a word in the first row, a heading.
+    in an arrow at the edge. `marks` are further vertical lines, their words in the first row, which
+    should be a heading.
     """
 
     title: str
