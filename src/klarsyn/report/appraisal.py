@@ -16,6 +16,7 @@ from klarsyn.report.sections.against import build_against
 from klarsyn.report.sections.certainty import build_certainty, known_cells
 from klarsyn.report.sections.change import build_change
 from klarsyn.report.sections.duration import build_duration
+from klarsyn.report.sections.findings_summary import build_findings_summary
 from klarsyn.report.sections.left import build_left
 from klarsyn.report.sections.safety import build_safety
 from klarsyn.report.sections.told import build_told
@@ -24,7 +25,7 @@ from klarsyn.report.settings import read_settings
 from klarsyn.report.words import read_words
 
 # What follows the four answers, where the base has what it needs.
-FURTHER = (build_told, build_left, build_against, build_change)
+FURTHER = (build_told, build_left, build_against, build_change, build_findings_summary)
 
 
 def build_report(base: Base, lang: str = "en") -> tuple[Report, Context]:

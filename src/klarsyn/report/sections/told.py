@@ -204,7 +204,11 @@ def _share(context: Context, guess: Guess) -> str:
 def _class(context: Context, g: ArmGuess) -> str:
     reading = g.reading().split(" ")[0]
     w = context.words
-    return w.plain(f"told.class.{reading}") if reading else w.plain("told.cannot_tell")
+    if not reading:
+        return w.plain("told.cannot_tell")
+    low, high = g.interval or g.allowed
+    key = "unsure" if reading != "random" and low <= 0 <= high else "sure"
+    return w.plain(f"told.reading_{key}", reading=w.plain(f"told.class.{reading}"))
 
 
 def _table(context: Context, guesses: Sequence[ArmGuess]) -> TableBlock:
