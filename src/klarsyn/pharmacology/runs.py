@@ -116,7 +116,7 @@ def human_curves(
 ) -> Curves:
     """The typical patient's effect-site concentrations after a regimen in words."""
     from klarsyn.pharmacology.dosing import parse_regimen
-    from klarsyn.pharmacology.model import read_model
+    from klarsyn.pharmacology.modelfile import read_model
     from klarsyn.pharmacology.population import sample_individuals
     from klarsyn.pharmacology.simulate import expose
 
