@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ Matrix = NDArray[np.floating]
 METHODS = ("REML", "ML")
 TESTS = ("z", "t")
 FEW_LEVELS, FEW_CLUSTERS = 5, 20
+SINGULAR = 1e-10
 ROUNDING = 1e-18  # a variance of this share of the typical sampling variance is zero
 
 
@@ -215,6 +216,7 @@ def fit_multilevel(
         first=starts or (6 if _correlated(terms) else 2),
     )
     model = Model(y=data, V=V, X=X, terms=terms, blocks=blocks, problem=problem, phi=fitted.phi)
+    fitted = replace(fitted, certificate=_with_singular(fitted.certificate, model))
     arrays = [a.tobytes() for a in (data, V, X, *(t.outer for t in terms))]
     digest = digest_of(*arrays, [(t.name, t.family.name) for t in terms], method, test)
     return _described(model, fitted, labels, test, digest)
@@ -394,6 +396,22 @@ def _described(
         digest=digest,
         model=model,
     )
+
+
+def _with_singular(certificate: Certificate, model: Model) -> Certificate:
+    """The certificate with unstructured matrices that are singular among its boundaries."""
+    singular, at = [], 0
+    for term in model.terms:
+        count = len(term.family.parameters)
+        G = term.family.matrix(model.phi[at : at + count])
+        at += count
+        if term.family.parameters[0].startswith("factor"):
+            values = np.linalg.eigvalsh(G)
+            if values[0] <= SINGULAR * values[-1]:
+                singular.append(f"{term.name}: singular")
+    if not singular:
+        return certificate
+    return replace(certificate, boundary=(*certificate.boundary, *singular))
 
 
 def _natural(model: Model) -> tuple[dict[str, float], dict[str, Matrix]]:
