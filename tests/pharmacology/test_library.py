@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from klarsyn.errors import InputError
 from klarsyn.pharmacology.dosing import parse_regimen
 from klarsyn.pharmacology.kinetics import solve
-from klarsyn.pharmacology.modelfile import models, read_model
+from klarsyn.pharmacology.model import models, read_model
 from klarsyn.pharmacology.substance import read_substance, substances
 
 PRINTED = 0.006  # the design prints three digits

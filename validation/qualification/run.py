@@ -22,8 +22,7 @@ import numpy as np
 from klarsyn.errors import InputError, KlarsynError
 from klarsyn.pharmacology.dosing import Amount, Regimen, at_hours, build_step, once
 from klarsyn.pharmacology.kinetics import solve
-from klarsyn.pharmacology.model import Model
-from klarsyn.pharmacology.modelfile import read_model
+from klarsyn.pharmacology.model import Model, read_model
 from klarsyn.pharmacology.population import sample_individuals
 from klarsyn.tables import Column, read_table, write_text
 
