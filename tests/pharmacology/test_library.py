@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from klarsyn.errors import InputError
 from klarsyn.pharmacology.dosing import parse_regimen
 from klarsyn.pharmacology.kinetics import solve
-from klarsyn.pharmacology.modelfile import models, read_model
-from klarsyn.pharmacology.substance import read_substance
+from klarsyn.pharmacology.model import models, read_model
+from klarsyn.pharmacology.substance import read_substance, substances
 
 PRINTED = 0.006  # the design prints three digits
 INFUSION = "0.5 mg/kg base iv over 40 min"
@@ -244,3 +244,15 @@ def test_the_model_in_the_guide_reads_and_runs(tmp_path) -> None:
     outputs = run(str(file), "50 mg base oral", "S", times=np.array([0.2, 1.0, 4.0]))
     assert outputs["S-ketamine"][0] == 0  # the lag is a quarter of an hour
     assert outputs["S-ketamine"][1] > 0
+
+
+def test_the_engine_knows_no_drug() -> None:
+    import klarsyn.pharmacology
+
+    folder = Path(klarsyn.pharmacology.__file__).parent
+    names = {read_substance(s).name for s in substances()}
+    names |= {e.name for s in substances() for e in read_substance(s).enantiomers.values()}
+    names |= set(models())
+    for file in folder.rglob("*.py"):
+        text = file.read_text()
+        assert [n for n in names if n.casefold() in text.casefold()] == [], file.name

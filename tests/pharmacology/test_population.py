@@ -9,7 +9,7 @@ from klarsyn.app.cli import main
 from klarsyn.errors import InputError, UnknownNameError
 from klarsyn.pharmacology.dosing import parse_regimen
 from klarsyn.pharmacology.kinetics import solve
-from klarsyn.pharmacology.modelfile import read_model
+from klarsyn.pharmacology.model import read_model
 from klarsyn.pharmacology.population import Demographics, sample_individuals
 from klarsyn.pharmacology.simulate import dose_grid, expose, simulate, subset
 

@@ -22,8 +22,7 @@ import numpy as np
 from klarsyn.errors import InputError, KlarsynError
 from klarsyn.pharmacology.dosing import Amount, Regimen, at_hours, build_step, once
 from klarsyn.pharmacology.kinetics import solve
-from klarsyn.pharmacology.model import Model
-from klarsyn.pharmacology.modelfile import read_model
+from klarsyn.pharmacology.model import Model, read_model
 from klarsyn.pharmacology.population import sample_individuals
 from klarsyn.tables import Column, read_table, write_text
 
@@ -355,6 +354,17 @@ def qualify(path: Path) -> tuple[list[Row], list[tuple[dict, str]]]:
     return rows, left
 
 
+def mix(rows: list[Row]) -> str:
+    """How many of the default's rows stand in which relation to it, and their error."""
+    chosen = default_rows(rows)
+    found = []
+    for relation in ("in-sample", "partly", "independent"):
+        members = [r for r in chosen if r.relation == relation]
+        if members:
+            found.append(f"{len(members)} {relation} ({gmfe(members):.2f})")
+    return ", ".join(found)
+
+
 def describe(rows: list[Row]) -> list[str]:
     head = ["| route | analyte | site | relation | n | GMFE | median P/O | within 1.25 | worst |"]
     head += ["|---|---|---|---|---|---|---|---|---|"]
@@ -424,7 +434,7 @@ def write(rows: list[Row], left: list[tuple[dict, str]], verdict: float, whole: 
 
 def page(rows: list[Row], left: list[tuple[dict, str]], verdict: float, whole: float) -> str:
     lines = (HERE / "text.md").read_text().replace("{GMFE}", f"{verdict:.2f}")
-    lines = lines.replace("{ALL}", f"{whole:.2f}").splitlines()
+    lines = lines.replace("{ALL}", f"{whole:.2f}").replace("{MIX}", mix(rows)).splitlines()
     lines += ["", "## By route, analyte, site and relation", "", *describe(rows)]
     lines += ["", "## Every row", ""]
     lines += ["| study | route | analyte | metric | unit | observed | predicted | P/O | relation |"]

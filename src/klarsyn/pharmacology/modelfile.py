@@ -12,7 +12,7 @@ import numpy as np
 
 from klarsyn.errors import InputError, unknown_name
 from klarsyn.pharmacology.expressions import Expression, check_names, evaluate, read_expression
-from klarsyn.pharmacology.model import (
+from klarsyn.pharmacology.modelrecord import (
     DEFAULT_WEIGHT,
     SITES,
     SPREADS,

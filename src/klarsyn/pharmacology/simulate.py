@@ -266,11 +266,11 @@ def expose(
         states, stretches = _states(individuals, regimen, form, times)
     except NotLinearError:
         return _one_by_one(individuals, regimen, form, times)
-    outputs: dict[str, np.ndarray] = {}
-    for number, (start, system) in enumerate(stretches):
-        after = times >= start if number else np.ones(len(times), bool)
+    outputs = read_outputs(stretches[0][1], times, states)
+    for start, system in stretches[1:]:
+        after = times >= start
         for name, values in read_outputs(system, times[after], states[:, after]).items():
-            outputs.setdefault(name, np.zeros(states.shape[:2]))[:, after] = values
+            outputs[name][:, after] = values
     return _with_totals(individuals.model, outputs)
 
 

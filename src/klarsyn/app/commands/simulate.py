@@ -57,7 +57,7 @@ def command(**options: Any) -> None:
 
 
 def _run(options: dict[str, Any]) -> Any:
-    from klarsyn.pharmacology.modelfile import models, read_model
+    from klarsyn.pharmacology.model import models, read_model
     from klarsyn.pharmacology.population import sample_individuals
     from klarsyn.pharmacology.simulate import simulate
     from klarsyn.pharmacology.substance import read_substance
