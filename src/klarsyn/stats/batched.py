@@ -49,9 +49,14 @@ def _code(method: str) -> int:
     return CODES[method]
 
 
+def _block(values: Array) -> Array:
+    """A writable copy in C order: the one kind of array the kernels are compiled for."""
+    return np.array(values, dtype=float, order="C")
+
+
 def _centred(y: Array, v: Array) -> tuple[Array, float]:
     centre = float(np.sum(y / v) / np.sum(1 / v))
-    return np.ascontiguousarray(y - centre, dtype=float), centre
+    return y - centre, centre
 
 
 def _means(result: Array, centre: float) -> Means:
@@ -65,7 +70,7 @@ def fit_subsets(y: Array, v: Array, masks: Array, *, method: str) -> Means:
 
     middle, centre = _centred(y, v)
     result = np.empty((len(masks), 7))
-    kernels.subset_fits(middle, np.ascontiguousarray(v), masks, _code(method), result)
+    kernels.subset_fits(middle, _block(v), masks, _code(method), result)
     return _means(result, centre)
 
 
@@ -75,7 +80,7 @@ def fit_rows(y: Array, v: Array, *, method: str) -> Means:
 
     y, v = np.broadcast_arrays(y, v)
     result = np.empty((len(y), 7))
-    kernels.row_fits(np.ascontiguousarray(y), np.ascontiguousarray(v), _code(method), result)
+    kernels.row_fits(_block(y), _block(v), _code(method), result)
     return _means(result, 0.0)
 
 
@@ -91,10 +96,8 @@ def fit_permutations(y: Array, v: Array, x: Array, orders: Array, *, method: str
     if np.allclose(x @ constant, 1.0, rtol=0, atol=1e-9):
         middle, centre = _centred(y, v)
     out = (np.empty((rows, p)), np.empty((rows, p, p)), np.empty(rows), np.empty(rows))
-    permuted_fits(
-        np.ascontiguousarray(middle), np.ascontiguousarray(v), np.ascontiguousarray(x),
-        np.ascontiguousarray(orders), _code(method), *out,
-    )  # fmt: skip
+    rows_of_x = np.array(orders, dtype=np.int64, order="C")
+    permuted_fits(_block(middle), _block(v), _block(x), rows_of_x, _code(method), *out)
     return Regressions(out[0] + centre * constant, *out[1:])
 
 
