@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from klarsyn.errors import InputError
+from klarsyn.stats.roots import QUADRATIC, ROUNDING
 
 Array = np.ndarray
 BATCHED = ("EE", "FE", "DL", "PM", "EB", "ML", "REML")
@@ -234,9 +235,7 @@ def _newton(
     df: Array, method: str, start: Array,
 ) -> Array:  # fmt: skip
     low, high, t = low.copy(), high.copy(), np.where(need, start, 0.0)
-    last = np.full(len(y), math.inf)
     open_rows = np.flatnonzero(need)
-    eps = 8 * np.finfo(float).eps
     for _ in range(STEPS):
         if not len(open_rows):
             break
@@ -244,14 +243,15 @@ def _newton(
         value, slope = _function(_sums(y[at], v[at], n[at], t[at]), df[at], method)
         low[at] = np.where(value > 0, t[at], low[at])
         high[at] = np.where(value < 0, t[at], high[at])
+        size = np.abs(t[at]) + floor[at]
         with np.errstate(divide="ignore", invalid="ignore"):
-            new = t[at] - value / slope
-        new = np.where((new > low[at]) & (new < high[at]) & (slope < 0), new,
-                       0.5 * (low[at] + high[at]))  # fmt: skip
-        new = np.where(value == 0, t[at], new)
-        moved = np.abs(new - t[at])
-        small = eps * (np.abs(new) + floor[at])
-        done = (moved <= small) | ((moved < 1e3 * small) & (moved >= last[at]))
-        t[at], last[at] = new, moved
+            step = np.where(slope < 0, -value / slope, math.inf)
+        newton = t[at] + step
+        inside = (newton > low[at]) & (newton < high[at])
+        last = np.abs(step) <= QUADRATIC * size
+        new = np.where(inside, newton, 0.5 * (low[at] + high[at]))
+        new = np.where(last, np.clip(newton, low[at], high[at]), new)
+        done = last | (np.abs(new - t[at]) <= ROUNDING * size)
+        t[at] = new
         open_rows = at[~done]
     return t
