@@ -97,15 +97,16 @@ def _mean_newton(y, v, n, low, high, start, floor, method, out):
             high = t
         else:
             return t
-        new = t - out[0] / out[1] if out[1] < 0 else high + 1.0
-        newton = low < new < high
-        if not newton:
+        size = abs(t) + floor
+        step = -out[0] / out[1] if out[1] < 0 else math.inf
+        if abs(step) <= QUADRATIC * size:
+            return min(max(t + step, low), high)
+        new = t + step
+        if not low < new < high:
             new = 0.5 * (low + high)
-        moved = abs(new - t)
-        size = abs(new) + floor
+        if abs(new - t) <= EPS * size:
+            return new
         t = new
-        if moved <= EPS * size or (newton and moved <= QUADRATIC * size):
-            return t
     return t
 
 
