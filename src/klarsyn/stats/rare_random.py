@@ -213,7 +213,10 @@ def _climb(
             if trial[1] < math.log(floor):
                 return None
             if trial[1] > math.log(LARGEST_TAU):
-                raise unbounded_tau()
+                if at[1] > math.log(LARGEST_TAU) - 1e-6:
+                    raise unbounded_tau()
+                step = step * ((math.log(LARGEST_TAU) - at[1]) / step[1])
+                trial = at + step
             new = _in_log_tau(study, k, trial, points)
             if new[0] >= value - 1e-12 * (1 + abs(value)):
                 break

@@ -212,7 +212,10 @@ def _newton(
             if tau is not None and trial[1] < math.log(floor):
                 return None
             if tau is not None and trial[1] > math.log(LARGEST_TAU):
-                raise unbounded_tau()
+                if shared[1] > math.log(LARGEST_TAU) - 1e-6:
+                    raise unbounded_tau()
+                scale = (math.log(LARGEST_TAU) - float(shared[1])) / float(step_shared[1])
+                trial = shared + scale * step_shared
             alphas = alpha + scale * step_alpha
             new = evaluate(alphas, trial)
             if new[0] >= value - 1e-11 * (1 + abs(value)):
