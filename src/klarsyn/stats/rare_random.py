@@ -21,6 +21,9 @@ from klarsyn.stats.rare_stratified import ChiSquare
 Array = NDArray[np.float64]
 
 POINTS = 31
+FINE_POINTS = 161  # where 31 do not suffice
+MOST_HERMITE = 61
+ENOUGH = 1e-8  # of the log-likelihood, between a rule and one with twice the points
 COARSE_POINTS = 9  # enough to find where to start
 TAU_STARTS = (0.15, 0.4, 0.8, 1.6, 3.2)
 SMALLEST_TAU = 1e-5
@@ -56,11 +59,21 @@ class RandomEffectFit:
     integration_error: float
 
 
-def fit_random_effect(study: StudyLikelihood, k: int, *, points: int = POINTS) -> RandomEffectFit:
+def fit_random_effect(
+    study: StudyLikelihood, k: int, *, points: int | None = None
+) -> RandomEffectFit:
     """Fit mu and tau² by maximum likelihood to k studies.
 
-    Raises NumericalError `not_estimable` where the likelihood rises without end in mu.
+    Without `points` the quadrature takes as many as it needs. Raises NumericalError
+    `not_estimable` where the likelihood rises without end in mu or tau.
     """
+    if points is not None:
+        return _fit(study, k, points)
+    found = _fit(study, k, POINTS)
+    return found if found.integration_error <= ENOUGH else _fit(study, k, FINE_POINTS)
+
+
+def _fit(study: StudyLikelihood, k: int, points: int) -> RandomEffectFit:
     mu0, common, slope, curvature = _common_effect(study, k)
     score = 0.5 * float((curvature + slope**2).sum())
     se0 = float(-curvature.sum()) ** -0.5
@@ -124,15 +137,22 @@ def adaptive_nodes(
             break
     _, _, curvature = study(mu + tau * mode)
     width = math.sqrt(2) / np.sqrt(1 - tau**2 * curvature)
-    node, log_weight = hermite(points)
-    return mode + width * node, log_weight + node**2 + np.log(width)
+    node, log_weight = quadrature_rule(points)
+    return mode + width * node, log_weight + np.log(width)
 
 
 @cache
-def hermite(points: int) -> tuple[Array, Array]:
-    """Nodes and log weights of Gauss–Hermite quadrature for the weight exp(−x²)."""
-    node, weight = np.polynomial.hermite.hermgauss(points)
-    return node, np.log(weight)
+def quadrature_rule(points: int) -> tuple[Array, Array]:
+    """Nodes x around 0 and log weights for the integral of a function with a peak like exp(−x²).
+
+    Gauss–Hermite up to 61 points; beyond, the trapezoid in u with x = sinh(u), which also follows
+    the long one-sided tails of studies with an empty cell.
+    """
+    if points <= MOST_HERMITE:
+        node, weight = np.polynomial.hermite.hermgauss(points)
+        return node, np.log(weight) + node**2
+    u = np.linspace(-3.4, 3.4, points)
+    return np.sinh(u), np.log(np.cosh(u) * (u[1] - u[0]))
 
 
 def _common_effect(study: StudyLikelihood, k: int) -> tuple[float, float, Array, Array]:
@@ -193,7 +213,10 @@ def _climb(
             if trial[1] < math.log(floor):
                 return None
             if trial[1] > math.log(LARGEST_TAU):
-                raise unbounded_tau()
+                if at[1] > math.log(LARGEST_TAU) - 1e-6:
+                    raise unbounded_tau()
+                step = step * ((math.log(LARGEST_TAU) - at[1]) / step[1])
+                trial = at + step
             new = _in_log_tau(study, k, trial, points)
             if new[0] >= value - 1e-12 * (1 + abs(value)):
                 break

@@ -17,12 +17,14 @@ from scipy import special
 
 from klarsyn.errors import NumericalError, unknown_name
 from klarsyn.stats.rare_random import (
+    ENOUGH,
+    FINE_POINTS,
     LARGEST_TAU,
     SMALLEST_TAU,
     TAU_NEAR_ZERO,
     TAU_STARTS,
     RandomEffectFit,
-    hermite,
+    quadrature_rule,
     unbounded_tau,
 )
 from klarsyn.stats.rare_stratified import ChiSquare
@@ -45,16 +47,24 @@ class _Moments:
 
 
 def fit_fixed_study_effects(
-    groups: TwoGroups, alpha: Array, *, coding: str = "half", points: int = POINTS
+    groups: TwoGroups, alpha: Array, *, coding: str = "half", points: int | None = None
 ) -> RandomEffectFit:
     """UM.FS: one free intercept a study, theta random; maximum likelihood.
 
     `alpha` holds starting intercepts. Newton's method on the whole likelihood; the intercepts are
-    eliminated by Schur complements, so the cost grows linearly with the studies.
+    eliminated by Schur complements, so the cost grows linearly with the studies. Without `points`
+    the quadrature takes as many as it needs.
 
     Raises NumericalError `not_converged` where no maximum is found.
     """
     x = _coding(coding)
+    if points is not None:
+        return _fit(groups, x, alpha, points)
+    found = _fit(groups, x, alpha, POINTS)
+    return found if found.integration_error <= ENOUGH else _fit(groups, x, alpha, FINE_POINTS)
+
+
+def _fit(groups: TwoGroups, x: tuple[float, float], alpha: Array, points: int) -> RandomEffectFit:
     common = _newton(groups, x, alpha, 0.0, None, 1)
     if common is None:
         raise _no_maximum()
@@ -153,8 +163,8 @@ def _nodes(
         if np.abs(step).max() < 1e-4:
             break
     width = np.sqrt(2 / bend)
-    node, log_weight = hermite(points)
-    return mode + width * node, log_weight + node**2 + np.log(width)
+    node, log_weight = quadrature_rule(points)
+    return mode + width * node, log_weight + np.log(width)
 
 
 def _at_zero(groups: TwoGroups, x: tuple[float, float], alpha: Array, mu: float) -> _Moments:
@@ -202,7 +212,10 @@ def _newton(
             if tau is not None and trial[1] < math.log(floor):
                 return None
             if tau is not None and trial[1] > math.log(LARGEST_TAU):
-                raise unbounded_tau()
+                if shared[1] > math.log(LARGEST_TAU) - 1e-6:
+                    raise unbounded_tau()
+                scale = (math.log(LARGEST_TAU) - float(shared[1])) / float(step_shared[1])
+                trial = shared + scale * step_shared
             alphas = alpha + scale * step_alpha
             new = evaluate(alphas, trial)
             if new[0] >= value - 1e-11 * (1 + abs(value)):

@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from klarsyn.errors import NumericalError
-from klarsyn.stats.rare_random import LARGEST_TAU, hermite, unbounded_tau
+from klarsyn.stats.rare_random import LARGEST_TAU, quadrature_rule, unbounded_tau
 from klarsyn.stats.rare_unconditional import TwoGroups, _coding, _predictor
 
 Array = NDArray[np.float64]
 
 POINTS = 11
+MORE_POINTS = 29
+ENOUGH = 1e-4  # of the log-likelihood, between a rule and one with twice the points
 SMALLEST = 1e-4
 
 
@@ -44,17 +46,27 @@ def fit_random_study_effects(
     *,
     k: int,
     coding: str = "half",
-    points: int = POINTS,
+    points: int | None = None,
 ) -> TwoRandomEffectsFit:
     """UM.RS by maximum likelihood; `start` is (alpha, mu, sigma).
 
-    `points` = 1 is Laplace's approximation, which is what lme4 and metafor use for this model.
+    `points` = 1 is Laplace's approximation, which is what lme4 and metafor use for this model;
+    without it the quadrature takes more points an axis where it needs them.
 
     Raises NumericalError `not_converged` where no maximum is found.
     """
-    from scipy import optimize
-
     x = _coding(coding)
+    if points is not None:
+        return _fit(groups, x, start, k, points)
+    found = _fit(groups, x, start, k, POINTS)
+    return found if found.integration_error <= ENOUGH else _fit(groups, x, start, k, MORE_POINTS)
+
+
+def _fit(
+    groups: TwoGroups, x: tuple[float, float], start: tuple[float, float, float], k: int,
+    points: int,
+) -> TwoRandomEffectsFit:  # fmt: skip
+    from scipy import optimize
 
     def deviance(p: Array) -> float:
         return -_log_likelihood(groups, x, k, p, points)[0]
@@ -127,9 +139,9 @@ def _log_likelihood(
             break
     covariance = np.linalg.inv(bend.transpose(2, 0, 1))
     root = np.linalg.cholesky(covariance)
-    node, log_weight = hermite(points)
+    node, log_weight = quadrature_rule(points)
     u = np.stack(np.meshgrid(node, node, indexing="ij")).reshape(2, -1)
-    log_w = np.add.outer(log_weight + node**2, log_weight + node**2).ravel()
+    log_w = np.add.outer(log_weight, log_weight).ravel()
     z = mode[:, :, None] + math.sqrt(2) * np.einsum("kij,jq->ikq", root, u)
     value, slope, _ = _predictor(groups, x, *_levels(p, z))
     terms = value - 0.5 * (z**2).sum(axis=0) + log_w

@@ -27,6 +27,7 @@ Evaluate = Callable[[Array], tuple[float, Array]]
 ALTERNATIVES = ("greater", "less", "two.sided")
 KINDS = ("stepfun", *SMOOTH)
 SMALLEST_STEP, LARGEST = 1e-5, 1e4
+LARGEST_SLOPE = 1e-3  # left at a maximum, for effects in units of their typical error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -381,6 +382,12 @@ def _climb(
     slope = evaluate(at)[1]
     free &= ~((at <= lower + 1e-7) & (slope <= 1e-6))
     at, value, gradient, hessian = _polish(evaluate, at, free, lower)
+    if gradient > LARGEST_SLOPE:
+        raise NumericalError(
+            "not_converged",
+            f"The selection model found no maximum (largest slope {gradient:.2g} in standard "
+            "units). Fewer steps, another weight function or held parameters may fit.",
+        )
     if not np.all(np.linalg.eigvalsh(-hessian) > 0):
         raise NumericalError(
             "not_converged",

@@ -393,13 +393,13 @@ def _groups(counts: Counts) -> tuple[Any, Array]:
 
 
 def _random_study_effects(counts: Counts, coding: str, laplace: bool, drop_empty: bool) -> RareFit:
-    from klarsyn.stats.rare_unconditional_random import POINTS, fit_random_study_effects
+    from klarsyn.stats.rare_unconditional_random import fit_random_study_effects
 
     kept = counts.informative if drop_empty else np.ones(len(counts.studies), dtype=bool)
     groups, alpha = _groups(counts.only(kept))
     start = (float(alpha.mean()), 0.0, float(alpha.std()))
     fit = fit_random_study_effects(
-        groups, start, k=len(alpha), coding=coding, points=1 if laplace else POINTS
+        groups, start, k=len(alpha), coding=coding, points=1 if laplace else None
     )
     return RareFit(
         method="UM.RS", measure="IRR" if counts.rates else "OR", tau2=fit.tau2,
