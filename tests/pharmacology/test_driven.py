@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 
@@ -59,7 +60,7 @@ def _reference(p: dict[str, float]) -> np.ndarray:
 
     edges = sorted({0.0, *(s for s, _, _ in DOSE), *(s + d for s, d, _ in DOSE), TIMES[-1]})
     y, rows = np.array([0.0] * 6 + [0.0, 1.0, 1.0]), []
-    for a, b in zip(edges, edges[1:], strict=False):
+    for a, b in itertools.pairwise(edges):
         inflow = sum(m / d for s, d, m in DOSE if s <= a < s + d)
         wanted = TIMES[(a < TIMES) & (b >= TIMES)]
         run = solve_ivp(
@@ -104,7 +105,7 @@ def test_the_driven_method_keeps_its_order_four() -> None:
         simulate_driven(values, DOSE, TIMES[-1:], rtol=r, atol=r * 1e-3).steps.mean()
         for r in (1e-6, 1e-8, 1e-10)
     ]
-    for less, more in zip(steps, steps[1:], strict=False):
+    for less, more in itertools.pairwise(steps):
         assert 1.6 < more / less < 3.8  # 100^(1/4) = 3.16
 
 

@@ -88,10 +88,7 @@ def _saturation(b, half, hill):  # pragma: no cover - compiled
     """b^hill/(half^hill + b^hill) and its slope in b."""
     if b <= 0.0:
         return 0.0, (1.0 / half if hill == 1.0 else 0.0)
-    if hill == 1.0:
-        h = b / (half + b)
-    else:
-        h = 1.0 / (1.0 + (half / b) ** hill)
+    h = b / (half + b) if hill == 1.0 else 1.0 / (1.0 + (half / b) ** hill)
     return h, hill * h * (1.0 - h) / b
 
 
