@@ -161,7 +161,7 @@ def response_bands(
     days: Sequence[float],
     bands: Mapping[str, Mapping[str, Sequence[float]]],
     x_title: str = "days from the first dose",
-    y_title: str = "MADRS (lower is better)",
+    y_title: str = "score (lower is better)",
     group_title: str = "given",
 ) -> Any:
     """A score over days, median and 5 to 95 % of the parameter sets by group."""
