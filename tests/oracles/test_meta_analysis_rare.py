@@ -162,12 +162,13 @@ def p21() -> dict[str, float]:
 
 
 def p25() -> dict[str, float]:
-    from klarsyn.stats.freeman_tukey import double_arcsine, harmonic_mean, invert_double_arcsine
+    from klarsyn.stats.freeman_tukey import harmonic_mean, invert_double_arcsine
     from klarsyn.stats.heterogeneity import estimate_tau2
     from klarsyn.stats.weighted import fit
 
     d = data("dat.pritz1997")
-    y, v = double_arcsine(d["xi"], d["ni"])
+    made = contrasts("PFT", {"xi": d["xi"], "ni": d["ni"]})
+    y, v = made.y, made.v
     pooled = fit(y, v, None, estimate_tau2(y, v, method="REML").value).beta[0]
     glmm = rare.pool_proportions([str(i) for i in range(14)], d["xi"], d["ni"])
     return named("GLMM", glmm) | {
