@@ -280,7 +280,9 @@ def _stratified(measure: str, method: str) -> Callable[[Counts, str], RareFit]:
         return RareFit(
             method=method, measure=measure, estimate=found.estimate,
             tests=(*found.heterogeneity, *cochran),
-            effect_test=found.effect_test, notes=_peto_notes(counts, found, method),
+            effect_test=found.effect_test,
+            notes=_peto_notes(counts, found, method)
+            + _heterogeneity_note((*found.heterogeneity, *cochran)),
             **_ignored(counts, found.informative),
         )  # fmt: skip
 
@@ -298,6 +300,12 @@ def _cochran_q(counts: Counts, measure: str, pooled: Estimate) -> tuple[ChiSquar
     used = np.isfinite(own.y)
     q = float(((own.y[used] - pooled.value) ** 2 / own.v[used]).sum())
     return (ChiSquare(name="Cochran Q", value=q, df=max(int(used.sum()) - 1, 0)),)
+
+
+def _heterogeneity_note(tests: tuple[ChiSquare, ...]) -> tuple[str, ...]:
+    if not any(t.df > 0 and t.p < 0.1 for t in tests):
+        return ()
+    return ("The studies differ more than by chance; this common-effect interval ignores that.",)
 
 
 def _peto_notes(counts: Counts, found: Stratified, method: str) -> tuple[str, ...]:
