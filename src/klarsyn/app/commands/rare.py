@@ -58,7 +58,7 @@ def _labels(table: Any, study: str | None) -> list[str]:
 @click.option("--sheet", default=None, help="The sheet of an Excel workbook.")
 @click.option("--rates", is_flag=True, help="Totals are person-times: rate ratios.")
 @click.option("--methods", default="", help="A comma-separated choice; all when left out.")
-@click.option("--coding", default="half", help="Treatment in UM models: half or first.")
+@click.option("--coding", default="half", help="Treatment in UM models: half, first or second.")
 @click.option("--level", type=float, default=0.95, help="Confidence level.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
