@@ -64,7 +64,7 @@ def test_the_command_answers_in_json(line: str, folder: Path, capsys) -> None:
     [
         ("network apart.csv --measure MD", "2 pieces"),
         ("network arms.csv --measure or", "Nearest: OR"),
-        ("network arms.csv --measure MD", "Give mean"),
+        ("network arms.csv --measure MD", "mean is missing"),
         ("network holes.csv --measure MD", "Comparison 2 has no name"),
         ("network effects.csv --measure MD", "no column 'treatment'"),
         ("network arms.csv --measure OR --reference Z", "'Z' is not a known treatment"),
