@@ -32,6 +32,9 @@ RUNS = {
     "network arms.csv --measure OR --mantel-haenszel": "Mantel-Haenszel",
     "network contrasts.csv --measure MD --heterogeneity common": "3 treatments, 3 studies",
     "network means.csv --measure MD --components --inactive none": "Additive",
+    "network ketamine_depression --measure OR --outcome response --days 11..45 --target 28 "
+    "--merge saline+placebo_nasal+placebo_oral=inert --reference inert": "ect against inert",
+    "network apart.csv --measure MD --largest-piece": "not connected to the rest (C, D)",
     "multilevel effects.csv --nested study,scale --rho 0.5 --robust study": "CR2",
     "multilevel effects.csv --crossed study,scale": "sigma2[scale]",
     "dose doses.csv --curve quadratic": "Nonlinearity",
@@ -64,6 +67,12 @@ def test_the_command_answers_in_json(line: str, folder: Path, capsys) -> None:
     [
         ("network apart.csv --measure MD", "2 pieces"),
         ("network arms.csv --measure or", "Nearest: OR"),
+        ("network ketamine_depression --measure OR --outcome response", "needs a span"),
+        ("network ketamine_depression --measure OR --days 1..9", "needs --outcome"),
+        (
+            "network ketamine_depression --measure OR --outcome response --days 1..3",
+            "falls into 2 pieces",
+        ),
         ("network arms.csv --measure MD", "mean is missing"),
         ("network holes.csv --measure MD", "Comparison 2 has no name"),
         ("network effects.csv --measure MD", "no column 'treatment'"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,32 @@ def test_pool_prints_a_table_and_a_sentence(file: str, capsys: pytest.CaptureFix
     assert "6 studies, REML, knha" in out
 
 
+def test_pool_adds_what_is_asked_for(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    more = ["--by", "arm", "--leave-one-out", "--cumulative", "year", "--influence"]
+    code, out, _ = run(capsys, "pool", file, *COLUMNS, *more, "--json")
+    made = json.loads(out)
+    assert code == 0
+    assert set(made["subgroups"]["groups"]) == {"open", "random"}
+    assert len(made["leave_one_out"]) == len(made["influence"]) == 6
+    assert made["cumulative"][0]["study"] == "Aronson"
+    assert made["cumulative"][-1]["estimate"] == pytest.approx(made["estimate"])
+    code, out, _ = run(capsys, "pool", file, *COLUMNS, *more)
+    assert "by arm: difference p = " in out
+
+
+def test_a_hazard_ratio_with_its_limits_enters_as_logarithms(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "hr.csv"
+    path.write_text("study,hr,lower,upper\nDaly,0.49,0.29,0.84\n", encoding="utf-8")
+    args = ("pool", str(path), "--measure", "HR", "--columns", "est=hr", "--json")
+    code, out, _ = run(capsys, *args)
+    made = json.loads(out)
+    assert code == 0
+    assert made["estimate"] == pytest.approx(math.log(0.49))
+    assert made["se"] == pytest.approx(math.log(0.84 / 0.29) / (2 * 1.959964), rel=1e-6)
+
+
 def test_excel_is_read_as_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import polars as pl
 
@@ -82,7 +109,7 @@ def test_subsets_counts_them(file: str, capsys: pytest.CaptureFixture[str]) -> N
         ("a,0.1,0.2\nb,,1\n", (), "b: its cell in column 'yi' is empty"),
         ("a,0.1,0.2\nb,nan,1\n", (), "b: its cell in column 'yi' is empty"),
         ("a,0.1,0.2\nb,x,1\n", (), "row 3, column 'yi': 'x' is not a number"),
-        ("", (), "needs at least 1"),
+        ("", (), "0 rows below its header"),
         ("a,0.1,0.2\n", ("--method", "REM"), "Nearest: REML"),
         ("a,0.1,0.2\n", ("--columns", "yi"), "is not role=column"),
         ("a,0.1,0.2\n", ("--columns", "y1=yi"), "is not a known role"),

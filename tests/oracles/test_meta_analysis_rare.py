@@ -116,7 +116,7 @@ def p07() -> dict[str, float]:
         out |= named(name, fit)
     test = result.fit("MH OR").effect_test
     assert test is not None
-    breslow_day, tarone = result.fit("MH OR").tests
+    breslow_day, tarone, _ = result.fit("MH OR").tests
     return out | {
         "CMH": test.value, "CMHp": test.p, "BD": breslow_day.value, "TA": tarone.value,
         "Peto.Q": result.fit("Peto").tests[0].value,

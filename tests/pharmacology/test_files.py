@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -172,3 +174,12 @@ def test_what_is_not_sbml_is_refused(tmp_path) -> None:
         read_sbml(file)
     with pytest.raises(InputError, match="no such file"):
         read_sbml(tmp_path / "none.xml")
+
+
+def test_functions_rules_and_boundary_species_give_what_libroadrunner_gives() -> None:
+    # libroadrunner 2.10.0, CVODE at relative 1e-10, printed to six digits
+    system = read_sbml(Path(__file__).parent / "data" / "rules.xml")
+    found = solve(system, [], [1.0, 3.0]).outputs
+    assert found["A"] == pytest.approx([0.816715, 0.0791661], rel=1e-5)
+    assert found["X"] == pytest.approx([1.90246, 1.27526], rel=1e-5)
+    assert found["Z"] == pytest.approx([6.45821, 8.30208], rel=1e-5)

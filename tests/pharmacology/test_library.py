@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,7 +13,7 @@ from klarsyn.errors import InputError
 from klarsyn.pharmacology.dosing import parse_regimen
 from klarsyn.pharmacology.kinetics import solve
 from klarsyn.pharmacology.model import models, read_model
-from klarsyn.pharmacology.substance import read_substance
+from klarsyn.pharmacology.substance import read_substance, substances
 
 PRINTED = 0.006  # the design prints three digits
 INFUSION = "0.5 mg/kg base iv over 40 min"
@@ -233,3 +235,24 @@ def test_a_broken_model_file_says_what_is_wrong(tmp_path, old: str, new: str, sa
     file.write_text(text.replace(old, new, 1))
     with pytest.raises(InputError, match=says):
         read_model(file)
+
+
+def test_the_model_in_the_guide_reads_and_runs(tmp_path) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "kinetics.md").read_text()
+    file = tmp_path / "mine.toml"
+    file.write_text(guide.split("```toml\n")[1].split("```")[0])
+    outputs = run(str(file), "50 mg base oral", "S", times=np.array([0.2, 1.0, 4.0]))
+    assert outputs["S-ketamine"][0] == 0  # the lag is a quarter of an hour
+    assert outputs["S-ketamine"][1] > 0
+
+
+def test_the_engine_knows_no_drug() -> None:
+    import klarsyn.pharmacology
+
+    folder = Path(klarsyn.pharmacology.__file__).parent
+    names = {read_substance(s).name for s in substances()}
+    names |= {e.name for s in substances() for e in read_substance(s).enantiomers.values()}
+    names |= set(models())
+    for file in folder.rglob("*.py"):
+        text = file.read_text()
+        assert [n for n in names if n.casefold() in text.casefold()] == [], file.name

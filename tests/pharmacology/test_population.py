@@ -258,3 +258,53 @@ def test_the_command_says_what_is_wrong(change, says: str, capsys) -> None:
         main(["simulate", *flat])
     assert stop.value.code == 2
     assert says in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_regimen_may_mix_mg_and_mg_per_kg() -> None:
+    regimen = parse_regimen("20 mg base iv over 40 min; 0.5 mg/kg base iv over 40 min on day 1")
+    people = sample_individuals(KSR, 3, seed=1, demographics=Demographics(weight_sd=20))
+    found = simulate(people, regimen, "S")
+    expected = (20 + 0.5 * people.weight) * 1000 / people.values["CL_S"]
+    assert np.allclose(found.metrics["S-ketamine"]["auc"], expected, rtol=1e-10)
+
+
+def test_a_total_of_one_enantiomer_is_not_repeated() -> None:
+    people = sample_individuals(KSR, 2, seed=1)
+    found = simulate(people, parse_regimen("28 mg base nasal"), "S")
+    assert "ketamine" not in found.analytes
+    assert "S-ketamine" in found.analytes
+
+
+def test_a_time_varying_clearance_has_no_half_life_and_says_so() -> None:
+    people = sample_individuals(read_model("Flint2017"), 2, seed=1)
+    found = simulate(people, parse_regimen("10 mg base iv over 1 h"), "S")
+    assert found.cell("S-norketamine", "half_life") == "not estimable"
+    assert "nan" not in found.summary()
+
+
+def test_the_command_takes_a_table_of_individuals(tmp_path, capsys) -> None:
+    table, out = tmp_path / "people.csv", tmp_path / "out.csv"
+    table.write_text("weight,age,female\n82,45,0\n64,71,1\n")
+    words = ["simulate", "--substance", "ketamine", "--dose", "1 mg/kg base", "--route", "im"]
+    words += ["--individuals", str(table), "--n", "2", "--typical"]
+    main([*words, "--out", str(out)])
+    capsys.readouterr()
+    rows = [line.split(",") for line in out.read_text().splitlines()]
+    assert [r[1] for r in rows if r[2] == "S-ketamine"] == ["82.0", "64.0"]
+    table.write_text("weight,age\nheavy,45\n")
+    with pytest.raises(SystemExit):
+        main(words)
+    assert "row 2, column 'weight': 'heavy' is not a number" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["KSR-1", "KSR-1-arterial"])
+def test_a_patients_exposure_does_not_depend_on_the_others(name: str) -> None:
+    model, regimen = read_model(name), parse_regimen("0.5 mg/kg base iv over 40 min")
+    grid = np.array([0.3, 1.0, 5.0])
+    whole = simulate(sample_individuals(model, 280, seed=1), regimen, "racemate", times=grid)
+    part = sample_individuals(model, 7, seed=1, first=248)
+    alone = simulate(part, regimen, "racemate", times=grid)
+    for analyte in whole.analytes:
+        assert np.array_equal(whole.curves[analyte][248:255], alone.curves[analyte])
+        for metric, values in alone.metrics[analyte].items():
+            assert np.array_equal(whole.metrics[analyte][metric][248:255], values)

@@ -238,6 +238,11 @@ def test_an_assumed_correlation_is_the_product_of_its_parts() -> None:
     assert np.diag(V).tolist() == [1, 4, 9]
 
 
+def test_different_kinds_take_their_own_correlation_in_place_of_rho() -> None:
+    V = assumed_covariance([1.0] * 3, ["a"] * 3, rho=0.6, kind=["x", "x", "y"], kind_rho=0.3)
+    assert V.tolist() == [[1, 0.6, 0.3], [0.6, 1, 0.3], [0.3, 0.3, 1]]
+
+
 def test_a_shared_control_group_of_equal_size_correlates_by_one_half() -> None:
     V = assumed_covariance(
         [1.0, 1.0], ["a", "a"], groups=(["t1", "t2"], ["c", "c"]), sizes=([20, 20], [20, 20])
@@ -253,6 +258,14 @@ def test_effects_that_share_all_sampling_error_can_still_be_pooled() -> None:
     assert fit.certificate.converged
     assert np.isnan(fit.QE.statistic)
     assert fit.estimate.value == pytest.approx(y.mean(), rel=SAME)  # balanced: equal weights
+
+
+def test_few_clusters_are_said_in_the_result() -> None:
+    y, v, study, effect = example(studies=4)
+    fit = fit_multilevel(y, v, random=nested(study=study, effect=effect))
+    assert fit.warnings[0] == "The variance of study rests on 4 levels: it is hardly known."
+    assert "4 levels of study: normal tests" in fit.warnings[1]
+    assert fit.warnings[1] in fit.summary()
 
 
 def test_errors_name_what_is_wrong() -> None:

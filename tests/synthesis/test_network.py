@@ -12,7 +12,7 @@ from klarsyn.errors import InputError, NumericalError, UnknownNameError
 from klarsyn.synthesis.multilevel import fit_multilevel
 from klarsyn.synthesis.network import fit_network
 from klarsyn.synthesis.network_components import fit_components
-from klarsyn.synthesis.network_consistency import decompose_designs, node_splits
+from klarsyn.synthesis.network_consistency import decompose_designs, node_splits, plot_splits
 from klarsyn.synthesis.network_contributions import contribution_shares
 from klarsyn.synthesis.network_data import network_from_arms, network_from_contrasts
 from klarsyn.synthesis.network_sparse import fit_network_mantel_haenszel
@@ -49,6 +49,10 @@ def triangle(ab=(0.5, 0.2), ac=(0.9, 0.25), bc=(0.1, 0.3)):
         [ab[1], ac[1], bc[1]],
         measure="MD",
     )
+
+
+def lone():
+    return network_from_contrasts(["1"], ["A"], ["B"], [0.5], [0.2], measure="MD")
 
 
 def test_two_treatments_pool_as_a_pairwise_meta_analysis() -> None:
@@ -383,6 +387,18 @@ def test_studies_without_information_are_listed_and_not_counted() -> None:
     assert fit_network(data, heterogeneity="common").studies == 1
 
 
+def test_known_weaknesses_are_said_in_the_result() -> None:
+    lone = fit_network(triangle())
+    assert "rests on 1 degrees of freedom" in lone.warnings[0]
+    assert lone.warnings[0] in lone.summary()
+    sparse = network_from_arms(
+        ["1", "1", "2", "2"], ["A", "B"] * 2, measure="OR", events=[0, 3, 2, 4], n=[20, 20, 50, 50]
+    )
+    assert "1 of 2 studies have an empty cell" in fit_network(sparse).warnings[1]
+    assert fit_network(smoking_network(), heterogeneity="common").warnings[0].startswith("2 of 24")
+    assert fit_network_mantel_haenszel(sparse).warnings == ()
+
+
 def test_a_disconnected_network_is_an_error_that_names_its_pieces() -> None:
     data = network_from_contrasts(
         ["1", "2", "3"], ["A", "A", "X"], ["B", "C", "Y"], [0.1] * 3, [0.2] * 3, measure="MD"
@@ -429,6 +445,12 @@ def test_the_result_is_json_and_draws_its_figures() -> None:
     assert json.loads(text)["tau"] == fit.tau
     assert len(fit.league()) == 6
     assert "P-score" in fit.summary()
+    forest = json.dumps(fit.plot("forest"))
+    assert "OR against no_contact" in forest
+    splits = json.dumps(plot_splits(node_splits(fit), "OR"))
+    assert splits.count('"indirect"') == 6
+    with pytest.raises(NumericalError, match="no closed loop"):
+        plot_splits(node_splits(fit_network(lone())), "MD")
     graph, league = fit.plot().to_dict(), fit.plot("league").to_dict()
     assert json.dumps(graph).count("ind_counseling against no_contact") == 1
     assert "blueorange" in json.dumps(league)

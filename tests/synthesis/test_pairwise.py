@@ -166,6 +166,15 @@ def test_a_trial_without_an_effect_stops_the_pooling_unless_left_out_by_name() -
     assert pool(e, drop_problems=True).k == 1
 
 
+def test_effects_do_not_change_behind_a_result() -> None:
+    y = np.array([0.1, 0.2])
+    e = effects_from_arrays(y, [1, 1])
+    y[0] = 9
+    assert e.y[0] == 0.1
+    with pytest.raises(ValueError, match="read-only"):
+        e.y[0] = 9
+
+
 def test_published_and_simulated_trials_do_not_mix_unasked() -> None:
     e = effects_from_arrays([0.1, 0.2], [1, 1], origin=["published", "simulated"])
     with pytest.raises(InputError, match="mix origins"):

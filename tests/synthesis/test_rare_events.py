@@ -67,6 +67,20 @@ def test_no_events_at_all_is_an_answer_with_reasons() -> None:
         rare.fit_glmm(result.counts, "CM.EL")
 
 
+def test_unbounded_heterogeneity_is_named() -> None:
+    """Two informative studies, one at each edge: the conditional likelihood rises with tau²."""
+    c = rare.count_table(["A", "B"], [0, 2], [298, 75], [3, 0], [258, 248])
+    for model in ("CM.EL", "CM.AL"):
+        with pytest.raises(NumericalError, match="tau² grows without end"):
+            rare.fit_glmm(c, model)
+    assert rare.pool_rare(c).fit("MH OR").status == "ok"
+
+
+def test_no_events_give_no_standard_error_of_zero() -> None:
+    result = rare.pool_rare(rare.count_table(["A", "B"], [0, 0], [224, 4], [0, 0], [229, 205]))
+    assert {f.status for f in result.fits} <= {"not_estimable", "degenerate", "not_converged"}
+
+
 def test_one_study_agrees_among_methods() -> None:
     c = rare.count_table(["A"], [4], [60], [9], [58])
     for name in ("MH OR", "UM.FS"):

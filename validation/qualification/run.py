@@ -126,7 +126,7 @@ def predict(row: dict) -> Row:
         predicted=predicted,
         model=model.id,
         site=study["site"],
-        relation=study["relation"],
+        relation=RELATIONS.get((row["study_id"], row["analyte"]), study["relation"]),
         counts=counts and (row["study_id"], row["metric"]) not in READING_LIMIT,
     )
 
@@ -202,6 +202,11 @@ STRATA = {
     "stratum Asian non-Japanese": {"asian": 1.0},
     "stratum Japanese": {"asian": 1.0, "japanese": 1.0},
     "stratum Caucasian >60 y": {"age": 70.0},
+}
+RELATIONS = {
+    ("Kamp2020_BJA_rac", "S-DHNK"): "in-sample",
+    ("Kamp2020_BJA_rac", "R-DHNK"): "in-sample",
+    ("Kamp2020_BJA_rac", "R-norketamine"): "partly",
 }
 READING_LIMIT = {("Hasan2021_curve", "mean conc at 16 h"), ("Hasan2021_curve", "mean conc at 24 h")}
 
@@ -342,9 +347,22 @@ def qualify(path: Path) -> tuple[list[Row], list[tuple[dict, str]]]:
             rows.append(predict(record))
         except NotPredictedError as reason:
             left.append((record, str(reason)))
+        except (KeyError, ValueError) as odd:
+            left.append((record, f"a unit or number was not understood ({odd})"))
         except InputError as reason:
             left.append((record, str(reason).split(". ")[0]))
     return rows, left
+
+
+def mix(rows: list[Row]) -> str:
+    """How many of the default's rows stand in which relation to it, and their error."""
+    chosen = default_rows(rows)
+    found = []
+    for relation in ("in-sample", "partly", "independent"):
+        members = [r for r in chosen if r.relation == relation]
+        if members:
+            found.append(f"{len(members)} {relation} ({gmfe(members):.2f})")
+    return ", ".join(found)
 
 
 def describe(rows: list[Row]) -> list[str]:
@@ -396,27 +414,27 @@ def main(argv: list[str]) -> int:
 def write(rows: list[Row], left: list[tuple[dict, str]], verdict: float, whole: float) -> None:
     import vl_convert
 
-    from klarsyn.figures.kinetics import predicted_against_observed
+    from klarsyn.figures.kinetics import predicted_over_observed
 
     points = [
         {
-            "observed": r.observed,
-            "predicted": r.predicted,
-            "group": f"{r.family}, {r.relation}",
+            "ratio": r.ratio,
+            "group": f"{r.route}, {r.site}, {r.family}",
+            "kind": r.relation,
             "label": f"{r.study} {r.analyte} {r.metric}",
-            "note": f"{r.route}, {r.model}",
+            "note": f"observed {r.observed:.4g} {r.unit}, {r.model}",
         }
-        for r in rows
+        for r in sorted(rows, key=lambda r: (r.route, r.site, r.family))
         if r.counts
     ]
-    chart = predicted_against_observed(points, title="Predicted against observed")
+    chart = predicted_over_observed(points, title="Predicted over observed, every counted row")
     write_text(DOCS / "qualification.svg", vl_convert.vegalite_to_svg(chart.to_dict()))
     write_text(DOCS / "qualification.md", page(rows, left, verdict, whole))
 
 
 def page(rows: list[Row], left: list[tuple[dict, str]], verdict: float, whole: float) -> str:
     lines = (HERE / "text.md").read_text().replace("{GMFE}", f"{verdict:.2f}")
-    lines = lines.replace("{ALL}", f"{whole:.2f}").splitlines()
+    lines = lines.replace("{ALL}", f"{whole:.2f}").replace("{MIX}", mix(rows)).splitlines()
     lines += ["", "## By route, analyte, site and relation", "", *describe(rows)]
     lines += ["", "## Every row", ""]
     lines += ["| study | route | analyte | metric | unit | observed | predicted | P/O | relation |"]

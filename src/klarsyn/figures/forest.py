@@ -41,7 +41,8 @@ class ForestAxis:
     """The horizontal axis: `null` is no difference (None: there is none), `left` and `right` sides.
 
     With `log` the values are ratios on a logarithmic axis. An interval that leaves `limits` ends
-    in an arrow at the edge.
+    in an arrow at the edge. `marks` are further vertical lines, their words in the first row, which
+    should be a heading.
     """
 
     title: str
@@ -50,6 +51,7 @@ class ForestAxis:
     left: str = ""
     right: str = ""
     limits: tuple[float, float] | None = None
+    marks: tuple[tuple[float, str], ...] = ()
 
 
 def forest(rows: Sequence[ForestRow], axis: ForestAxis, *, narrow: bool = False) -> Spec:
@@ -156,11 +158,23 @@ def _marks(
     sides = _sides(axis, y, width)
     return [
         null,
+        *_rules(axis, x, y),
         *sides,
         *_studies(studies, x, y),
         *_arrows(studies, x, y),
         *_diamonds(pooled, x, y),
     ]
+
+
+def _rules(axis: ForestAxis, x: Any, y: Spec) -> list[Spec]:
+    if not axis.marks:
+        return []
+    rows = [{"x": at, "y": 0.55, "text": text} for at, text in axis.marks]
+    rule = {"type": "rule", "stroke": "#D55E00", "strokeDash": [5, 3]}
+    words = {"type": "text", "align": "right", "baseline": "middle", "dx": -4, "fill": "#a84400"}
+    lines = layer(rows, rule)
+    lines["encoding"] = {"x": x("x")}
+    return [lines, layer(rows, words, x=x("x"), y=y, text={"field": "text"})]
 
 
 def _studies(rows: list[Spec], x: Any, y: Spec) -> list[Spec]:

@@ -11,16 +11,33 @@ from klarsyn.evidence.trial import Base, Finding
 from klarsyn.report.context import Context
 from klarsyn.report.document import Report, Section
 from klarsyn.report.numbers import Numbers
+from klarsyn.report.records import record_rows
 from klarsyn.report.sections.action import build_action
+from klarsyn.report.sections.against import build_against
 from klarsyn.report.sections.certainty import build_certainty, known_cells
+from klarsyn.report.sections.change import build_change
 from klarsyn.report.sections.choices import build_choices
 from klarsyn.report.sections.duration import build_duration
+from klarsyn.report.sections.findings_summary import build_findings_summary
+from klarsyn.report.sections.left import build_left
 from klarsyn.report.sections.network import build_network
-from klarsyn.report.sections.reference import build_reference
 from klarsyn.report.sections.safety import build_safety
+from klarsyn.report.sections.told import build_told
 from klarsyn.report.sections.works import build_works
 from klarsyn.report.settings import read_settings
 from klarsyn.report.words import read_words
+
+# What follows the four answers, where the base has what it needs.
+FURTHER = (
+    build_told,
+    build_left,
+    build_against,
+    build_choices,
+    build_change,
+    build_network,
+    build_findings_summary,
+    build_action,
+)
 
 
 def build_report(base: Base, lang: str = "en") -> tuple[Report, Context]:
@@ -41,9 +58,7 @@ def build_report(base: Base, lang: str = "en") -> tuple[Report, Context]:
         build_certainty(context),
     ]
     sections = [section for section, _ in answered]
-    for build in (build_reference, build_choices, build_network, build_action):
-        if extra := build(context):
-            sections.append(extra[0])
+    sections += [built[0] for build in FURTHER if (built := build(context)) is not None]
     report = Report(
         lang=lang,
         title=context.settings.title[lang],
@@ -112,8 +127,12 @@ def _trials(context: Context) -> list[Mapping[str, Any]]:
 
 
 def _used(context: Context, sections: Sequence[Section]) -> list[Finding]:
-    ids = {i for s in sections for i in s.findings}
+    ids = _ids(sections)
     return [f for f in context.base.findings if f.id in ids]
+
+
+def _ids(sections: Sequence[Section]) -> set[str]:
+    return {i for s in sections for i in s.findings}
 
 
 def _rows(context: Context, sections: Sequence[Section]) -> list[Mapping[str, Any]]:
@@ -141,7 +160,7 @@ def _rows(context: Context, sections: Sequence[Section]) -> list[Mapping[str, An
                 "note": f.note,
             }
         )
-    return out
+    return out + record_rows(context, _ids(sections))
 
 
 def _day(context: Context, finding: Finding) -> str:
@@ -152,7 +171,7 @@ def _day(context: Context, finding: Finding) -> str:
 
 
 def _sources(context: Context, sections: Sequence[Section]) -> list[Mapping[str, str]]:
-    ids = {f.source for f in _used(context, sections)}
+    ids = {row["source"] for row in _rows(context, sections)}
     return [
         {"id": s.id, "citation": s.citation, "doi": s.doi, "url": s.url, "licence": s.licence}
         for s in context.base.sources.values()

@@ -35,7 +35,8 @@ class Window:
 class Settings:
     """The choices that belong to the reader of the evidence; the page prints them.
 
-    `points_scale` is the scale in whose points standardised differences are also given.
+    `points_scale` is the scale in whose points standardised differences are also given. The
+    mappings are read by the section of their name and may be empty.
     """
 
     title: Label
@@ -61,6 +62,11 @@ class Settings:
     review: Mapping[str, Any]
     selection: str
     items: tuple[Mapping[str, Any], ...]
+    unblinding: Mapping[str, Any]
+    leaving: tuple[str, ...]
+    noninferiority: Mapping[str, Any]
+    grid: Mapping[str, Any]
+    findings: Mapping[str, Any]
 
 
 def read_settings(base: Base) -> Settings:
@@ -118,6 +124,11 @@ def _settings(base: Base, given: dict[str, Any]) -> Settings:
         review=given.get("review", {}),
         selection=given.get("selection", ""),
         items=tuple(given.get("items", _items(common["outcomes"]))),
+        unblinding=given.get("unblinding", {}),
+        leaving=tuple(given.get("leaving", DEFAULT_LEAVING)),
+        noninferiority=given.get("noninferiority", {}),
+        grid=given.get("grid", {}),
+        findings=given.get("findings", {}),
     )
 
 
@@ -172,6 +183,12 @@ def days(low: float, high: float, target: float, clock: str) -> dict[str, Any]:
     return {"earliest": low, "latest": high, "target": target, "clock": clock}
 
 
+DEFAULT_LEAVING = (
+    "dropout_before_treatment",
+    "discontinued",
+    "discontinued_lack_of_effect",
+    "discontinued_adverse_event",
+)
 DEFAULT_CORRELATION_REASON = {
     "en": "assumed: no participant data in this base",
     "nb": "antatt: ingen deltakerdata i dette grunnlaget",

@@ -14,6 +14,7 @@ Matrix = NDArray[np.floating]
 
 DECREMENT = 1e-20
 MOST_STEPS = 200
+STUCK = 1e-8  # a decrement above this is not rounding
 
 
 class Local(NamedTuple):
@@ -107,6 +108,13 @@ def minimise(
             break
         ahead, used = _line_search(function, at, local, step, lower, upper, decrement)
         evaluations += used
+        if decrement > STUCK and (used > 4 or ahead is None):
+            # A scoring step that had to be cut short points along a ridge: compare another.
+            step = _saddle_free(local, free)
+            other, used = _line_search(function, at, local, step, lower, upper, decrement)
+            evaluations += used
+            if ahead is None or (other is not None and other[1].value < ahead[1].value):
+                ahead = other
         if ahead is None:
             break
         at, local = ahead
@@ -152,6 +160,15 @@ def _newton_step(
     step = np.zeros(local.gradient.size)
     step[free] = inside
     return step, decrement
+
+
+def _saddle_free(local: Local, free: NDArray[np.bool_]) -> Vector:
+    """Downhill along every eigenvector of the curvature, by its size whatever its sign."""
+    values, vectors = np.linalg.eigh(local.curvature[np.ix_(free, free)])
+    size = np.maximum(np.abs(values), 1e-6 * np.abs(values).max())
+    step = np.zeros(local.gradient.size)
+    step[free] = -vectors @ (vectors.T @ local.gradient[free] / size)
+    return step
 
 
 def _lifted(curvature: Matrix) -> Matrix:

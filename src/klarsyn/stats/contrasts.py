@@ -3,7 +3,8 @@
 Argument names are those of the meta-analysis literature's common tables: `ai bi ci di` are the
 cells of a 2×2 table (events and non-events, first group then second; or `n1i`, `n2i` instead of
 `bi`, `di`), `x1i t1i x2i t2i` events and person-time, `m1i sd1i n1i …` means, `xi ni` events of one
-group, `ri` a correlation.
+group, `ri` a correlation. Effects as published are `yi` with `vi` or `sei`, or `est` with its 95 %
+limits `lower` and `upper` (for HR on the ratio scale).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from klarsyn.errors import InputError, unknown_name
 Array = np.ndarray
 Cells = Mapping[str, Array]
 DROPPED = "dropped as asked: no event, or nothing but events, in either group"
+Z_95 = 1.959963984540054  # the 97.5 % quantile of the normal
 CORRECTIONS = ("only0", "all", "if0all", "none")
 VARIANCES = ("LS", "LS2", "UB", "AV", "HO")
 
@@ -119,11 +121,8 @@ MEASURES: dict[str, Measure] = {
         ("GEN", "effect as given", "generic", ("yi", "vi"), "natural", ("LS",)),
     )
 }  # fmt: skip
-ROLES = tuple(
-    dict.fromkeys(
-        [role for m in MEASURES.values() for role in m.needs] + ["n1i", "n2i", "mi", "sei"]
-    )
-)
+_ALIASES = ("n1i", "n2i", "mi", "sei", "est", "lower", "upper")
+ROLES = tuple(dict.fromkeys([*(r for m in MEASURES.values() for r in m.needs), *_ALIASES]))
 # Measures whose variance is defined for a zero cell, so that none is corrected unless asked.
 _NO_CORRECTION = frozenset({"AS", "PHI", "IRSD", "PAS", "PFT", "IRS", "IRFT"})
 
@@ -193,8 +192,8 @@ def complete(measure: str, cells: Mapping[str, Any]) -> dict[str, Array]:
                 given[others] = given[size] - given[events]
     if kind.kind == "proportion" and "ni" not in given and {"xi", "mi"} <= set(given):
         given["ni"] = given["xi"] + given["mi"]
-    if kind.kind == "generic" and "vi" not in given and "sei" in given:
-        given["vi"] = given["sei"] ** 2
+    if kind.kind == "generic":
+        given = _from_limits(given, log=kind.scale == "log")
     missing = [name for name in kind.needs if name not in given]
     if missing:
         raise InputError(
@@ -206,6 +205,21 @@ def complete(measure: str, cells: Mapping[str, Any]) -> dict[str, Array]:
     if len(sizes) != 1:
         raise InputError(f"The columns of {measure} have different lengths: {sorted(sizes)}.")
     return columns
+
+
+def _from_limits(given: dict[str, Array], *, log: bool) -> dict[str, Array]:
+    """Effect and variance from `sei`, or from an estimate with its 95 % limits (ratios: logs)."""
+    out = dict(given)
+    shown = np.log if log else np.asarray
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if "yi" not in out and "est" in out:
+            out["yi"] = shown(out["est"])
+        if "vi" not in out and "sei" in out:
+            out["vi"] = out["sei"] ** 2
+        if "vi" not in out and {"lower", "upper"} <= set(out):
+            width = shown(out["upper"]) - shown(out["lower"])
+            out["vi"] = (width / (2 * Z_95)) ** 2
+    return out
 
 
 def check_cells(kind: Measure, columns: Cells, labels: Sequence[str] = ()) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 from scipy import optimize, special
@@ -227,6 +227,7 @@ def _to_unit(x: Array, scale: float) -> Array:
     return x / (x + scale)
 
 
+@cache
 def _legendre() -> tuple[Array, Array]:
     return np.polynomial.legendre.leggauss(ORDER)
 

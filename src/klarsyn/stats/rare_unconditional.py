@@ -16,7 +16,17 @@ from numpy.typing import NDArray
 from scipy import special
 
 from klarsyn.errors import NumericalError, unknown_name
-from klarsyn.stats.rare_random import SMALLEST_TAU, TAU_STARTS, RandomEffectFit, hermite
+from klarsyn.stats.rare_random import (
+    ENOUGH,
+    FINE_POINTS,
+    LARGEST_TAU,
+    SMALLEST_TAU,
+    TAU_NEAR_ZERO,
+    TAU_STARTS,
+    RandomEffectFit,
+    quadrature_rule,
+    unbounded_tau,
+)
 from klarsyn.stats.rare_stratified import ChiSquare
 
 Array = NDArray[np.float64]
@@ -37,16 +47,24 @@ class _Moments:
 
 
 def fit_fixed_study_effects(
-    groups: TwoGroups, alpha: Array, *, coding: str = "half", points: int = POINTS
+    groups: TwoGroups, alpha: Array, *, coding: str = "half", points: int | None = None
 ) -> RandomEffectFit:
     """UM.FS: one free intercept a study, theta random; maximum likelihood.
 
     `alpha` holds starting intercepts. Newton's method on the whole likelihood; the intercepts are
-    eliminated by Schur complements, so the cost grows linearly with the studies.
+    eliminated by Schur complements, so the cost grows linearly with the studies. Without `points`
+    the quadrature takes as many as it needs.
 
     Raises NumericalError `not_converged` where no maximum is found.
     """
     x = _coding(coding)
+    if points is not None:
+        return _fit(groups, x, alpha, points)
+    found = _fit(groups, x, alpha, POINTS)
+    return found if found.integration_error <= ENOUGH else _fit(groups, x, alpha, FINE_POINTS)
+
+
+def _fit(groups: TwoGroups, x: tuple[float, float], alpha: Array, points: int) -> RandomEffectFit:
     common = _newton(groups, x, alpha, 0.0, None, 1)
     if common is None:
         raise _no_maximum()
@@ -54,8 +72,9 @@ def fit_fixed_study_effects(
     score = _slope_at_zero(groups, x, alpha0, mu0)
     se0 = float(information0[0, 0]) ** -0.5
     best, found = value0, None
+    floor = SMALLEST_TAU if score > 0 else TAU_NEAR_ZERO
     for tau in TAU_STARTS:
-        fit = _newton(groups, x, alpha0, mu0, tau, points)
+        fit = _newton(groups, x, alpha0, mu0, tau, points, floor)
         if fit is not None and fit[2] > best + 1e-10:
             best, found = fit[2], fit
             if score > 0:
@@ -141,11 +160,11 @@ def _nodes(
         bend = 1 - tau**2 * curvature[1, 1]
         step = np.clip((tau * slope[1] - mode) / bend, -2, 2)
         mode = mode + step
-        if np.abs(step).max() < 1e-8:
+        if np.abs(step).max() < 1e-4:
             break
     width = np.sqrt(2 / bend)
-    node, log_weight = hermite(points)
-    return mode + width * node, log_weight + node**2 + np.log(width)
+    node, log_weight = quadrature_rule(points)
+    return mode + width * node, log_weight + np.log(width)
 
 
 def _at_zero(groups: TwoGroups, x: tuple[float, float], alpha: Array, mu: float) -> _Moments:
@@ -162,7 +181,7 @@ def _slope_at_zero(groups: TwoGroups, x: tuple[float, float], alpha: Array, mu: 
 
 def _newton(
     groups: TwoGroups, x: tuple[float, float], alpha: Array, mu: float, tau: float | None,
-    points: int,
+    points: int, floor: float = SMALLEST_TAU,
 ) -> tuple | None:  # fmt: skip
     """Climb in (alpha, mu[, log tau]); None where tau runs to 0 or nothing is found.
 
@@ -190,8 +209,13 @@ def _newton(
         scale = min(1.0, 2.0 / size) if size > 0 else 1.0
         for _ in range(40):
             trial = shared + scale * step_shared
-            if tau is not None and trial[1] < math.log(SMALLEST_TAU):
+            if tau is not None and trial[1] < math.log(floor):
                 return None
+            if tau is not None and trial[1] > math.log(LARGEST_TAU):
+                if shared[1] > math.log(LARGEST_TAU) - 1e-6:
+                    raise unbounded_tau()
+                scale = (math.log(LARGEST_TAU) - float(shared[1])) / float(step_shared[1])
+                trial = shared + scale * step_shared
             alphas = alpha + scale * step_alpha
             new = evaluate(alphas, trial)
             if new[0] >= value - 1e-11 * (1 + abs(value)):

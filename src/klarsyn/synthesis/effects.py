@@ -39,6 +39,12 @@ class Effects:
     problem: tuple[str, ...] = ()
     corrected: tuple[bool, ...] = ()
 
+    def __post_init__(self) -> None:
+        for name in ("y", "v"):
+            values = np.array(getattr(self, name), dtype=float)
+            values.setflags(write=False)
+            object.__setattr__(self, name, values)
+
     @property
     def k(self) -> int:
         """Number of studies, those without an effect included."""

@@ -14,7 +14,8 @@ from klarsyn.errors import InputError, NumericalError, unknown_name
 from klarsyn.stats import linear_mixed
 from klarsyn.stats.bounded_newton import minimise
 from klarsyn.stats.estimate import Estimate
-from klarsyn.synthesis.multilevel import Model, MultilevelFit, Wald
+from klarsyn.synthesis.multilevel import MultilevelFit, Wald
+from klarsyn.synthesis.multilevel_model import Model
 
 Vector = NDArray[np.floating]
 

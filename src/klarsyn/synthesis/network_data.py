@@ -86,9 +86,8 @@ def network_from_arms(
     GEN takes each arm's own `estimate` and `se` on any additive scale. `add` is added to every cell
     of the studies that have an empty one (OR, RR, IRR; RD in the variance only); studies without
     an event, or with nothing but events, in all arms carry no information on OR and RR and are
-    listed as `ignored`. SMD
-    divides by the standard deviation pooled over all arms of a study (Gleser & Olkin 2009), with
-    Hedges' exact small-sample correction.
+    listed as `ignored`. SMD divides by the standard deviation pooled over all arms of a study
+    (Gleser & Olkin 2009), with Hedges' exact small-sample correction.
     """
     if measure not in MEASURES:
         raise unknown_name("measure", measure, MEASURES)

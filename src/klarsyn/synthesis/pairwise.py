@@ -20,7 +20,7 @@ from klarsyn.stats.heterogeneity import (
     typical_variance,
 )
 from klarsyn.stats.tau2_intervals import INTERVALS, tau2_interval
-from klarsyn.stats.weighted import fit, moments
+from klarsyn.stats.weighted import Fit, fit, moments
 from klarsyn.synthesis.cautions import cautions
 from klarsyn.synthesis.effects import Effects, effects_from_arrays
 
@@ -317,7 +317,7 @@ def _pool(
         )
     i2, h2 = _inconsistency(v, tau2, q, df, random)
     margin = _prediction_margin(prediction, free, df, level, se, tau2, random)
-    information = _information(y, v, tau2, method, random)
+    information = _information(y, v, tau2, method, random, None if weights is None else fitted)
     status, warnings = cautions(
         effects,
         excluded,
@@ -401,11 +401,17 @@ def _prediction_margin(
 
 
 def _information(
-    y: Array, v: Array, tau2: float, method: str, random: bool
+    y: Array, v: Array, tau2: float, method: str, random: bool, own: Fit | None
 ) -> tuple[float, float, float, float]:
-    """Log-likelihood, AIC, BIC and AICc; REML's for REML, otherwise ML's."""
+    """Log-likelihood, AIC, BIC and AICc; REML's for REML, otherwise ML's.
+
+    With weights of the user's `own` the likelihood is that of their estimate, not the maximum.
+    """
     restricted = method == "REML" and len(y) > 1
     ll = float(log_likelihood(y, v, None, tau2, restricted=restricted)[0])
+    if own is not None:
+        best = fit(y, v, None, tau2)
+        ll -= 0.5 * (float(own.beta[0]) - float(best.beta[0])) ** 2 / float(best.covariance[0, 0])
     count = len(y) - 1 if restricted else len(y)
     parameters = 2 if random else 1
     room = max(count, parameters + 2)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from klarsyn.errors import InputError, NumericalError, unknown_name
-from klarsyn.provenance import digest_of
+from klarsyn.errors import NumericalError, unknown_name
 from klarsyn.stats.estimate import Estimate
+from klarsyn.synthesis.rare_counts import Counts, count_table, rate_table
 
 if TYPE_CHECKING:
     from klarsyn.stats.rare_likelihoods import StudyLikelihood
@@ -20,6 +20,18 @@ if TYPE_CHECKING:
     from klarsyn.stats.rare_stratified import ChiSquare, Stratified
 
 Array = NDArray[np.float64]
+
+__all__ = [
+    "Counts",
+    "RareEvents",
+    "RareFit",
+    "count_table",
+    "fit_glmm",
+    "pool_proportions",
+    "pool_rare",
+    "pool_single_rates",
+    "rate_table",
+]
 
 GLMM_MODELS = ("CM.EL", "CM.AL", "UM.FS", "UM.RS")
 METHODS = {
@@ -38,48 +50,6 @@ BOUNDARY = (
     "tau² = 0 fits best; the standard error is the profile one, with tau² held at 0, and ignores "
     "that tau² was estimated."
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
-    """Events of totals in two groups, one entry a study; `weight` is people or person-time.
-
-    With `rates` the totals are person-times. Make it with `count_table` or `rate_table`.
-    """
-
-    studies: tuple[str, ...]
-    events1: Array
-    total1: Array
-    events2: Array
-    total2: Array
-    rates: bool = False
-
-    @property
-    def digest(self) -> str:
-        """Changes when any count or name changes."""
-        arrays = [self.events1, self.total1, self.events2, self.total2]
-        return digest_of(list(self.studies), *arrays, self.rates)
-
-    def only(self, kept: NDArray[np.bool_]) -> Counts:
-        """The studies where `kept` is true."""
-        return Counts(
-            studies=tuple(s for s, keep in zip(self.studies, kept, strict=True) if keep),
-            events1=self.events1[kept], total1=self.total1[kept],
-            events2=self.events2[kept], total2=self.total2[kept], rates=self.rates,
-        )  # fmt: skip
-
-    @property
-    def arrays(self) -> tuple[Array, Array, Array, Array]:
-        """Events and totals of the first group, then of the second."""
-        return self.events1, self.total1, self.events2, self.total2
-
-    @property
-    def informative(self) -> NDArray[np.bool_]:
-        """Studies whose odds (or rate) ratio is not 0/0: some event, and some non-event."""
-        some = self.events1 + self.events2 > 0
-        if self.rates:
-            return some
-        return some & (self.events1 + self.events2 < self.total1 + self.total2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +92,7 @@ class RareFit:
                 "p": self.estimate.p_value(), "scale": self.estimate.scale, "level": level,
             }  # fmt: skip
             if self.estimate.scale == "log":
-                out["ratio"] = [math.exp(v) for v in (self.estimate.value, low, high)]
+                out["ratio"] = list(_natural(self.estimate, low, high))
         for name in ("tau2", "se_tau2", "rho", "log_likelihood", "certificate"):
             if getattr(self, name) is not None:
                 out[name] = getattr(self, name)
@@ -195,52 +165,6 @@ class RareEvents:
         return methods_chart(rows, axis="Ratio, first group against second")
 
 
-def count_table(
-    studies: Sequence[str],
-    events1: Sequence[float],
-    total1: Sequence[float],
-    events2: Sequence[float],
-    total2: Sequence[float],
-) -> Counts:
-    """Checked counts of two groups; a study with a missing count (NaN) is left out.
-
-    Raises InputError naming the study where a count is negative, not whole, or above its total.
-    """
-    kept, columns = _columns(studies, events1, total1, events2, total2)
-    for name, a, n1, c, n2 in zip(kept, *columns, strict=True):
-        for group, (x, n) in enumerate(((a, n1), (c, n2)), start=1):
-            if x != int(x) or n != int(n) or n <= 0 or not 0 <= x <= n:
-                raise InputError(
-                    f"Study {name!r}, group {group}: {x:g} events of {n:g} is not possible. Events "
-                    "and totals are whole numbers with 0 ≤ events ≤ total and total ≥ 1."
-                )
-    return Counts(
-        studies=kept, events1=columns[0], total1=columns[1], events2=columns[2], total2=columns[3]
-    )
-
-
-def rate_table(
-    studies: Sequence[str],
-    events1: Sequence[float],
-    time1: Sequence[float],
-    events2: Sequence[float],
-    time2: Sequence[float],
-) -> Counts:
-    """Checked events in person-times of two groups; a study with a missing value is left out."""
-    kept, columns = _columns(studies, events1, time1, events2, time2)
-    for name, a, t1, c, t2 in zip(kept, *columns, strict=True):
-        for group, (x, t) in enumerate(((a, t1), (c, t2)), start=1):
-            if x != int(x) or x < 0 or not t > 0:
-                raise InputError(
-                    f"Study {name!r}, group {group}: {x:g} events in a person-time of {t:g} is not "
-                    "possible. Events are whole numbers ≥ 0 and person-times are above 0."
-                )
-    return Counts(
-        studies=kept, events1=columns[0], total1=columns[1], events2=columns[2],
-        total2=columns[3], rates=True,
-    )  # fmt: skip
-
-
 def pool_rare(
     counts: Counts, methods: Sequence[str] | None = None, *, coding: str = "half",
     level: float = 0.95,
@@ -261,12 +185,20 @@ def pool_rare(
     )
 
 
-def fit_glmm(counts: Counts, model: str, *, coding: str = "half", laplace: bool = False) -> RareFit:
+def fit_glmm(
+    counts: Counts,
+    model: str,
+    *,
+    coding: str = "half",
+    laplace: bool = False,
+    drop_empty: bool = False,
+) -> RareFit:
     """One generalised linear mixed model: CM.EL, CM.AL, UM.FS or UM.RS, by exact quadrature.
 
     The measure is the log odds ratio, or the log rate ratio where the totals are person-times
     (CM.EL is then the exact conditional binomial). `laplace` replaces the two-dimensional
-    quadrature of UM.RS by Laplace's approximation, which other programs use for it.
+    quadrature of UM.RS by Laplace's approximation, which other programs use for it; `drop_empty`
+    leaves studies without any event out of UM.RS, as metafor does unless told otherwise.
 
     Raises NumericalError where the likelihood has no maximum.
     """
@@ -275,7 +207,7 @@ def fit_glmm(counts: Counts, model: str, *, coding: str = "half", laplace: bool 
     _need_studies(counts.only(counts.informative), model)
     _need_events(counts, model)
     if model == "UM.RS":
-        return _random_study_effects(counts, coding, laplace)
+        return _random_study_effects(counts, coding, laplace, drop_empty)
     kept = counts.informative
     inside = counts.only(kept)
     fit, tests = _unconditional(inside, coding) if model == "UM.FS" else _conditional(inside, model)
@@ -330,20 +262,6 @@ def _one_group(study: StudyLikelihood, counts: Counts, measure: str, scale: str)
     )  # fmt: skip
 
 
-def _columns(studies: Sequence[str], *columns: Sequence[float]) -> tuple[tuple[str, ...], Any]:
-    arrays = [np.asarray(c, dtype=float) for c in columns]
-    if any(len(c) != len(studies) for c in arrays):
-        raise InputError(
-            f"{len(studies)} study names but columns of {', '.join(str(len(c)) for c in arrays)} "
-            "values; give one value a study."
-        )
-    kept = np.atleast_1d(~np.isnan(np.stack(arrays)).any(axis=0))
-    if not kept.any():
-        raise InputError("No study has all four numbers; give events and totals of both groups.")
-    names = tuple(str(s) for s, keep in zip(studies, kept, strict=True) if keep)
-    return names, [c[kept] for c in arrays]
-
-
 def _need_studies(counts: Counts, what: str) -> None:
     if not counts.studies:
         raise NumericalError(
@@ -355,7 +273,8 @@ def _need_studies(counts: Counts, what: str) -> None:
 def _natural(estimate: Estimate, low: float, high: float) -> tuple[float, float, float]:
     if estimate.scale != "log":
         return estimate.value, low, high
-    return math.exp(estimate.value), math.exp(low), math.exp(high)
+    value, lower, upper = (math.exp(min(v, 709.0)) for v in (estimate.value, low, high))
+    return value, lower, upper
 
 
 def _ignored(counts: Counts, used: NDArray[np.bool_]) -> dict[str, Any]:
@@ -392,6 +311,12 @@ def _stratified(measure: str, method: str) -> Callable[[Counts, str], RareFit]:
             found = rs.peto(*counts.arrays)
         else:
             found = rs.mantel_haenszel(*counts.arrays, measure)
+        if not found.estimate.se > 0:
+            raise NumericalError(
+                "degenerate",
+                f"{method}: no study has both an event and a non-event, so the standard error "
+                "would be 0. Exact limits of a proportion can still say something.",
+            )
         cochran = () if method == "Peto" else _cochran_q(counts, measure, found.estimate)
         return RareFit(
             method=method, measure=measure, estimate=found.estimate,
@@ -467,13 +392,14 @@ def _groups(counts: Counts) -> tuple[Any, Array]:
     )
 
 
-def _random_study_effects(counts: Counts, coding: str, laplace: bool) -> RareFit:
-    from klarsyn.stats.rare_unconditional_random import POINTS, fit_random_study_effects
+def _random_study_effects(counts: Counts, coding: str, laplace: bool, drop_empty: bool) -> RareFit:
+    from klarsyn.stats.rare_unconditional_random import fit_random_study_effects
 
-    groups, alpha = _groups(counts)
+    kept = counts.informative if drop_empty else np.ones(len(counts.studies), dtype=bool)
+    groups, alpha = _groups(counts.only(kept))
     start = (float(alpha.mean()), 0.0, float(alpha.std()))
     fit = fit_random_study_effects(
-        groups, start, k=len(alpha), coding=coding, points=1 if laplace else POINTS
+        groups, start, k=len(alpha), coding=coding, points=1 if laplace else None
     )
     return RareFit(
         method="UM.RS", measure="IRR" if counts.rates else "OR", tau2=fit.tau2,
@@ -485,7 +411,7 @@ def _random_study_effects(counts: Counts, coding: str, laplace: bool) -> RareFit
             "gradient": fit.gradient, "integration_error": fit.integration_error,
             "points": fit.points, "sigma2": fit.sigma2, "alpha": fit.alpha,
         },
-        **_ignored(counts, np.ones(len(counts.studies), dtype=bool)),
+        **_ignored(counts, kept),
     )  # fmt: skip
 
 
@@ -540,7 +466,9 @@ def _glmm_notes(counts: Counts, model: str, fit: RandomEffectFit) -> tuple[str, 
         if risk > 0.1:
             notes.append(f"{risk:.0%} of patients have the event; CM.AL assumes that it is rare.")
     if fit.integration_error > 1e-6:
-        notes.append(f"Doubling the quadrature moved the likelihood by {fit.integration_error:.1g}")
+        notes.append(
+            f"Twice the quadrature points moved the log-likelihood by {fit.integration_error:.1g}."
+        )
     return tuple(notes)
 
 

@@ -21,10 +21,61 @@ arms gives all three:
   klarsyn network arms.csv --measure OR --splits --contributions --json
   klarsyn network arms.csv --measure OR --mantel-haenszel
   klarsyn network arms.csv --measure MD --components --inactive placebo
+\b
+or an evidence base, its arms' treatments at one time:
+  klarsyn network ketamine_depression --measure OR --outcome response --days 11..45 --target 28 \\
+    --clock first_dose --merge saline+placebo_nasal+placebo_oral=inert --largest-piece
 """
 
 ABOVE = ("n", "sd", "se", "time")
 ARM_COLUMNS = ("events", "n", "time", "mean", "sd", "estimate", "se")
+
+
+def read_base(
+    base: str,
+    measure: str,
+    outcome: str | None,
+    clock: str,
+    days: str,
+    target: float | None,
+    merge: tuple[str, ...],
+) -> Any:
+    """The network of a base's arms at one time."""
+    from klarsyn.errors import InputError
+    from klarsyn.evidence.base import open_base
+    from klarsyn.synthesis.network_base import NetworkQuestion, network_from_base
+
+    first, _, last = days.partition("..")
+    try:
+        earliest, latest = float(first), float(last)
+    except ValueError:
+        raise InputError(
+            f"--days {days or '(not given)'}: a base needs a span, e.g. 11..45."
+        ) from None
+    if not outcome:
+        raise InputError("A base needs --outcome, e.g. response.")
+    question = NetworkQuestion(
+        measure=measure,
+        outcomes=tuple(o.strip() for o in outcome.split(",")),
+        clock=clock,
+        target=(earliest + latest) / 2 if target is None else target,
+        earliest=earliest,
+        latest=latest,
+        merge=_merged(merge),
+    )
+    return network_from_base(open_base(base), question)
+
+
+def _merged(merge: tuple[str, ...]) -> dict[str, str]:
+    from klarsyn.errors import InputError
+
+    out = {}
+    for text in merge:
+        names, sign, label = text.partition("=")
+        if not (names and sign and label):
+            raise InputError(f"--merge {text}: write treatments and their new name as a+b=name.")
+        out |= {name.strip(): label.strip() for name in names.split("+")}
+    return out
 
 
 def read_network(file: str, measure: str, sheet: str | None, add: float) -> Any:
@@ -67,6 +118,12 @@ def read_network(file: str, measure: str, sheet: str | None, add: float) -> Any:
 @click.option("--splits", is_flag=True, help="Direct against indirect evidence, designs.")
 @click.option("--split-method", default="back-calculation", help="back-calculation, SIDDE or side.")
 @click.option("--contributions", is_flag=True, help="The studies' shares in each estimate.")
+@click.option("--outcome", default=None, help="Of a base, in order of preference.")
+@click.option("--clock", default="first_dose", help="Of a base: first_dose or last_dose.")
+@click.option("--days", default="", help="Of a base: earliest..latest.")
+@click.option("--target", type=float, default=None, help="Of a base: the day preferred.")
+@click.option("--merge", multiple=True, help="Of a base: treatments as one, a+b=name.")
+@click.option("--largest-piece", is_flag=True, help="Leave out what is not connected.")
 @click.option("--sheet", default=None, help="The sheet of an Excel workbook.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
@@ -82,15 +139,28 @@ def command(
     splits: bool,
     split_method: str,
     contributions: bool,
+    outcome: str | None,
+    clock: str,
+    days: str,
+    target: float | None,
+    merge: tuple[str, ...],
+    largest_piece: bool,
     sheet: str | None,
     as_json: bool,
 ) -> None:
-    """Compare all treatments of a CSV or Excel FILE from direct and indirect evidence."""
+    """Compare all treatments of a FILE, or of a base, from direct and indirect evidence."""
     from klarsyn.app.output import print_json
+    from klarsyn.synthesis import network_base
     from klarsyn.synthesis.network import fit_network
     from klarsyn.synthesis.network_sparse import fit_network_mantel_haenszel
 
-    data = read_network(file, measure, sheet, add)
+    data = (
+        read_base(file, measure, outcome, clock, days, target, merge)
+        if outcome or days
+        else read_network(file, measure, sheet, add)
+    )
+    if largest_piece:
+        data = network_base.largest_piece(data)
     if components:
         _print_components(data, inactive, heterogeneity, as_json)
         return

@@ -12,7 +12,7 @@ from klarsyn.figures.bands import Band, bands
 from klarsyn.figures.forest import ForestAxis, ForestRow, forest
 from klarsyn.figures.theme import colours, finish
 from klarsyn.pharmacology.dosing import parse_regimen
-from klarsyn.pharmacology.model import read_model
+from klarsyn.pharmacology.modelfile import read_model
 from klarsyn.pharmacology.population import Demographics, sample_individuals
 from klarsyn.pharmacology.simulate import Exposure, simulate
 from klarsyn.pharmacology.substance import read_substance

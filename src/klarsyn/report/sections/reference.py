@@ -10,7 +10,7 @@ from typing import Any
 from klarsyn.figures.forest import ForestAxis, ForestRow, forest
 from klarsyn.figures.theme import PALETTE, finish
 from klarsyn.report.context import Context
-from klarsyn.report.document import Figure, Prose, Result, Section, paragraphs
+from klarsyn.report.document import Figure, Prose, Result, paragraphs
 from klarsyn.report.pooling import effect_result, limits, pooled_result
 from klarsyn.synthesis.extraction import Question, TrialEffect, as_effects, derive_effects
 from klarsyn.synthesis.pairwise import Pooled, pool
@@ -25,31 +25,39 @@ class Panel:
     sets: tuple[tuple[str, Pooled, Result], ...]
 
 
-def build_reference(context: Context) -> tuple[Section, Any] | None:
-    """The section and its sentence; None where the base names no reference treatment."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """The trials against the reference treatment, each alone and together, ready for a page."""
+
+    panels: tuple[Panel, ...]
+    sentence: Any
+    blocks: list[Any]
+    results: list[Result]
+    findings: list[str]
+
+
+def derive_reference(context: Context) -> Reference | None:
+    """The trials pooled and drawn; None where the base names no reference treatment."""
     wanted = context.settings.reference
     if not wanted:
         return None
     panels = [p for o in wanted["outcomes"] if (p := _panel(context, o)) is not None]
     if not panels:
         return None
-    w = context.words
-    sentence = _sentence(context, panels[0])
-    blocks: list[Any] = [
-        Prose(paragraphs=paragraphs(sentence), tone="finding"),
-        _figure(context, panels),
-        Prose(paragraphs=paragraphs(*_small_sample(context, panels)), tone="caution"),
-    ]
     results = [
         *(effect_result(f"reference.{p.outcome}", e) for p in panels for e in p.effects),
         *(r for p in panels for _, _, r in p.sets),
     ]
-    findings = [i for p in panels for e in p.effects for i in e.findings]
-    title = w.plain("reference.title", reference=wanted["label"][context.lang])
-    section = Section(
-        id="reference", title=title, blocks=blocks, results=results, findings=findings
+    return Reference(
+        panels=tuple(panels),
+        sentence=_sentence(context, panels[0]),
+        blocks=[
+            _figure(context, panels),
+            Prose(paragraphs=paragraphs(*_small_sample(context, panels)), tone="caution"),
+        ],
+        results=results,
+        findings=[i for p in panels for e in p.effects for i in e.findings],
     )
-    return section, sentence
 
 
 def _panel(context: Context, outcome: str) -> Panel | None:

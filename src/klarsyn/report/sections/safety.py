@@ -3,40 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from klarsyn.evidence.trial import Arm, Finding, Trial
-from klarsyn.figures.rates import RatePoint, RateRow, rates
+from klarsyn.figures.rates import RateRow, rates
 from klarsyn.figures.theme import PALETTE, finish
 from klarsyn.provenance import digest_of
 from klarsyn.report.context import Context
+from klarsyn.report.counts import Count, arm_counts, compared_pairs, rate_point
 from klarsyn.report.document import (
     Figure,
     Prose,
     Result,
     Section,
     TableBlock,
-    anchor_of,
     paragraphs,
 )
-from klarsyn.stats.counts import exact_interval, patients_to_exclude, upper_limit
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Count:
-    """Events among patients of one arm, with the rows they were read from."""
-
-    trial: Trial
-    arm: Arm
-    events: float
-    n: float
-    rows: tuple[Finding, ...]
+from klarsyn.stats.counts import patients_to_exclude, upper_limit
 
 
 def build_safety(context: Context) -> tuple[Section, Any]:
     """The section and its answer in one sentence."""
-    harms = {h: _counts(context, h) for h in context.settings.harms}
+    harms = {h: arm_counts(context, h) for h in context.settings.harms}
     shown = {h: c for h, c in harms.items() if _compared(c)}
     rare = [_rare(context, h) for h in context.settings.rare]
     results = [r for _, _, r in rare if r is not None]
@@ -57,52 +44,8 @@ def build_safety(context: Context) -> tuple[Section, Any]:
     return section, answer
 
 
-def _counts(context: Context, outcome: str) -> list[Count]:
-    """Every arm's events for one outcome, at the latest time it was counted."""
-    out = []
-    for trial in context.base.trials:
-        for arm in trial.arms:
-            cells: dict[tuple[float, str], dict[str, Finding]] = {}
-            for f in trial.findings:
-                if f.arm == arm.id and f.outcome == outcome and f.chosen and f.value is not None:
-                    key = (f.days_from_first_dose or 0.0, f.analysis_set)
-                    cells.setdefault(key, {})[f.statistic] = f
-            for key in sorted(cells, reverse=True):
-                count = _count(trial, arm, cells[key])
-                if count is not None:
-                    out.append(count)
-                    break
-    return out
-
-
-def _count(trial: Trial, arm: Arm, stats: dict[str, Finding]) -> Count | None:
-    n = stats["n"].value if "n" in stats else arm.started or arm.randomised
-    events = stats["events"].value if "events" in stats else None
-    if events is None and "percent" in stats and n:
-        percent = stats["percent"].value
-        assert percent is not None
-        events = float(round(percent * n / 100))
-    if events is None or not n or events > n:
-        return None
-    return Count(trial=trial, arm=arm, events=events, n=n, rows=tuple(stats.values()))
-
-
 def _compared(counts: Sequence[Count]) -> bool:
-    return bool(_pairs(counts))
-
-
-def _pairs(counts: Sequence[Count]) -> list[tuple[Trial, list[Count]]]:
-    """Trials in which a test arm and a control arm were both counted."""
-    by_trial: dict[str, list[Count]] = {}
-    for c in counts:
-        by_trial.setdefault(c.trial.id, []).append(c)
-    out = []
-    for group in by_trial.values():
-        tests = [c for c in group if c.arm.role == "test"]
-        others = [c for c in group if c.arm.role != "test"]
-        if tests and others:
-            out.append((group[0].trial, [tests[-1], others[0]]))
-    return out
+    return bool(compared_pairs(counts))
 
 
 def _figure(context: Context, harms: dict[str, list[Count]]) -> Figure:
@@ -112,9 +55,9 @@ def _figure(context: Context, harms: dict[str, list[Count]]) -> Figure:
     rows: list[RateRow] = []
     for harm, counts in harms.items():
         rows.append(RateRow(kind="heading", label=context.heading("outcome", harm)))
-        for trial, pair in _pairs(counts):
+        for trial, pair in compared_pairs(counts):
             points = [
-                _point(context, c, names["test" if i == 0 else "control"])
+                rate_point(context, c, names["test" if i == 0 else "control"])
                 for i, c in enumerate(pair)
             ]
             text = " – ".join(f"{c.events:.0f}/{c.n:.0f}" for c in pair)
@@ -126,7 +69,7 @@ def _figure(context: Context, harms: dict[str, list[Count]]) -> Figure:
         alt=w.plain(
             "safety.alt",
             harms=", ".join(context.term("outcome", h) for h in harms),
-            k=len({t.id for c in harms.values() for t, _ in _pairs(c)}),
+            k=len({t.id for c in harms.values() for t, _ in compared_pairs(c)}),
         ),
         wide=finish(rates(rows, palette=palette, x_title=title)),
         narrow=finish(rates(rows, palette=palette, x_title=title, narrow=True)),
@@ -134,31 +77,11 @@ def _figure(context: Context, harms: dict[str, list[Count]]) -> Figure:
     )
 
 
-def _point(context: Context, count: Count, group: str) -> RatePoint:
-    w, n = context.words, context.numbers
-    low, high = exact_interval(count.events, count.n)
-    share = count.events / count.n
-    return RatePoint(
-        group=group,
-        share=share,
-        lower=low,
-        upper=high,
-        link="#" + anchor_of("row", count.rows[0].id),
-        details={
-            w.plain("hover.trial"): count.trial.label,
-            w.plain("hover.arm"): count.arm.label,
-            w.plain("hover.events"): f"{n.general(count.events)} / {n.general(count.n)}",
-            w.plain("hover.share"): f"{n.percent(share)} ({n.percent(low)}–{n.percent(high)})",
-            w.plain("hover.source"): context.source_of([f.id for f in count.rows]),
-        },
-    )
-
-
 Rare = tuple[str, list[Count], Result | None]
 
 
 def _rare(context: Context, outcome: str) -> Rare:
-    counts = [c for c in _counts(context, outcome) if c.arm.role == "test"]
+    counts = [c for c in arm_counts(context, outcome) if c.arm.role == "test"]
     if not counts:
         return outcome, [], None
     events, n = sum(c.events for c in counts), sum(c.n for c in counts)

@@ -1,0 +1,118 @@
+"""Indices between −1 and 1, one row an arm: a point with its interval, or all that is possible."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from klarsyn.figures.rows import rows_axis, words
+from klarsyn.figures.theme import FAINT, INK, Spec, detail_cells, hover, layer
+
+ROW = 24
+NARROW_ROW = 42
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexRow:
+    """A `heading`, or a `study` row with a value and interval or with `allowed`, the bounds."""
+
+    kind: str
+    label: str
+    numbers: str = ""
+    group: str = ""
+    value: float | None = None
+    interval: tuple[float, float] | None = None
+    allowed: tuple[float, float] | None = None
+    details: Mapping[str, str] = field(default_factory=dict)
+    link: str = ""
+
+
+def indices(
+    rows: Sequence[IndexRow],
+    *,
+    palette: Mapping[str, str],
+    x_title: str,
+    cut: float,
+    sides: tuple[str, str] = ("", ""),
+    narrow: bool = False,
+) -> Spec:
+    """The Vega-Lite specification; a band from −`cut` to `cut` marks guessing at random."""
+    y = rows_axis(len(rows))
+    texts = [
+        {"y": i + 0.5, "kind": r.kind, "label": r.label, "numbers": r.numbers}
+        for i, r in enumerate(rows)
+    ]
+    if narrow:
+        above = [t | {"y": t["y"] - 0.36} for t in texts]
+        columns = words(above, "label", 0, "left", y) + words(above, "numbers", 330, "right", y)
+        marks = _marks(rows, palette, x_title, cut, ("", ""), y, 0.14)
+        height = NARROW_ROW * (len(rows) + 1.2)
+        return {"width": 330, "height": height, "layer": [*marks, *columns]}
+    size = {"height": ROW * (len(rows) + 1.2)}
+    left = size | {"width": 270, "layer": words(texts, "label", 0, "left", y)}
+    marks = _marks(rows, palette, x_title, cut, sides, y, 0)
+    right = size | {"width": 170, "layer": words(texts, "numbers", 170, "right", y)}
+    return {"hconcat": [left, size | {"width": 410, "layer": marks}, right], "spacing": 8}
+
+
+def _marks(
+    rows: Sequence[IndexRow],
+    palette: Mapping[str, str],
+    x_title: str,
+    cut: float,
+    sides: tuple[str, str],
+    y: Spec,
+    shift: float,
+) -> list[Spec]:
+    x: Spec = {
+        "field": "x",
+        "type": "quantitative",
+        "scale": {"domain": [-1, 1], "nice": False},
+        "axis": {"title": x_title, "tickCount": 5, "grid": True},
+    }
+    colour = {
+        "field": "group",
+        "type": "nominal",
+        "scale": {"domain": list(palette), "range": list(palette.values())},
+        "legend": {"title": None, "orient": "top", "symbolType": "circle", "symbolOpacity": 1},
+    }
+    found = [r for r in rows if r.group]
+    data = [
+        _datum(i + 0.5 + shift, r) | detail_cells(r, found) for i, r in enumerate(rows) if r.group
+    ]
+    band = layer([{"x": -cut, "end": cut}], {"type": "rect", "color": FAINT, "opacity": 0.5}, x=x)
+    band["encoding"]["x2"] = {"field": "end"}
+    zero = layer([{"x": 0}], {"type": "rule", "stroke": INK, "strokeDash": [3, 3]}, x=x)
+    bar = {"type": "rule", "strokeWidth": 7, "opacity": 0.45}
+    rule = {"type": "rule", "strokeWidth": 1.6}
+    dot = {"type": "circle", "size": 60, "opacity": 1}
+    end = {"field": "to"}
+    allowed = [d for d in data if "from" in d]
+    sure = [d for d in data if "low" in d]
+    points = [d for d in data if "x" in d]
+    at = x | {"field": "from"}
+    low = x | {"field": "low"}
+    out = [band, zero]
+    for text, place, align in ((sides[0], 0, "left"), (sides[1], 410, "right")):
+        if text:
+            mark = {"type": "text", "align": align, "fill": INK, "fontSize": 11}
+            row = {"y": -0.45, "text": text}
+            out.append(layer([row], mark, x={"value": place}, y=y, text={"field": "text"}))
+    if allowed:
+        out.append(layer(allowed, bar, x=at, x2=end, y=y, color=colour, **hover(found)))
+    if sure:
+        out.append(layer(sure, rule, x=low, x2={"field": "high"}, y=y, color=colour))
+    if points:
+        out.append(layer(points, dot, x=x, y=y, color=colour, **hover(found)))
+    return out
+
+
+def _datum(y: float, row: IndexRow) -> Spec:
+    out: Spec = {"y": y, "group": row.group}
+    if row.value is not None:
+        out["x"] = row.value
+    if row.interval is not None:
+        out |= {"low": row.interval[0], "high": row.interval[1]}
+    if row.allowed is not None:
+        out |= {"from": row.allowed[0], "to": row.allowed[1]}
+    return out

@@ -1,0 +1,88 @@
+"""Events by arm, read from the base: the counts that pictures of rates are drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from klarsyn.evidence.trial import Arm, Finding, Trial
+from klarsyn.figures.rates import RatePoint
+from klarsyn.report.context import Context
+from klarsyn.report.document import anchor_of
+from klarsyn.stats.counts import exact_interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Count:
+    """Events among patients of one arm, with the rows they were read from."""
+
+    trial: Trial
+    arm: Arm
+    events: float
+    n: float
+    rows: tuple[Finding, ...]
+
+
+def arm_counts(context: Context, outcome: str) -> list[Count]:
+    """Every arm's events for one outcome, at the latest time it was counted."""
+    out = []
+    for trial in context.base.trials:
+        for arm in trial.arms:
+            cells: dict[tuple[float, str], dict[str, Finding]] = {}
+            for f in trial.findings:
+                if f.arm == arm.id and f.outcome == outcome and f.chosen and f.value is not None:
+                    key = (f.days_from_first_dose or 0.0, f.analysis_set)
+                    cells.setdefault(key, {})[f.statistic] = f
+            for key in sorted(cells, reverse=True):
+                count = _count(trial, arm, cells[key])
+                if count is not None:
+                    out.append(count)
+                    break
+    return out
+
+
+def _count(trial: Trial, arm: Arm, stats: dict[str, Finding]) -> Count | None:
+    n = stats["n"].value if "n" in stats else arm.started or arm.randomised
+    events = stats["events"].value if "events" in stats else None
+    if events is None and "percent" in stats and n:
+        percent = stats["percent"].value
+        assert percent is not None
+        events = float(round(percent * n / 100))
+    if events is None or not n or events > n:
+        return None
+    return Count(trial=trial, arm=arm, events=events, n=n, rows=tuple(stats.values()))
+
+
+def compared_pairs(counts: Sequence[Count]) -> list[tuple[Trial, list[Count]]]:
+    """Trials in which a test arm and a control arm were both counted."""
+    by_trial: dict[str, list[Count]] = {}
+    for c in counts:
+        by_trial.setdefault(c.trial.id, []).append(c)
+    out = []
+    for group in by_trial.values():
+        tests = [c for c in group if c.arm.role == "test"]
+        others = [c for c in group if c.arm.role != "test"]
+        if tests and others:
+            out.append((group[0].trial, [tests[-1], others[0]]))
+    return out
+
+
+def rate_point(context: Context, count: Count, group: str) -> RatePoint:
+    """The share of one arm with its exact limits, as a point of a picture of rates."""
+    w, n = context.words, context.numbers
+    low, high = exact_interval(count.events, count.n)
+    share = count.events / count.n
+    return RatePoint(
+        group=group,
+        share=share,
+        lower=low,
+        upper=high,
+        link="#" + anchor_of("row", count.rows[0].id),
+        details={
+            w.plain("hover.trial"): count.trial.label,
+            w.plain("hover.arm"): count.arm.label,
+            w.plain("hover.events"): f"{n.general(count.events)} / {n.general(count.n)}",
+            w.plain("hover.share"): f"{n.percent(share)} ({n.percent(low)}–{n.percent(high)})",
+            w.plain("hover.source"): context.source_of([f.id for f in count.rows]),
+        },
+    )

@@ -1,0 +1,370 @@
+"""What GRADE's rules suggest for each outcome of a base, domain by domain, from its own numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from klarsyn.bias.certainty import (
+    Certainty,
+    Confirmation,
+    Suggestion,
+    Thresholds,
+    UnblindingTip,
+    grade,
+    imprecision,
+    imprecision_of_ratio,
+    inconsistency,
+    indirectness,
+    publication_bias,
+    risk_of_bias,
+)
+from klarsyn.bias.missingresults import studies_to_flip
+from klarsyn.report.context import Context
+from klarsyn.report.grids import MASKED, belief_evidence_of
+from klarsyn.report.guessing import ArmGuess, arm_guesses
+from klarsyn.report.pooling import Group, limits, pool_effects
+from klarsyn.report.sections.belief import class_belief
+from klarsyn.report.sections.works import typical_sd
+from klarsyn.stats.estimate import Estimate
+from klarsyn.stats.information import information_size_means, information_size_shares
+from klarsyn.synthesis.extraction import TrialEffect, derive_effects
+
+Pool = Callable[[Sequence[TrialEffect]], Any]
+GUIDE = 1.25  # the ratio that GRADE takes as appreciable where no thresholds are declared
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """The evidence on one outcome: an estimate with its limits, in the unit it is graded in.
+
+    `tip` is the belief effect (in points) that takes the conclusion away, infinite where none
+    does, None where the base says nothing of belief.
+    """
+
+    id: str
+    outcome: str
+    comparator: str
+    effects: tuple[TrialEffect, ...]
+    estimate: Estimate
+    interval: tuple[float, float]
+    prediction: tuple[float, float]
+    i2: float
+    participants: int
+    unit: str
+    baseline: float | None
+    tip: float | None
+    repool: Pool
+
+    @property
+    def null_inside(self) -> bool:
+        """Whether the interval leaves no difference possible."""
+        return self.interval[0] <= 0 <= self.interval[1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graded:
+    """One outcome with its certainty and the facts that each domain's reason states."""
+
+    body: Body
+    certainty: Certainty
+    facts: Mapping[str, Mapping[str, Any]]
+
+
+def thresholds_of(context: Context) -> Thresholds | None:
+    """Small, moderate and large differences between groups, where the settings declare them."""
+    given = context.settings.findings.get("thresholds")
+    if not given:
+        return None
+    return Thresholds(
+        small=float(given["small"]),
+        moderate=float(given["moderate"]),
+        large=float(given["large"]),
+        unit=f"{context.settings.points_scale} points",
+        origin=given["origin"]["en"],
+    )
+
+
+def grade_body(context: Context, body: Body, sd: float | None) -> Graded:
+    """The five domains' suggestions for one outcome, and the certainty they add up to."""
+    thresholds = thresholds_of(context) if body.unit == "points" else None
+    bias, bias_facts = _risk_of_bias(context, body)
+    spread, spread_facts = _inconsistency(body, thresholds)
+    precision, precision_facts = _imprecision(body, thresholds, sd)
+    missing, missing_facts = _publication(body)
+    suggestions = (
+        bias,
+        spread,
+        indirectness({}),
+        precision,
+        missing,
+    )
+    confirmed = [
+        Confirmation(**{k: c[k] for k in ("domain", "change", "who", "when", "why")})
+        for c in context.settings.findings.get("confirmed", ())
+        if c.get("outcome") == body.id
+    ]
+    return Graded(
+        body=body,
+        certainty=grade(body.id, suggestions, confirmations=confirmed),
+        facts={
+            "risk of bias": bias_facts,
+            "inconsistency": spread_facts,
+            "indirectness": {"treatments": sorted({e.treatment for e in body.effects})},
+            "imprecision": precision_facts,
+            "publication bias": missing_facts,
+        },
+    )
+
+
+def _risk_of_bias(context: Context, body: Body) -> tuple[Suggestion, dict[str, Any]]:
+    """Masking stands in for judgements of bias that nobody has recorded."""
+    weights = [1 / e.v for e in body.effects]
+    masked = [context.base.trial(e.trial).blinding in MASKED for e in body.effects]
+    open_share = sum(w for w, m in zip(weights, masked, strict=True) if not m) / sum(weights)
+    survives: bool | None = None
+    kept = [e for e, m in zip(body.effects, masked, strict=True) if m]
+    if open_share and kept:
+        low, high = body.repool(kept)
+        survives = (low > 0 or high < 0) == (not body.null_inside)
+    evidence = belief_evidence_of(context)
+    unblinding = None
+    if body.tip is not None and evidence is not None:
+        unblinding = UnblindingTip(
+            tip=body.tip, plausible=abs(evidence.value), unit="points", source=evidence.label
+        )
+    made = risk_of_bias(open_share, survives, unblinding=unblinding)
+    return made, {
+        "open_share": open_share,
+        "survives": survives,
+        "tip": body.tip,
+        "plausible": abs(evidence.value) if evidence else None,
+        "falls": unblinding.falls if unblinding else None,
+    }
+
+
+def _inconsistency(body: Body, thresholds: Thresholds | None) -> tuple[Suggestion, dict[str, Any]]:
+    k = len(body.effects)
+    known = all(math.isfinite(x) for x in body.prediction)
+    facts = {"k": k, "prediction": body.prediction if known else None, "i2": body.i2}
+    if k < 2 or not known:
+        told = "One study cannot contradict itself." if k < 2 else "No prediction is possible."
+        return Suggestion(domain="inconsistency", change=0, reason=told), facts
+    made = inconsistency(body.estimate, body.prediction, thresholds, i2=body.i2, studies=k)
+    return made, facts
+
+
+def _imprecision(
+    body: Body, thresholds: Thresholds | None, sd: float | None
+) -> tuple[Suggestion, dict[str, Any]]:
+    low, high = body.interval
+    if body.unit == "points" and sd:
+        small = thresholds.small if thresholds else 0.2 * sd
+        size = information_size_means(small, sd)
+        made = imprecision(
+            body.estimate, thresholds, participants=body.participants, information_size=size
+        )
+        borders = thresholds.borders() if thresholds else (0.0,)
+        crossed = sum(low < b < high for b in borders)
+    else:
+        low, high = math.exp(low), math.exp(high)
+        share = min(max(body.baseline or 0.5, 0.02), 0.79)
+        size = information_size_shares(share, share * GUIDE)
+        made = imprecision_of_ratio(
+            low, high, participants=body.participants, information_size=size
+        )
+        crossed = sum(low < b < high for b in (1 / GUIDE, 1.0, GUIDE))
+    return made, {"crossed": crossed, "share": body.participants / size, "needed": size}
+
+
+def _publication(body: Body) -> tuple[Suggestion, dict[str, Any]]:
+    count: float | None = None
+    if not body.null_inside:
+        found = studies_to_flip([e.y for e in body.effects], [e.v for e in body.effects])
+        count = math.inf if found is None else float(found) if found > 0 else None
+    made = publication_bias(None, None, len(body.effects), nulls_to_flip=count)
+    return made, {"k": len(body.effects), "nulls": count}
+
+
+def symptom_bodies(context: Context) -> tuple[list[Body], float | None]:
+    """Each window and comparator class in points of the page's scale, with the SD used."""
+    windows = context.settings.windows
+    sd = typical_sd(context, derive_effects(context.base, windows[0].question))
+    if sd is None or context.settings.measure != "SMD":
+        return [], None
+    guesses = arm_guesses(context)
+    out = []
+    for window in windows:
+        extraction = derive_effects(context.base, window.question)
+        for comparator in compared(context):
+            effects = tuple(e for e in extraction.effects if e.comparator == comparator)
+            if effects:
+                out.append(_symptoms(context, window.id, comparator, effects, sd, guesses))
+    return out, sd
+
+
+def compared(context: Context) -> list[str]:
+    """The page's comparator classes that stand for no treatment, masked or not."""
+    aside = {context.settings.reference.get("comparator", ""), "same_drug", "other_active", "none"}
+    return [c for c in context.settings.comparators if c not in aside]
+
+
+def _symptoms(
+    context: Context,
+    window: str,
+    comparator: str,
+    effects: tuple[TrialEffect, ...],
+    sd: float,
+    guesses: Sequence[ArmGuess],
+) -> Body:
+    found = summary(context, effects)
+    estimate = Estimate(
+        value=found["estimate"] * sd, se=found["se"] * sd, method="pooled", df=found["df"]
+    )
+    interval = (found["low"] * sd, found["high"] * sd)
+    prediction = tuple(x * sd for x in found["prediction"])
+    return Body(
+        id=f"{window}.{comparator}.symptoms",
+        outcome=window,
+        comparator=comparator,
+        effects=effects,
+        estimate=estimate,
+        interval=interval,
+        prediction=(prediction[0], prediction[1]),
+        i2=found["i2"],
+        participants=participants(effects, comparator),
+        unit="points",
+        baseline=None,
+        tip=tip_of(context, guesses, comparator, interval),
+        repool=lambda kept: interval_of(context, kept),
+    )
+
+
+def tip_of(
+    context: Context, guesses: Sequence[ArmGuess], comparator: str, interval: tuple[float, float]
+) -> float | None:
+    """The belief effect in points that brings the nearer limit to zero; infinite for none."""
+    if belief_evidence_of(context) is None:
+        return None
+    low, high = interval
+    _, seen = class_belief(context, guesses, comparator)
+    difference = abs(sum(seen) / 2) if seen else 1.0
+    if low <= 0 <= high or difference < 1e-9:
+        return math.inf
+    return min(abs(low), abs(high)) / difference
+
+
+def participants(effects: Sequence[TrialEffect], comparator: str) -> int:
+    """All patients analysed; the periods of a crossover trial count once."""
+    group = Group(comparator=comparator, effects=tuple(effects), pooled=None, result=None)
+    return round(group.participants)
+
+
+def interval_of(context: Context, effects: Sequence[TrialEffect]) -> tuple[float, float]:
+    """The limits of some effects together, or of the only one."""
+    found = summary(context, effects)
+    return found["low"], found["high"]
+
+
+def summary(context: Context, effects: Sequence[TrialEffect]) -> dict[str, Any]:
+    """Pooled by the page's method, or one trial as it is."""
+    if len(effects) == 1:
+        e = effects[0]
+        low, high = limits(e)
+        return {
+            "estimate": e.y,
+            "se": math.sqrt(e.v),
+            "df": math.inf,
+            "low": low,
+            "high": high,
+            "prediction": (math.nan, math.nan),
+            "i2": 0.0,
+        }
+    p = pool_effects(context, effects)
+    return {
+        "estimate": p.estimate,
+        "se": p.se,
+        "df": p.df,
+        "low": p.ci_lower,
+        "high": p.ci_upper,
+        "prediction": (p.pi_lower, p.pi_upper),
+        "i2": p.i2 / 100 if math.isfinite(p.i2) else 0.0,
+    }
+
+
+def event_bodies(context: Context) -> list[Body]:
+    """Response at each window and class with two trials or more, as log risk ratios."""
+    out = []
+    guesses = arm_guesses(context)
+    sd = typical_sd(context, derive_effects(context.base, context.settings.windows[0].question))
+    for window in context.settings.windows:
+        outcomes = window.question.binary_outcomes
+        if not outcomes:
+            continue
+        asked = replace(
+            window.question, measure="RR", outcomes=outcomes, binary_outcomes=(), scales=()
+        )
+        extraction = derive_effects(context.base, asked)
+        scores = derive_effects(context.base, window.question).effects if sd else ()
+        for comparator in compared(context):
+            effects = tuple(e for e in extraction.effects if e.comparator == comparator)
+            same = [e for e in scores if e.comparator == comparator]
+            if len(effects) < 2:
+                continue
+            tip = None
+            if same and sd:
+                low, high = interval_of(context, same)
+                tip = tip_of(context, guesses, comparator, (low * sd, high * sd))
+            made = event_body(context, f"{window.id}.{comparator}.{outcomes[0]}", effects, tip)
+            if made is not None:
+                out.append(made)
+    return out
+
+
+def event_body(
+    context: Context, name: str, effects: tuple[TrialEffect, ...], tip: float | None
+) -> Body | None:
+    """One event against one class; None where no control arm gives counts."""
+    baseline = control_share(context, effects)
+    if baseline is None or not 0 < baseline < 1:
+        return None
+    found = summary(context, effects)
+    return Body(
+        id=name,
+        outcome=name.split(".")[0],
+        comparator=effects[0].comparator,
+        effects=effects,
+        estimate=Estimate(
+            value=found["estimate"], se=found["se"], method="pooled", scale="log", df=found["df"]
+        ),
+        interval=(found["low"], found["high"]),
+        prediction=found["prediction"],
+        i2=found["i2"],
+        participants=participants(effects, effects[0].comparator),
+        unit="per 1000",
+        baseline=baseline,
+        tip=tip,
+        repool=lambda kept: interval_of(context, kept),
+    )
+
+
+def control_share(context: Context, effects: Sequence[TrialEffect]) -> float | None:
+    """The share with the event over all control arms whose counts the effects used."""
+    known = context.findings_by_id()
+    events = patients = 0.0
+    for e in effects:
+        trial = context.base.trial(e.trial)
+        control = next((a.id for a in trial.arms if a.treatment == e.control), "")
+        stats = {
+            known[i].statistic: known[i].value
+            for i in e.findings
+            if i in known and known[i].arm == control
+        }
+        count, share = stats.get("events"), stats.get("percent")
+        if count is None and share is not None:
+            count = share * e.n_control / 100
+        if count is not None:
+            events, patients = events + count, patients + e.n_control
+    return events / patients if patients else None

@@ -1,0 +1,297 @@
+"""Summary of findings: each outcome's size, and how certain the rules of GRADE would call it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from klarsyn.bias.certainty import DOMAINS, LEVELS
+from klarsyn.bias.findings_table import absolute_per_1000
+from klarsyn.provenance import digest_of
+from klarsyn.report.context import Context
+from klarsyn.report.document import Prose, Result, Section, TableBlock, paragraphs
+from klarsyn.report.gradings import (
+    Body,
+    Graded,
+    event_bodies,
+    event_body,
+    grade_body,
+    symptom_bodies,
+    thresholds_of,
+)
+from klarsyn.report.sections.reference import derive_reference
+
+
+def build_findings_summary(context: Context) -> tuple[Section, Any] | None:
+    """The section and its sentence; None where no outcome can be expressed in points or counts."""
+    symptoms, sd = symptom_bodies(context)
+    bodies = [*symptoms, *event_bodies(context), *_against_reference(context)]
+    if not bodies:
+        return None
+    graded = [grade_body(context, b, sd) for b in bodies]
+    results = {g.body.id: _result(context, g) for g in graded}
+    answer = _answer(context, graded)
+    blocks = [
+        Prose(paragraphs=paragraphs(answer), tone="finding"),
+        _table(context, graded, results),
+        _reasons(context, graded, results),
+        Prose(paragraphs=paragraphs(*_cautions(context)), tone="caution"),
+    ]
+    section = Section(
+        id="findings",
+        title=context.words.plain("findings.title"),
+        blocks=blocks,
+        results=list(results.values()),
+        findings=[i for b in bodies for e in b.effects for i in e.findings],
+    )
+    return section, answer
+
+
+def _against_reference(context: Context) -> list[Body]:
+    reference = derive_reference(context)
+    if reference is None:
+        return []
+    out = []
+    for panel in reference.panels:
+        pair = tuple(e for e in panel.effects if e.trial in context.settings.reference["pair"])
+        if len(pair) > 1:
+            made = event_body(context, f"reference.all.{panel.outcome}", pair, None)
+            out += [made] if made is not None else []
+    return out
+
+
+def _level(graded: Graded) -> str:
+    return (graded.certainty.confirmed or graded.certainty.suggested).lower().replace(" ", "_")
+
+
+def _result(context: Context, graded: Graded) -> Result:
+    body, certainty = graded.body, graded.certainty
+    value, low, high = absolute(body)
+    told: dict[str, Any] = {"absolute": value, "ci": [low, high], "unit": body.unit}
+    if body.unit != "points":
+        told |= {
+            "risk_ratio": math.exp(body.estimate.value),
+            "risk_ratio_ci": [math.exp(x) for x in body.interval],
+            "baseline": body.baseline,
+        }
+    told |= {
+        "certainty": certainty.confirmed or f"{certainty.suggested} (suggested)",
+        "changes": {s.domain: s.change for s in certainty.suggestions},
+    }
+    return Result(
+        id=f"findings.{body.id}",
+        value=told,
+        method=f"{certainty.method}; effect pooled by {context.settings.method}, "
+        f"{context.settings.test}",
+        inputs=tuple(dict.fromkeys(i for e in body.effects for i in e.findings)),
+        digest=digest_of(certainty.digest, body.estimate, list(body.interval)),
+    )
+
+
+def absolute(body: Body) -> tuple[float, float, float]:
+    """The effect in its unit: points, or events per 1000 at the control arms' share."""
+    ends = (body.estimate.value, *body.interval)
+    if body.unit == "points":
+        return ends
+    share = body.baseline or 0.5
+    a, low, high = (absolute_per_1000("risk_ratio", math.exp(x), share) for x in ends)
+    return a, low, high
+
+
+def _answer(context: Context, graded: Sequence[Graded]) -> Any:
+    w = context.words
+    names = [level.lower().replace(" ", "_") for level in reversed(LEVELS)]
+    counts = {name: sum(_level(g) == name for g in graded) for name in names}
+    told = ", ".join(
+        f"{w.plain(f'findings.level.{name}').lower()} {w.plain('findings.for', count=count)}"
+        for name, count in counts.items()
+        if count
+    )
+    confirmed = sum(g.certainty.confirmed is not None for g in graded)
+    return w("findings.answer", outcomes=len(graded), told=told, confirmed=confirmed)
+
+
+def _name(context: Context, body: Body) -> str:
+    w, lang = context.words, context.lang
+    window, comparator, outcome = body.id.split(".")
+    if window == "reference":
+        return w.plain(
+            "findings.outcome_reference",
+            outcome=context.heading("outcome", outcome),
+            reference=context.settings.reference["label"][lang],
+        )
+    when = next(x.label[lang] for x in context.settings.windows if x.id == window)
+    name = (
+        w.plain("findings.symptoms")
+        if outcome == "symptoms"
+        else context.heading("outcome", outcome)
+    )
+    return w.plain(
+        "findings.outcome",
+        outcome=name,
+        when=when,
+        comparator=w.plain(f"against.{comparator}"),
+    )
+
+
+def _size(context: Context, body: Body) -> str:
+    w, n = context.words, context.numbers
+    if body.unit == "points":
+        text = n.with_interval(*absolute(body), digits=1)
+        return w.plain("findings.points", value=text, scale=context.settings.points_scale)
+    text = n.with_interval(*absolute(body), digits=0)
+    share = n.whole(1000 * (body.baseline or 0.0))
+    return w.plain("findings.per_1000", value=text, baseline=share)
+
+
+def _relative(context: Context, body: Body) -> str:
+    if body.unit == "points":
+        return "–"
+    values = [math.exp(x) for x in (body.estimate.value, *body.interval)]
+    return context.numbers.with_interval(values[0], values[1], values[2])
+
+
+def _plain(context: Context, graded: Graded) -> str:
+    w, body = context.words, graded.body
+    if body.null_inside:
+        key = "unclear"
+    else:
+        lower = body.estimate.value < 0
+        key = "fewer" if lower else "more"
+        if body.unit != "points":
+            key = "events_fewer" if lower else "events_more"
+    return w.plain(f"findings.plain_{key}.{_level(graded)}")
+
+
+def _table(context: Context, graded: Sequence[Graded], results: dict[str, Result]) -> TableBlock:
+    w, n = context.words, context.numbers
+    rows = []
+    for g in graded:
+        result = results[g.body.id]
+        people = w.plain(
+            "findings.people",
+            trials=w.count("page.trials_count", len(g.body.effects)),
+            patients=w.count("page.patients_count", n.whole(g.body.participants)),
+        )
+        relative = _relative(context, g.body)
+        state = "confirmed" if g.certainty.confirmed else "suggested"
+        level = w.plain(f"findings.level.{_level(g)}")
+        rows.append(
+            (
+                _name(context, g.body),
+                people,
+                relative if relative == "–" else context.result_claim(result, relative),
+                context.result_claim(result, _size(context, g.body)),
+                f"{level} ({w.plain(f'findings.{state}')})",
+                _plain(context, g),
+            )
+        )
+    heads = ("outcome", "people", "relative", "absolute", "certainty", "words")
+    return TableBlock(
+        id="findings",
+        title=w.plain("findings.table"),
+        header=[w.plain(f"findings.head_{h}") for h in heads],
+        rows=rows,
+        caption=w("findings.table_caption"),
+    )
+
+
+def _reasons(context: Context, graded: Sequence[Graded], results: dict[str, Result]) -> TableBlock:
+    w = context.words
+    rows = []
+    for g in graded:
+        changes = {s.domain: s.change for s in g.certainty.suggestions}
+        cells = [
+            context.result_claim(results[g.body.id], _change(context, changes[d]))
+            + " "
+            + _reason(context, d, g)
+            for d in DOMAINS
+        ]
+        rows.append((_name(context, g.body), *cells))
+    return TableBlock(
+        id="reasons",
+        title=w.plain("findings.reasons"),
+        header=[
+            w.plain("findings.head_outcome"),
+            *(w.plain(f"findings.domain.{d.replace(' ', '_')}") for d in DOMAINS),
+        ],
+        rows=rows,
+        caption=w("findings.reasons_caption"),
+    )
+
+
+def _change(context: Context, change: int) -> str:
+    return context.numbers.whole(change) if change else "0"
+
+
+def _reason(context: Context, domain: str, graded: Graded) -> str:
+    facts, w, n = graded.facts[domain], context.words, context.numbers
+    if domain == "risk of bias":
+        return _bias_reason(context, graded)
+    if domain == "inconsistency":
+        if facts["k"] < 2:
+            return w.plain("findings.one_trial")
+        if facts["prediction"] is None:
+            return w.plain("findings.no_prediction", k=facts["k"])
+        turn = float if graded.body.unit == "points" else math.exp
+        ends = n.interval(*(turn(x) for x in facts["prediction"]), digits=1)
+        return w.plain("findings.prediction", interval=ends, i2=n.percent(facts["i2"]))
+    if domain == "indirectness":
+        given = ", ".join(context.term("treatment", t) for t in facts["treatments"])
+        return w.plain("findings.indirect", treatments=given)
+    if domain == "imprecision":
+        return w.plain(
+            "findings.imprecise",
+            crossed=facts["crossed"],
+            share=n.percent(facts["share"]),
+            needed=n.whole(facts["needed"]),
+        )
+    if facts["nulls"] is None:
+        return w.plain("findings.nulls_none", k=facts["k"])
+    if math.isinf(facts["nulls"]):
+        return w.plain("findings.nulls_never", k=facts["k"])
+    return w.plain("findings.nulls", k=facts["k"], count=n.whole(facts["nulls"]))
+
+
+def _bias_reason(context: Context, graded: Graded) -> str:
+    facts, w, n = graded.facts["risk of bias"], context.words, context.numbers
+    told = [w.plain("findings.open_share", share=n.percent(facts["open_share"]))]
+    if facts["open_share"] > 0:
+        state = {None: "none_left", True: "stands", False: "falls"}[facts["survives"]]
+        told.append(w.plain(f"findings.without_{state}"))
+    if facts["falls"] is None:
+        told.append(w.plain("findings.belief_unknown"))
+    elif math.isinf(facts["tip"]):
+        told.append(w.plain("findings.belief_none"))
+    else:
+        key = "belief_falls" if facts["falls"] else "belief_stands"
+        told.append(
+            w.plain(
+                f"findings.{key}",
+                tip=n.fixed(facts["tip"], 1),
+                plausible=n.fixed(facts["plausible"], 1),
+            )
+        )
+    return " ".join(told)
+
+
+def _cautions(context: Context) -> list[Any]:
+    w, n = context.words, context.numbers
+    texts = [w("findings.unconfirmed")]
+    made = thresholds_of(context)
+    if made is not None:
+        origin = context.settings.findings["thresholds"]["origin"][context.lang]
+        texts.append(
+            w(
+                "findings.thresholds",
+                small=n.general(made.small),
+                moderate=n.general(made.moderate),
+                large=n.general(made.large),
+                scale=context.settings.points_scale,
+                origin=origin,
+            )
+        )
+    else:
+        texts.append(w("findings.no_thresholds"))
+    return texts
