@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pool": ("pool", "Pool the trials of a table into one estimate."),
     "regress": ("regress", "Regress the trials' effects on their features."),
     "simulate": ("simulate", "Exposure of each analyte after a dose, as bands over patients."),
+    "respond": ("respond", "What follows from a regimen: occupancy, score, side effects."),
     "nca": ("nca", "Non-compartmental analysis of a concentration table."),
 }
 
