@@ -94,3 +94,19 @@ def test_the_command_prints_bands_verdicts_and_failures() -> None:
     assert "#6 not reproduced" in text
     said = json.loads(CliRunner().invoke(command, [*args, "--json"], catch_exceptions=False).output)
     assert {c["verdict"] for c in said["contrasts"]} == {"cannot be told from these data"}
+
+
+def test_the_page_s_table_of_experiments_is_what_the_code_computes(ensemble) -> None:
+    import importlib.util
+
+    root = Path(__file__).parents[2]
+    place = root / "validation" / "ensemble" / "document.py"
+    spec = importlib.util.spec_from_file_location("document", place)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    page = (root / "docs" / "dynamics.md").read_text()
+    assert module.fit_table(STUDY, ensemble) in page
+    assert module.parameter_table(STUDY, ensemble) in page
+    assert module.prediction_table(STUDY, ensemble) in page

@@ -20,6 +20,7 @@ from klarsyn.pharmacology.receptor import (
     occupancy,
     occupancy_bands,
     occupied,
+    off_targets,
     read_receptor,
     site,
     slow_block,
@@ -100,10 +101,10 @@ def test_apparent_slopes_are_shallow() -> None:
 
 
 def test_opioid_receptors_are_hardly_occupied() -> None:
-    peak = C["total_peak"]
-    assert 100 * occupied(peak, 10 ** (6 - C["pki_mu"])) == pytest.approx(1.8, abs=0.05)
-    assert 100 * occupied(peak, 10 ** (6 - C["pki_kappa"])) == pytest.approx(2.7, abs=0.05)
-    assert occupied(peak, 10 ** (6 - C["pki_delta"])) < 0.01
+    found = off_targets(RECEPTOR, C["total_peak"])
+    assert 100 * found["mu opioid"] == pytest.approx(1.8, abs=0.05)
+    assert 100 * found["kappa opioid"] == pytest.approx(2.7, abs=0.05)
+    assert found["delta opioid"] < 0.01
 
 
 def test_human_occupancy_is_an_extrapolation_between_18_and_35_percent() -> None:

@@ -172,6 +172,15 @@ def occupied(concentration: Any, constant: float) -> np.ndarray:
     return c / (c + constant)
 
 
+def off_targets(receptor: Receptor, concentration: Any) -> dict[str, np.ndarray]:
+    """The occupied share of each other receptor of the file at a racemate concentration (uM)."""
+    c = receptor.constants
+    return {
+        name: occupied(concentration, 10.0 ** (6.0 - c[number]))
+        for name, number in c.rest.get("targets", {}).items()
+    }
+
+
 def slow_block(times: Any, x: Any, *, on: float, off: float, open_probability: float) -> np.ndarray:
     """The blocked share B where the gate is slower than clinical change (per-second rates).
 
