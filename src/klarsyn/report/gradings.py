@@ -57,6 +57,7 @@ class Body:
     baseline: float | None
     tip: float | None
     repool: Pool
+    test: str
 
     @property
     def null_inside(self) -> bool:
@@ -239,6 +240,7 @@ def _symptoms(
         baseline=None,
         tip=tip_of(context, guesses, comparator, interval),
         repool=lambda kept: interval_of(context, kept),
+        test=context.settings.test,
     )
 
 
@@ -262,14 +264,16 @@ def participants(effects: Sequence[TrialEffect], comparator: str) -> int:
     return round(group.participants)
 
 
-def interval_of(context: Context, effects: Sequence[TrialEffect]) -> tuple[float, float]:
+def interval_of(
+    context: Context, effects: Sequence[TrialEffect], test: str = ""
+) -> tuple[float, float]:
     """The limits of some effects together, or of the only one."""
-    found = summary(context, effects)
+    found = summary(context, effects, test)
     return found["low"], found["high"]
 
 
-def summary(context: Context, effects: Sequence[TrialEffect]) -> dict[str, Any]:
-    """Pooled by the page's method, or one trial as it is."""
+def summary(context: Context, effects: Sequence[TrialEffect], test: str = "") -> dict[str, Any]:
+    """Pooled by the page's method and `test`, or one trial as it is."""
     if len(effects) == 1:
         e = effects[0]
         low, high = limits(e)
@@ -282,7 +286,7 @@ def summary(context: Context, effects: Sequence[TrialEffect]) -> dict[str, Any]:
             "prediction": (math.nan, math.nan),
             "i2": 0.0,
         }
-    p = pool_effects(context, effects)
+    p = pool_effects(context, effects, test)
     return {
         "estimate": p.estimate,
         "se": p.se,
@@ -324,13 +328,17 @@ def event_bodies(context: Context) -> list[Body]:
 
 
 def event_body(
-    context: Context, name: str, effects: tuple[TrialEffect, ...], tip: float | None
+    context: Context,
+    name: str,
+    effects: tuple[TrialEffect, ...],
+    tip: float | None,
+    test: str = "",
 ) -> Body | None:
     """One event against one class; None where no control arm gives counts."""
     baseline = control_share(context, effects)
     if baseline is None or not 0 < baseline < 1:
         return None
-    found = summary(context, effects)
+    found = summary(context, effects, test)
     return Body(
         id=name,
         outcome=name.split(".")[0],
@@ -346,7 +354,8 @@ def event_body(
         unit="per 1000",
         baseline=baseline,
         tip=tip,
-        repool=lambda kept: interval_of(context, kept),
+        repool=lambda kept: interval_of(context, kept, test),
+        test=test or context.settings.test,
     )
 
 

@@ -54,13 +54,13 @@ def _group(
     return Group(comparator=comparator, effects=effects, pooled=pooled, result=result)
 
 
-def pool_effects(context: Context, effects: Sequence[TrialEffect]) -> Pooled:
-    """The effects pooled by the page's method and test."""
+def pool_effects(context: Context, effects: Sequence[TrialEffect], test: str = "") -> Pooled:
+    """The effects pooled by the page's method and its test, or another one."""
     return pool(
         [e.y for e in effects],
         [e.v for e in effects],
         method=context.settings.method,
-        test=context.settings.test,
+        test=test or context.settings.test,
         study=[e.label for e in effects],
         measure=effects[0].measure,
     )

@@ -56,7 +56,13 @@ def _against_reference(context: Context) -> list[Body]:
     for panel in reference.panels:
         pair = tuple(e for e in panel.effects if e.trial in context.settings.reference["pair"])
         if len(pair) > 1:
-            made = event_body(context, f"reference.all.{panel.outcome}", pair, None)
+            made = event_body(
+                context,
+                f"reference.all.{panel.outcome}",
+                pair,
+                None,
+                test=context.settings.reference.get("test", "z"),
+            )
             out += [made] if made is not None else []
     return out
 
@@ -82,8 +88,7 @@ def _result(context: Context, graded: Graded) -> Result:
     return Result(
         id=f"findings.{body.id}",
         value=told,
-        method=f"{certainty.method}; effect pooled by {context.settings.method}, "
-        f"{context.settings.test}",
+        method=f"{certainty.method}; effect pooled by {context.settings.method}, {body.test}",
         inputs=tuple(dict.fromkeys(i for e in body.effects for i in e.findings)),
         digest=digest_of(certainty.digest, body.estimate, list(body.interval)),
     )
@@ -148,8 +153,11 @@ def _size(context: Context, body: Body) -> str:
 def _relative(context: Context, body: Body) -> str:
     if body.unit == "points":
         return "–"
-    values = [math.exp(x) for x in (body.estimate.value, *body.interval)]
-    return context.numbers.with_interval(values[0], values[1], values[2])
+    w, n = context.words, context.numbers
+    value, low, high = (math.exp(x) for x in (body.estimate.value, *body.interval))
+    lower = n.fixed(low) if low >= 0.01 else w.plain("findings.under")
+    upper = n.fixed(high) if high <= 100 else w.plain("findings.over")
+    return f"{n.fixed(value)} ({w.plain('findings.limits', low=lower, high=upper)})"
 
 
 def _plain(context: Context, graded: Graded) -> str:
@@ -204,7 +212,7 @@ def _reasons(context: Context, graded: Sequence[Graded], results: dict[str, Resu
         changes = {s.domain: s.change for s in g.certainty.suggestions}
         cells = [
             context.result_claim(results[g.body.id], _change(context, changes[d]))
-            + " "
+            + ": "
             + _reason(context, d, g)
             for d in DOMAINS
         ]
