@@ -153,11 +153,19 @@ def _size(context: Context, body: Body) -> str:
 def _relative(context: Context, body: Body) -> str:
     if body.unit == "points":
         return "–"
+    value = context.numbers.fixed(math.exp(body.estimate.value))
+    return f"{value} ({_ratios(context, body.interval)})"
+
+
+def _ratios(context: Context, logs: tuple[float, float]) -> str:
+    """Limits of a ratio; what is beyond 100 or below 0.01 is not worth its digits."""
     w, n = context.words, context.numbers
-    value, low, high = (math.exp(x) for x in (body.estimate.value, *body.interval))
-    lower = n.fixed(low) if low >= 0.01 else w.plain("findings.under")
-    upper = n.fixed(high) if high <= 100 else w.plain("findings.over")
-    return f"{n.fixed(value)} ({w.plain('findings.limits', low=lower, high=upper)})"
+    low, high = (math.exp(min(x, 700.0)) for x in logs)
+    return w.plain(
+        "findings.limits",
+        low=n.fixed(low) if low >= 0.01 else w.plain("findings.under"),
+        high=n.fixed(high) if high <= 100 else w.plain("findings.over"),
+    )
 
 
 def _plain(context: Context, graded: Graded) -> str:
@@ -242,8 +250,9 @@ def _reason(context: Context, domain: str, graded: Graded) -> str:
             return w.plain("findings.one_trial")
         if facts["prediction"] is None:
             return w.plain("findings.no_prediction", k=facts["k"])
-        turn = float if graded.body.unit == "points" else math.exp
-        ends = n.interval(*(turn(x) for x in facts["prediction"]), digits=1)
+        ends = _ratios(context, facts["prediction"])
+        if graded.body.unit == "points":
+            ends = n.interval(*facts["prediction"], digits=1)
         return w.plain("findings.prediction", interval=ends, i2=n.percent(facts["i2"]))
     if domain == "indirectness":
         given = ", ".join(context.term("treatment", t) for t in facts["treatments"])
@@ -255,11 +264,12 @@ def _reason(context: Context, domain: str, graded: Graded) -> str:
             share=n.percent(facts["share"]),
             needed=n.whole(facts["needed"]),
         )
+    trials = w.count("page.trials_count", facts["k"])
     if facts["nulls"] is None:
-        return w.plain("findings.nulls_none", k=facts["k"])
+        return w.plain("findings.nulls_none", trials=trials)
     if math.isinf(facts["nulls"]):
-        return w.plain("findings.nulls_never", k=facts["k"])
-    return w.plain("findings.nulls", k=facts["k"], count=n.whole(facts["nulls"]))
+        return w.plain("findings.nulls_never", trials=trials)
+    return w.plain("findings.nulls", trials=trials, count=n.whole(facts["nulls"]))
 
 
 def _bias_reason(context: Context, graded: Graded) -> str:
@@ -268,6 +278,8 @@ def _bias_reason(context: Context, graded: Graded) -> str:
     if facts["open_share"] > 0:
         state = {None: "none_left", True: "stands", False: "falls"}[facts["survives"]]
         told.append(w.plain(f"findings.without_{state}"))
+    if facts["falls"] is None and facts["open_share"] == 1:
+        return " ".join(told)
     if facts["falls"] is None:
         told.append(w.plain("findings.belief_unknown"))
     elif math.isinf(facts["tip"]):

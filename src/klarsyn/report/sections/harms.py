@@ -135,12 +135,14 @@ def _figure(context: Context, found: Mapping[str, Sequence[Seen]]) -> Figure:
         (r, w.plain("safety.one_in", count=n.whole(1 / r)))
         for r in context.settings.rates_to_exclude
     ]
+    ends = rates[:: max(1, len(rates) - 1)]
     x_title = w.plain("harms.x")
     told = [f"{r.label}: {r.numbers}." for r in rows if r.numbers]
 
     def draw(narrow: bool) -> Any:
-        shown = rates if not narrow else [rates[0], rates[-1]]
-        return finish(limits(rows, rates=shown, x_title=x_title, narrow=narrow))
+        return finish(
+            limits(rows, rates=rates[:: max(1, len(rates) - 1)], x_title=x_title, narrow=narrow)
+        )
 
     return Figure(
         id="harm-limits",
@@ -203,8 +205,6 @@ def _sentence(context: Context, s: Seen) -> Any:
         one_in = w.plain("safety.one_in", count=n.whole(1 / least.rate))
         if least.needed:
             parts.append(w("harms.open", rate=one_in, needed=claim(n.whole(least.needed))))
-        else:
-            parts.append(w("harms.common", rate=one_in))
     if (difference := _difference(s.appraisal)) is not None:
         text = n.with_interval(*(100 * x for x in difference), digits=1)
         parts.append(w("harms.against", difference=claim(text)))
