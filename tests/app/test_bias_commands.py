@@ -14,6 +14,11 @@ FILES = {
     "guesses.csv": "trial,arm,role,respondent,correct,wrong,dont_know,total\n"
     "Lii 2023,ketamine,active,participants,9,5,5,19\n"
     "Lii 2023,placebo,control,participants,5,8,6,19\n",
+    "many.csv": "trial,arm,role,correct,wrong,dont_know,control_kind\n"
+    + "".join(
+        f"T{k},x,active,{12 + k},{6 - k % 3},3,{kind}\nT{k},y,control,{8 + k},7,4,{kind}\n"
+        for k, kind in enumerate(["saline", "midazolam"] * 3)
+    ),
     "percents.csv": "trial,arm,role,percent_correct,total,denominator,dont_know\n"
     "Shiroma,midazolam,control,89.3,28,unknown,\n",
     "strata.csv": "received,guessed,n,mean,sd\nactive,active,48,19.6,9.6\n"
@@ -26,6 +31,8 @@ FILES = {
     "control_sd,control_observed,control_missing\nA,10,8,40,5,14,8,41,9\nB,11,8,30,5,13,8,31,9\n",
     "refusals.csv": "name,new_events,new_total,reference_events,reference_total,new_refused,"
     "reference_refused\nELEKT-D,108,195,70,170,5,33\n",
+    "visits.csv": "visit,treated_mean,control_mean,sd,treated_last_seen,control_last_seen\n"
+    "0,0,0,0,2,3\n1,-4.0,-3.0,5.0,5,4\n2,-9.0,-5.5,7.0,53,53\n",
     "sets.csv": "name,new_events,new_total,reference_events,reference_total\n"
     "as treated,108,195,70,170\nall randomised,108,200,70,203\n",
     "trials.csv": "id,treated_events,treated_total,control_events,control_total,published,"
@@ -36,18 +43,22 @@ FILES = {
 RUNS = {
     "blinding guesses.csv": "Bang 0.21",
     "blinding percents.csv": "Shiroma",
+    "blinding many.csv --pool --interval score": "pooled, participants, active arms",
+    "blinding many.csv --moderator control_kind": "control arms by control_kind",
     "unblinding strata.csv --timing after_outcome": "at half right guesses 1.08",
     "unblinding effects.csv --threshold 0": "a belief effect of -5.64",
     "missing events.csv --event good": "gamble hollis",
     "missing events.csv --event good --imor 0.5,2 --sd 1,1": "odds ratio: RR",
     "missing means.csv --difference 2,-2": "MD",
     "missing refusals.csv --margin 0.1": "lost once 20 of the reference's 33 refusals respond",
+    "missing visits.csv --correlation 0.5": "jump to reference: -3.09",
     "noninferiority sets.csv --margin 0.1 --basis declared": "14.2 (3.9 to 24.2)",
     "inclusion trials.csv assessments.csv --positive-favours treated": "1.13 (0.49 to 2.62)",
 }
 FAULTS = {
     ("blinding guesses.csv", "9,5,5,19", "9,5,5,20"): r"row 2: the guesses add up to 19, the total",
     ("blinding guesses.csv", "ketamine,active", "ketamine,drug"): r"row 2: 'drug' is not a known",
+    ("blinding guesses.csv", "9,5,5,19", "0,0,0,0"): r"row 2: Lii 2023, arm ketamine: nobody",
     ("blinding percents.csv", "89.3", "89.4"): r"row 2: .*no whole number out of 28",
     ("unblinding strata.csv --timing unknown", ",9.6", ",-1"): r"row 2, column 'sd': -1 is below 0",
     ("unblinding effects.csv --threshold 0", "0.1,0.2", "1.1,0.2"): r"1\.1 is above 1",

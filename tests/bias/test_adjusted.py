@@ -11,6 +11,7 @@ from klarsyn.bias.adjusted import (
     Bias,
     adjust_by_priors,
     adjust_estimate,
+    pool_elicited,
     prior_from_ratio,
     three_priors,
     total_bias,
@@ -48,6 +49,19 @@ def test_a_proportional_bias_shrinks_the_effect_and_its_error_alike():
 def test_independent_biases_add_in_means_and_variances():
     both = total_bias([Bias(additive=0.1, additive_sd=0.3), Bias(additive=-0.3, additive_sd=0.4)])
     assert (both.additive, both.additive_sd) == (pytest.approx(-0.2), pytest.approx(0.5))
+
+
+def test_elicited_biases_that_are_nothing_leave_the_pooled_effect_alone():
+    studies = [estimate(-0.5, 0.2), estimate(-0.9, 0.3), estimate(-0.2, 0.25)]
+    same = pool_elicited(studies, [[], [Bias()], []])
+    assert same.pooled.value == pytest.approx(same.pooled_raw.value, rel=EXACT)
+    doubt = pool_elicited(studies, [[Bias(additive_sd=0.3)]] * 3)
+    assert doubt.pooled.se > same.pooled.se
+    shifted = pool_elicited(studies, [[Bias(additive=-0.1)]] * 3)
+    assert shifted.pooled.value == pytest.approx(same.pooled.value + 0.1, rel=1e-9)
+    assert "adjusted for elicited biases" in shifted.summary()
+    with pytest.raises(InputError, match="3 studies but biases for 1"):
+        pool_elicited(studies, [[]])
 
 
 def test_turner_2009_variance_almost_tripled():

@@ -53,6 +53,14 @@ def test_imprecision_counts_thresholds_and_information(value, se, participants, 
     assert f"{participants} participants" in found.reason
 
 
+def test_heterogeneity_raises_what_is_needed():
+    plan = {"participants": 900, "information_size": 785}
+    assert imprecision(difference(-10, 0.8), POINTS, **plan).change == 0
+    found = imprecision(difference(-10, 0.8), POINTS, **plan, diversity_share=0.4)
+    assert found.change == -1
+    assert "1308 that are needed at a diversity of 40%" in found.reason
+
+
 def test_without_thresholds_only_the_null_counts():
     assert imprecision(difference(-1, 1), None, participants=900, information_size=785).change == -1
     assert imprecision(difference(-3, 1), None, participants=900, information_size=785).change == 0

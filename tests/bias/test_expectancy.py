@@ -176,3 +176,9 @@ def test_the_belief_effect_of_a_trial_is_weighted_over_its_arms() -> None:
     expected = (w1 * (19.5625 - 12.325581) + w2 * (18.358974 - 10.931373)) / (w1 + w2)
     assert found.value == pytest.approx(expected)
     assert found.low < found.value < found.high
+
+
+def test_a_stratum_of_one_has_no_error() -> None:
+    cells = [*CELLS[:3], ("control", "control", 1, 10.0, 0.0)]
+    with pytest.raises(NumericalError, match="PLPL has one patient"):
+        read_guesses(groups(cells), timing="unknown", se_method="sampled")

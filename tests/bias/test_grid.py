@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from functools import partial
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
 from klarsyn.bias.grid import Variants, sensitivity_grid, variants
-from klarsyn.errors import InputError, UnknownNameError
+from klarsyn.bias.grid_null import compare_with_null
+from klarsyn.errors import InputError, NumericalError, UnknownNameError
 from klarsyn.provenance import stream
 from klarsyn.stats.many_fits import every_subset, fit_many
 
@@ -213,9 +216,59 @@ def test_wrong_input_is_named():
         grid(inclusion_sets={"only A": ("A", "Z")})
     with pytest.raises(UnknownNameError, match="Nearest: REML"):
         grid(estimators=("RELM",))
+    with pytest.raises(InputError, match="A confidence level lies between 0 and 1; 95"):
+        grid(level=95)
+    with pytest.raises(InputError, match="Shares of unblinding are numbers"):
+        grid(unblinding_shares=(math.nan,))
+    with pytest.raises(NumericalError, match="No cell of the grid has a study"):
+        grid(inclusion_sets={"nobody": ()})
     with pytest.raises(InputError, match="unblinding_bias"):
         grid(unblinding_shares=(0.0, 0.5))
     with pytest.raises(InputError, match="B: a variance must be above 0"):
         variants(("A", "B"), {("x",): [1, 1]}, {("x",): [1, 0]}, ("d",))
     with pytest.raises(UnknownNameError, match="is not a known time"):
         grid().cell(time="2 weeks")
+
+
+class TestNull:
+    arguments: ClassVar = {
+        "estimators": ("DL", "REML"),
+        "intervals": ("wald", "knapp_hartung"),
+        "benefit": "lower",
+    }
+
+    def studies(self, effect: float) -> Variants:
+        draw = stream(3, "null studies")
+        y = {k: draw.normal(effect, 0.3, 10) for k in [("a",), ("b",)]}
+        return variants(
+            [f"s{i}" for i in range(10)], y, {k: np.full(10, 0.05) for k in y}, ("variant",)
+        )
+
+    def test_a_strong_effect_is_not_what_no_effect_shows(self):
+        found = compare_with_null(
+            self.studies(-0.8), partial(sensitivity_grid, **self.arguments), draws=39, seed=1
+        )
+        assert (found.p_median, found.p_benefit) == (1 / 40, 1 / 40)
+        assert found.expected_benefit < 0.2
+        assert "conclude benefit where" in found.summary()
+
+    def test_no_effect_is(self):
+        found = compare_with_null(
+            self.studies(0.0), partial(sensitivity_grid, **self.arguments), draws=39, seed=1
+        )
+        assert found.p_median > 0.05
+
+    def test_the_same_seed_gives_the_same(self):
+        one, two = (
+            compare_with_null(
+                self.studies(-0.2), partial(sensitivity_grid, **self.arguments), draws=19, seed=4
+            )
+            for _ in range(2)
+        )
+        assert one.to_dict() == two.to_dict()
+
+    def test_too_few_draws_are_refused(self):
+        with pytest.raises(InputError, match="At least 19"):
+            compare_with_null(
+                self.studies(0), partial(sensitivity_grid, **self.arguments), draws=5, seed=1
+            )

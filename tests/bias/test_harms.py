@@ -98,6 +98,11 @@ def test_rates_per_person_year_only_where_the_years_are_known():
     assert appraised([record("A", "test", 0, 5)]).exposures[0].per_year is None
 
 
+def test_a_rate_is_a_share():
+    with pytest.raises(InputError, match="A rate to exclude is a share between 0 and 1; 5"):
+        appraised([record("A", "test", 0, 5)], rates=[5])
+
+
 def test_multipliers_are_stated_never_assumed():
     with pytest.raises(InputError, match="multiplier of spontaneous ascertainment must be stated"):
         appraised([record("A", "test", 0, 5)], multipliers={"systematic": 1.0})

@@ -62,7 +62,7 @@ def test_all_missing_with_event_is_counted_so() -> None:
 
 def test_best_and_worst_enclose_every_other_assumption() -> None:
     best, worst = pooled("best"), pooled("worst")
-    for name in set(ASSUMPTIONS) - {"best", "worst"}:
+    for name in set(ASSUMPTIONS) - {"best", "worst", "odds_ratio"}:
         assert worst - ARITHMETIC <= pooled(name) <= best + ARITHMETIC
 
 
@@ -201,3 +201,47 @@ def test_an_external_rate_becomes_a_scenario() -> None:
     assert cell.reference_responders == pytest.approx(20.79)
     with pytest.raises(UnknownNameError, match="as_elsewhere"):
         grid.scenario("as_elswhere")
+
+
+def test_a_conclusion_that_is_not_there_is_not_lost_later() -> None:
+    even = Refusals(
+        analysed=Counts(
+            name="even", new_events=50, new_total=100, reference_events=50, reference_total=100
+        ),
+        new_refused=3,
+        reference_refused=3,
+    )
+    grid = refusal_grid(even, 0.1)
+    assert grid.superiority_lost_from == 0
+    assert "superiority: not there" in grid.summary()
+
+
+def test_a_shift_that_was_not_given_is_not_guessed() -> None:
+    with pytest.raises(InputError, match="say how the missing differ"):
+        continuous_with_missing(
+            means(),
+            Missingness(assumption="difference", treated=2.0),
+            kind="difference",
+            tau2_method="DL",
+            test="z",
+        )
+
+
+@pytest.mark.parametrize("measure", ["RR", "OR", "RD"])
+@pytest.mark.parametrize("assumption", sorted(set(ASSUMPTIONS) - {"odds_ratio"}))
+def test_full_and_empty_arms_keep_finite_effects(assumption: str, measure: str) -> None:
+    odd = [
+        study(treated_events=47, control_events=0),
+        study(treated_events=0, control_events=34),
+        study(),
+    ]
+    found = binary_with_missing(
+        odd,
+        Missingness(assumption=assumption),
+        measure=measure,
+        event_is_good=True,
+        tau2_method="DL",
+        test="z",
+    )
+    assert np.isfinite(found.y).all()
+    assert (np.array(found.v) > 0).all()

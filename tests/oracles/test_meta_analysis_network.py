@@ -74,7 +74,7 @@ def p13() -> dict[str, float]:
     district, school = fit.components.values()
     outer, inner = (profile_interval(fit, name) for name in fit.components)
     cr2 = robust(fit, d["district"]).coefficients["intercept"]
-    cr1 = robust(fit, d["district"], "CR1").coefficients["intercept"]
+    cr1 = robust(fit, d["district"], "CR1p").coefficients["intercept"]
     low, high = fit.estimate.interval()
     return {
         "est": fit.estimate.value, "se": fit.estimate.se, "ci.lb": low, "ci.ub": high,

@@ -21,19 +21,26 @@ from klarsyn.stats.rare_likelihoods import noncentral_hypergeometric
 from klarsyn.stats.selection import fit_selection
 from klarsyn.stats.trim_and_fill import trim_and_fill
 from klarsyn.synthesis import rare
+from klarsyn.synthesis.bayes import pool_bayes
+from klarsyn.synthesis.effects import Effects, effects_from_table
 
 COVERED = (
     "P07", "P08", "P11.egger", "P11.tau", "P11.tf", "P11.tfR0", "P11.fsn", "P12",
     "P19.k", "P19.est", "P19.se", "P19.stat", "P19.pval", "P19.ci", "P19.tau2", "P19.I2",
     "P19.H2", "P19.Q", "P19.Qp", "P20.CMEL", "P20.UM", "P20.MH", "P20.Peto",
-    "P21.CM", "P21.UM", "P21.MH", "P25.PFT.back", "P25.GLMM", "P27", "P37",
+    "P21.CM", "P21.UM", "P21.MH", "P25.PFT.back", "P25.GLMM", "P27", "P32", "P37",
 )  # fmt: skip
 
 CLOSED = 1e-8  # closed forms; the table is printed with ten digits
 SELECTION = 1e-3  # metafor's selmodel integrates with relative tolerance 1e-4
 REML = 1e-6  # metafor's trimfill refits with its default (loose) stopping rule
+BAYES = 1e-4  # bayesmeta's own numbers about tau come from adaptive integration
 GLMM = 2e-4  # the references stop their optimisers at about this
 
+DIRECT = (
+    "bayesmeta replaces the mixture over tau by a few bins (DIRECT, Röver & Friede 2017: "
+    "divergence up to 0.01); a fine grid of tau gives our value, see the test below"
+)
 # id: (tolerance, why the reference is not met to the usual one)
 EXCEPTIONS: dict[str, tuple[float, str]] = {
     "P08.UMRS.se": (
@@ -52,6 +59,11 @@ EXCEPTIONS: dict[str, tuple[float, str]] = {
         "gives 0.1134672, delta 0.6368467, log-likelihood −9.151541024, which are ours",
     ),
     "P12.pow.delta": (4e-3, "as P12.pow.est"),
+    "P32.mu.sd": (1e-3, DIRECT),
+    "P32.mu.lo": (1e-3, DIRECT),
+    "P32.mu.hi": (1e-3, DIRECT),
+    "P32.pred.lo": (1e-3, DIRECT),
+    "P32.pred.hi": (5e-3, DIRECT),
     "P20.UM": (1e-3, "lme4 warns that it did not converge (largest slope 0.0089)"),
     "P20.UM.tau2": (1e-3, "as P20.UM"),
     "P20.UM.se": (1e-3, "as P20.UM"),
@@ -104,7 +116,7 @@ def p07() -> dict[str, float]:
         out |= named(name, fit)
     test = result.fit("MH OR").effect_test
     assert test is not None
-    breslow_day, tarone = result.fit("MH OR").tests
+    breslow_day, tarone, _ = result.fit("MH OR").tests
     return out | {
         "CMH": test.value, "CMHp": test.p, "BD": breslow_day.value, "TA": tarone.value,
         "Peto.Q": result.fit("Peto").tests[0].value,
@@ -214,6 +226,25 @@ def p12() -> dict[str, float]:
     return out
 
 
+def crins() -> Effects:
+    d = data("CrinsEtAl2014")
+    cells = {
+        "ai": "exp.AR.events", "n1i": "exp.total", "ci": "cont.AR.events", "n2i": "cont.total"
+    }  # fmt: skip
+    return effects_from_table({n: list(c) for n, c in d.items()}, "OR", cells)
+
+
+def p32() -> dict[str, float]:
+    found = pool_bayes(crins(), tau_prior="half-normal 0.5", mu_sd=4.0)
+    out = {"logml": found.distribution.log_marginal or math.nan}
+    for name, s in (("tau", found.tau), ("mu", found.mu), ("pred", found.new_study)):
+        out |= {
+            f"{name}.mode": s.mode, f"{name}.median": s.median, f"{name}.mean": s.mean,
+            f"{name}.sd": s.sd, f"{name}.lo": s.low, f"{name}.hi": s.high,
+        }  # fmt: skip
+    return out
+
+
 def p37() -> dict[str, float]:
     d = data("dat.bcg")
     effect = contrasts("RR", {"ai": d["tpos"], "bi": d["tneg"], "ci": d["cpos"], "di": d["cneg"]})
@@ -227,7 +258,7 @@ def p37() -> dict[str, float]:
 
 ANALYSES: dict[str, Callable[[], dict[str, float]]] = {
     "P07": p07, "P08": p08, "P11": p11, "P12": p12, "P19": p19, "P20": p20, "P21": p21,
-    "P25": p25, "P27": p27, "P37": p37,
+    "P25": p25, "P27": p27, "P32": p32, "P37": p37,
 }  # fmt: skip
 
 
@@ -239,8 +270,8 @@ def values(analysis: str) -> dict[str, float]:
 def tolerance(row: Row) -> float:
     if row.id in EXCEPTIONS:
         return EXCEPTIONS[row.id][0]
-    if row.analysis == "P12":
-        return SELECTION
+    if row.analysis in {"P12", "P32"}:
+        return SELECTION if row.analysis == "P12" else BAYES
     if row.name.startswith("tf"):
         return REML
     models = ("CM", "UM", "GLMM")
@@ -324,3 +355,36 @@ def test_the_beta_and_power_selection_models_are_not_below_metafor_s() -> None:
     assert power.log_likelihood == pytest.approx(-9.151541024, abs=1e-8)
     assert power.mu == pytest.approx(0.11346724856, abs=1e-6)
     assert power.delta[0] == pytest.approx(0.63684674984, abs=2e-6)
+
+
+def test_a_fine_grid_of_tau_gives_our_intervals_not_bayesmeta_s() -> None:
+    """P32: mixture over 40,001 values of tau by the trapezoid, nothing shared with the package."""
+    from scipy import integrate, stats
+
+    e = crins()
+    tau = np.linspace(0, 6, 40_001)
+    w = 1 / (e.v[:, None] + tau**2)
+    information = w.sum(axis=0) + 1 / 16
+    mean = (w * e.y[:, None]).sum(axis=0) / information
+    logs = stats.norm.logpdf(e.y[:, None], mean, np.sqrt(1 / w)).sum(axis=0)
+    logs += -0.5 * (mean / 4) ** 2 - 0.5 * np.log(information) - 0.5 * (tau / 0.5) ** 2
+    weight = np.exp(logs - logs.max())
+    weight /= integrate.trapezoid(weight, tau)
+    ours = values("P32")
+    for name, spread in (
+        ("mu", np.sqrt(1 / information)),
+        ("pred", np.sqrt(1 / information + tau**2)),
+    ):
+        low, high = (
+            integrate.trapezoid(weight * stats.norm.cdf(ours[f"{name}.{side}"], mean, spread), tau)
+            for side in ("lo", "hi")
+        )
+        assert high - low == pytest.approx(0.95, abs=1e-7)
+        at = [
+            integrate.trapezoid(weight * stats.norm.pdf(ours[f"{name}.{side}"], mean, spread), tau)
+            for side in ("lo", "hi")
+        ]
+        assert at[0] == pytest.approx(at[1], rel=1e-6)
+    mu = integrate.trapezoid(weight * mean, tau)
+    variance = integrate.trapezoid(weight * (1 / information + (mean - mu) ** 2), tau)
+    assert ours["mu.sd"] == pytest.approx(math.sqrt(variance), rel=1e-8)

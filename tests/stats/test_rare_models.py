@@ -123,7 +123,7 @@ def test_one_study_is_its_own_conditional_estimate() -> None:
 @pytest.mark.parametrize("tau", [0.2, 1.0, 3.0])
 def test_quadrature_equals_a_fine_grid(tau: float) -> None:
     study = likelihoods.noncentral_hypergeometric(A, N1, C, N2)
-    found, _, _ = rare_random.marginal(study, 3, -0.4, tau, 61)
+    found, _, _ = rare_random.marginal(study, 3, -0.4, tau, 161)
     z = np.linspace(-14, 14, 200_001)
     value, _, _ = study(np.broadcast_to(-0.4 + tau * z, (3, len(z))))
     grid = np.log((np.exp(value) * stats.norm.pdf(z)).sum(axis=1) * (z[1] - z[0]))

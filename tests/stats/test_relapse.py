@@ -9,13 +9,8 @@ import pytest
 
 from klarsyn.errors import InputError, NumericalError, UnknownNameError
 from klarsyn.provenance import stream
-from klarsyn.stats.relapse import (
-    Followed,
-    fit_cure,
-    fit_relapse,
-    pool_curves,
-    sufficient_follow_up,
-)
+from klarsyn.stats.cure import fit_cure, sufficient_follow_up
+from klarsyn.stats.relapse import Followed, fit_relapse, pool_curves
 from klarsyn.stats.survival import kaplan_meier
 
 GRID = [14.0, 28.0, 56.0]

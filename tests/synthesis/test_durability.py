@@ -14,14 +14,12 @@ from klarsyn.provenance import stream
 from klarsyn.stats.reconstruction import digitised, reconstruct
 from klarsyn.stats.survival import cox_two_groups, kaplan_meier
 from klarsyn.synthesis.durability import (
-    RelapseShare,
     compare_durability,
     from_last_dose,
-    model_relapse,
-    pool_relapse,
     rebuild,
     relapse_curve,
 )
+from klarsyn.synthesis.pooled_relapse import RelapseShare, model_relapse, pool_relapse
 from klarsyn.synthesis.withdrawal import (
     enriched_withdrawal,
     flagged_share,
@@ -150,7 +148,7 @@ def test_figures_show_the_numbers_at_risk_in_the_readers_language():
     assert chart["vconcat"][0]["title"] == "Uten tilbakefall"
     assert chart["vconcat"][1]["data"]["values"][0]["number"] == 213
     pooled = pool_relapse([arm(0), arm(1)], [12, 24]).plot(title="Samlet").to_dict()
-    assert [v["day"] for v in pooled["data"]["values"]] == [12, 24]
+    assert [v["day"] for v in pooled["data"]["values"]] == [0, 12, 24]
 
 
 def test_curves_and_single_shares_are_modelled_together():

@@ -17,8 +17,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evidence": ("evidence", "Look into an evidence base, test it, select from it, export it."),
     "pool": ("pool", "Pool the trials of a table into one estimate."),
     "regress": ("regress", "Regress the trials' effects on their features."),
-    "evidence": ("evidence", "Look into an evidence base, test it, select from it, export it."),
     "subsets": ("subsets", "Pool every subset of the trials."),
+    "network": ("network", "Compare many treatments from direct and indirect evidence."),
+    "multilevel": ("multilevel", "Pool effects that depend on each other."),
+    "dose": ("dose", "Fit a dose-response curve to several studies' dose groups."),
     "blinding": ("blinding", "Indices of blinding from what people guessed."),
     "unblinding": ("unblinding", "What belief could have done to an effect."),
     "missing": ("missing", "What unseen outcomes and refusals could do."),
@@ -31,6 +33,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "riskofbias": ("riskofbias", "Risk of bias of each trial from signalling answers (RoB 2)."),
     "grade": ("grade", "Suggest the certainty of each outcome, with reasons."),
     "grid": ("grid", "Fit every combination of choices and name the one that matters."),
+    "rare": ("rare", "Pool rare events without corrections, methods side by side."),
+    "smallstudy": ("smallstudy", "Test small-study effects and model selection."),
+    "bayes": ("bayes", "Posterior of a random-effects model, without sampling."),
 }
 
 

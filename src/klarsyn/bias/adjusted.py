@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from klarsyn.errors import InputError, unknown_name
 from klarsyn.provenance import Source, Sourced, digest_of
 from klarsyn.stats.estimate import Estimate
+from klarsyn.stats.many_fits import fit_many
 
 ROBES = Source(
     id="robes2018",
@@ -58,6 +59,78 @@ def adjust_estimate(estimate: Estimate, bias: Bias) -> Estimate:
         method=f"{estimate.method}, adjusted for bias (Turner 2009)",
         scale=estimate.scale,
         df=estimate.df,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Elicited:
+    """Studies before and after taking away their elicited biases, and both pooled."""
+
+    raw: tuple[Estimate, ...]
+    adjusted: tuple[Estimate, ...]
+    pooled_raw: Estimate
+    pooled: Estimate
+    tau2: tuple[float, float]
+    method: str
+    digest: str
+
+    def summary(self) -> str:
+        """One sentence with both, and how much the doubt about bias widened the answer."""
+        a, b = (e.interval() for e in (self.pooled_raw, self.pooled))
+        grown = (self.pooled.se / self.pooled_raw.se) ** 2
+        return (
+            f"As reported {self.pooled_raw.value:.3g} ({a[0]:.3g} to {a[1]:.3g}), adjusted for "
+            f"elicited biases {self.pooled.value:.3g} ({b[0]:.3g} to {b[1]:.3g}); variance "
+            f"{grown:.2g} times."
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "pooled_raw": [self.pooled_raw.value, *self.pooled_raw.interval()],
+            "pooled": [self.pooled.value, *self.pooled.interval()],
+            "tau2_raw": self.tau2[0],
+            "tau2": self.tau2[1],
+            "adjusted": [[e.value, e.se] for e in self.adjusted],
+            "scale": self.pooled.scale,
+            "method": self.method,
+            "digest": self.digest,
+        }
+
+
+def pool_elicited(
+    estimates: Sequence[Estimate], biases: Sequence[Sequence[Bias]], *, estimator: str = "REML"
+) -> Elicited:
+    """Turner's adjustment of each study by its biases, then ordinary random effects.
+
+    `biases` has a list for each study (empty where none was elicited); those of a study are taken
+    as independent.
+    """
+    if len(estimates) != len(biases) or not estimates:
+        raise InputError(f"{len(estimates)} studies but biases for {len(biases)}.")
+    if len({e.scale for e in estimates}) > 1:
+        raise InputError("The studies are on different scales; bring them to one.")
+    adjusted = [adjust_estimate(e, total_bias(b)) for e, b in zip(estimates, biases, strict=True)]
+    y = np.array([[e.value for e in side] for side in (estimates, adjusted)])
+    v = np.array([[e.se**2 for e in side] for side in (estimates, adjusted)])
+    fits = fit_many(y, v, np.ones((1, len(estimates)), bool), estimator)
+    pooled = [
+        Estimate(
+            value=float(fits.mean[i, 0]),
+            se=float(fits.se[i, 0]),
+            method=f"{name}, {estimator}",
+            scale=estimates[0].scale,
+        )
+        for i, name in enumerate(("as reported", "adjusted for bias (Turner 2009)"))
+    ]
+    return Elicited(
+        raw=tuple(estimates),
+        adjusted=tuple(adjusted),
+        pooled_raw=pooled[0],
+        pooled=pooled[1],
+        tau2=(float(fits.tau2[0, 0]), float(fits.tau2[1, 0])),
+        method=f"Turner 2009, first order, {estimator}, Wald",
+        digest=digest_of(y, v, [list(b) for b in biases]),
     )
 
 
@@ -234,15 +307,8 @@ def _welton(
 ) -> tuple[float, float, float]:
     shifted = y - risky * prior.mean
     variance = v + risky * prior.between_sd**2
-    tau2 = _dersimonian_laird(shifted, variance)
+    every = np.ones((1, y.size), bool)
+    tau2 = float(fit_many(shifted[None], variance[None], every, "DL").tau2[0, 0])
     covariance = np.diag(variance + tau2) + np.outer(risky, risky) * prior.mean_sd**2
     ones = np.linalg.solve(covariance, np.ones(y.size))
     return float(ones @ shifted / ones.sum()), float(ones.sum() ** -0.5), tau2
-
-
-def _dersimonian_laird(y: np.ndarray, v: np.ndarray) -> float:
-    if y.size < 2:
-        return 0.0
-    w = 1 / v
-    q = float(w @ (y - w @ y / w.sum()) ** 2)
-    return max(0.0, (q - (y.size - 1)) / float(w.sum() - (w**2).sum() / w.sum()))

@@ -211,34 +211,16 @@ def tipping(
     effect's own standard error: the difference in belief is taken as known along it and its
     interval enters `at_limit_range`.
     """
-    low, high = belief_interval
-    if not -1 <= low <= belief_difference <= high <= 1:
-        raise InputError(
-            f"A difference in belief of {belief_difference:g} ({low:g} to {high:g}) is not within "
-            f"its interval or not between -1 and 1."
-        )
-    if effect.scale != "natural":
-        raise InputError("The tipping curve needs an effect on a natural scale, not a logarithm.")
+    _check_belief(effect, belief_difference, belief_interval)
     ends = effect.interval(level)
     near = ends[0] if effect.value >= threshold else ends[1]
-    fallen = (near - threshold) * (effect.value - threshold) <= 0
     at_limit = _ratio(near - threshold, belief_difference)
     if deltas is None:
-        widest = max(
-            [abs(2 * effect.value)]
-            + [abs(v) for e in evidence for v in (e.low, e.high)]
-            + [1.5 * abs(at_limit or 0)]
-        )
-        sign = math.copysign(1, (effect.value - threshold) * (belief_difference or 1))
-        deltas = [float(d) for d in np.linspace(0, sign * widest, 61)]
+        deltas = _deltas(effect.value - threshold, belief_difference, at_limit or 0.0, evidence)
+    bias = [float(d) * belief_difference for d in deltas]
     curve = [
-        (
-            float(d),
-            effect.value - d * belief_difference,
-            ends[0] - d * belief_difference,
-            ends[1] - d * belief_difference,
-        )
-        for d in deltas
+        (float(d), effect.value - b, ends[0] - b, ends[1] - b)
+        for d, b in zip(deltas, bias, strict=True)
     ]
     return Tipping(
         effect=effect,
@@ -249,7 +231,7 @@ def tipping(
         at_estimate=_ratio(effect.value - threshold, belief_difference),
         at_limit=at_limit,
         at_limit_range=_range(near - threshold, belief_interval),
-        fallen=fallen,
+        fallen=(near - threshold) * (effect.value - threshold) <= 0,
         curve=tuple(curve),
         evidence=tuple(evidence),
         level=level,
@@ -306,6 +288,26 @@ def control_share(control_change: float, active_change: float) -> float:
     if active_change == 0:
         raise InputError("The active arm did not change; a share of 0 has no value.")
     return control_change / active_change
+
+
+def _check_belief(effect: Estimate, difference: float, interval: tuple[float, float]) -> None:
+    low, high = interval
+    if not -1 <= low <= difference <= high <= 1:
+        raise InputError(
+            f"A difference in belief of {difference:g} ({low:g} to {high:g}) is not within its "
+            f"interval or not between -1 and 1."
+        )
+    if effect.scale != "natural":
+        raise InputError("The tipping curve needs an effect on a natural scale, not a logarithm.")
+
+
+def _deltas(
+    gap: float, difference: float, at_limit: float, evidence: Sequence[BeliefEvidence]
+) -> list[float]:
+    """Belief effects from 0 past the tipping point and past what is seen elsewhere."""
+    ends = [abs(v) for e in evidence for v in (e.low, e.high)]
+    widest = max([2 * abs(gap), 1.5 * abs(at_limit), *ends])
+    return [float(d) for d in np.linspace(0, math.copysign(widest, gap * (difference or 1)), 61)]
 
 
 def _ratio(gap: float, difference: float) -> float | None:

@@ -142,6 +142,8 @@ def arm_values(arm: ArmIndex, scenario: str = "") -> dict[str, Any]:
 
 def classify(index: float, cut: float = 0.2) -> str:
     """`unblinded` above the cut, `opposite guess` below minus the cut, else `random guess`."""
+    if not 0 <= cut < 1:
+        raise InputError(f"The cut of chance guessing lies in 0 to 1; {cut:g} does not.")
     return UNBLINDED if index > cut else OPPOSITE if index < -cut else RANDOM
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from klarsyn.errors import InputError, unknown_name
 from klarsyn.provenance import Sourced, digest_of
 from klarsyn.stats.estimate import Estimate
+from klarsyn.stats.information import with_heterogeneity
 
 LEVELS = ("Very low", "Low", "Moderate", "High")
 DOMAINS = (
@@ -79,6 +80,7 @@ def imprecision(
     *,
     participants: int,
     information_size: float,
+    diversity_share: float = 0.0,
     level: float = 0.95,
 ) -> Suggestion:
     """Imprecision of an absolute effect from thresholds and information size (GRADE 34, 2022).
@@ -86,7 +88,9 @@ def imprecision(
     The interval crosses no threshold: no change, unless the effect is large and the information
     size is not met. One: −1. Two or more, or less than half of the information size: −2; three or
     more with less than half: −3. Without thresholds the null alone is held against the interval.
+    `information_size` is that of one trial; D² (`diversity_share`) inflates it.
     """
+    information_size = with_heterogeneity(information_size, diversity_share)
     low, high = estimate.interval(level)
     borders = thresholds.borders() if thresholds else (0.0,)
     unit = thresholds.unit if thresholds else ""
@@ -110,17 +114,24 @@ def imprecision(
         reason=(
             f"The {level:.0%} interval, {low:.3g} to {high:.3g} {unit}".rstrip()
             + f", {where}; {participants} participants are {share:.0%} of the "
-            f"{information_size:.0f} that one adequate trial would need."
+            f"{information_size:.0f} that are needed"
+            + (f" at a diversity of {diversity_share:.0%}." if diversity_share else ".")
         ),
     )
 
 
 def imprecision_of_ratio(
-    low: float, high: float, *, participants: int, information_size: float
+    low: float,
+    high: float,
+    *,
+    participants: int,
+    information_size: float,
+    diversity_share: float = 0.0,
 ) -> Suggestion:
     """Imprecision where no absolute thresholds exist: a ratio's limits against 0.75 and 1.25."""
     if not 0 < low <= high:
         raise InputError(f"The limits of a ratio must rise from above 0: {low:g}, {high:g}.")
+    information_size = with_heterogeneity(information_size, diversity_share)
     crossed = [b for b in (0.75, 1.0, 1.25) if low < b < high]
     share = participants / information_size
     change = -min(2, len([b for b in crossed if b != 1.0])) if 1.0 in crossed else 0

@@ -60,6 +60,7 @@ COLUMNS = (
     _optional("withheld_results", "count"),
     _optional("unclear_results", "count"),
     _optional("nulls_to_flip", "count"),
+    _optional("diversity", minimum=0, maximum=0.999),
     _optional("small", above=0),
     _optional("moderate", above=0),
     _optional("large", above=0),
@@ -178,7 +179,11 @@ def _thresholds(r: dict[str, Any], at: str) -> Thresholds | None:
 
 
 def _imprecision(r: dict[str, Any], ratio: bool, estimate: Estimate, at: str) -> Suggestion:
-    size = {"participants": r["participants"], "information_size": r["information_size"]}
+    size = {
+        "participants": r["participants"],
+        "information_size": r["information_size"],
+        "diversity_share": r.get("diversity") or 0.0,
+    }
     thresholds = _thresholds(r, at)
     if ratio and thresholds is None:
         return imprecision_of_ratio(r["low"], r["high"], **size)

@@ -189,14 +189,7 @@ def read_guesses(
 
     Raises NumericalError (`not_estimable`) when a stratum that is needed is empty.
     """
-    if timing not in GUESS_TIMES:
-        raise unknown_name("time of the guess", timing, GUESS_TIMES)
-    if se_method not in SE_METHODS:
-        raise unknown_name("standard error", se_method, SE_METHODS)
-    if (seed is None) == (se_method == "dirichlet"):
-        raise InputError("A seed belongs to se_method 'dirichlet', and only to it.")
-    if any(not 0 <= rho <= 1 for rho in rhos):
-        raise InputError("A benign share lies between 0 and 1.")
+    _check_choices(timing, se_method, seed, rhos)
     n, mean, sd = _arrays(groups)
     comp = strata.composition(n)
     raw_value = strata.difference(strata.raw_contrast(n), mean)
@@ -204,10 +197,11 @@ def read_guesses(
     ses = _ses(se_method, n, mean, sd, rhos, draws, seed)
     at_half = strata.difference(strata.contrast(comp, 0.5), mean)
     z = Estimate(value=0, se=1, method="").interval(level)[1]
-    benign = []
-    for rho, se in zip(rhos, ses[1:], strict=True):
-        value = raw_value - (1 - rho) * (raw_value - at_half)
-        benign.append(BenignShare(rho=rho, value=value, low=value - z * se, high=value + z * se))
+    benign = [
+        BenignShare(rho=rho, value=value, low=value - z * se, high=value + z * se)
+        for rho, se in zip(rhos, ses[1:], strict=True)
+        for value in [raw_value - (1 - rho) * (raw_value - at_half)]
+    ]
     adjusted = Estimate(value=at_half, se=ses[0], method=f"CGRC closed form, weights {se_method}")
     return Expectancy(
         trial=trial,
@@ -229,6 +223,17 @@ def read_guesses(
         inputs=digest_of(list(groups), timing),
         seed=seed,
     )
+
+
+def _check_choices(timing: str, se_method: str, seed: int | None, rhos: Sequence[float]) -> None:
+    if timing not in GUESS_TIMES:
+        raise unknown_name("time of the guess", timing, GUESS_TIMES)
+    if se_method not in SE_METHODS:
+        raise unknown_name("standard error", se_method, SE_METHODS)
+    if (seed is None) == (se_method == "dirichlet"):
+        raise InputError("A seed belongs to se_method 'dirichlet', and only to it.")
+    if any(not 0 <= rho <= 1 for rho in rhos):
+        raise InputError("A benign share lies between 0 and 1.")
 
 
 _PLAIN = (
@@ -275,6 +280,12 @@ def _arrays(groups: Sequence[GuessStratum]) -> tuple[np.ndarray, np.ndarray, np.
             f"Nobody is in stratum {', '.join(missing)} (first letters received, last guessed): "
             f"the curve has no value. The within-guess contrasts that remain can be read off the "
             f"table.",
+        )
+    if single := [name for name, count in zip(strata.STRATA, n, strict=True) if count == 1]:
+        raise NumericalError(
+            "not_estimable",
+            f"Stratum {', '.join(single)} has one patient: one value has no SD, so no error can be "
+            f"given. Leave don't-knows out, or report the table.",
         )
     return n, mean, sd
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from klarsyn.errors import InputError, unknown_name
+from klarsyn.errors import InputError, NumericalError, unknown_name
 from klarsyn.provenance import digest_of
 from klarsyn.stats.many_fits import ESTIMATORS, INTERVALS, fit_many, limits
 
@@ -111,7 +111,6 @@ class Grid:
     threshold: float
     benefit: str
     level: float
-    not_converged: int
     method: str
     digest: str
 
@@ -196,7 +195,6 @@ class Grid:
             "threshold": self.threshold,
             "benefit": self.benefit,
             "level": self.level,
-            "not_converged": self.not_converged,
             "summary": self.summary(),
             "method": self.method,
             "digest": self.digest,
@@ -239,6 +237,10 @@ def sensitivity_grid(
     _check_names(intervals, INTERVALS, "interval")
     if benefit not in ("lower", "higher"):
         raise unknown_name("direction of benefit", benefit, ("lower", "higher"))
+    if not 0 < level < 1:
+        raise InputError(f"A confidence level lies between 0 and 1; {level:g} does not.")
+    if not np.all(np.isfinite(unblinding_shares)) or not len(unblinding_shares):
+        raise InputError("Shares of unblinding are numbers, such as 0, 0.5 and 1.")
     sets, set_masks = _masks(data.studies, inclusion_sets, keep=True)
     outs, out_masks = _masks(data.studies, exclusions, keep=False)
     rows_y, shape_data, data_choices, rows_v = _rows(data, unblinding_shares, unblinding_bias)
@@ -254,7 +256,11 @@ def sensitivity_grid(
     )
     shape = (*shape_data, len(unblinding_shares), len(sets), len(outs))
     shape = (*shape, len(estimators), len(intervals))
-    estimate, low, high, tau2, studies, converged = (a.reshape(shape) for a in fits)
+    estimate, low, high, tau2, studies = (a.reshape(shape) for a in fits)
+    if not np.isfinite(estimate).any():
+        raise NumericalError(
+            "not_estimable", "No cell of the grid has a study: widen the inclusion sets."
+        )
     return Grid(
         choices=choices,
         estimate=estimate,
@@ -266,7 +272,6 @@ def sensitivity_grid(
         threshold=threshold,
         benefit=benefit,
         level=level,
-        not_converged=int((~converged).sum()),
         method=f"{math.prod(shape)} analyses, {level:.0%} intervals",
         digest=digest_of(rows_y, rows_v, masks, [c.options for c in choices], threshold, level),
     )
@@ -335,7 +340,7 @@ def _fit_all(
 ) -> tuple[NDArray[Any], ...]:
     shape = (len(y), len(masks), len(estimators), len(intervals))
     estimate, low, high, tau2 = (np.full(shape, np.nan) for _ in range(4))
-    studies, converged = np.zeros(shape, np.int64), np.ones(shape, bool)
+    studies = np.zeros(shape, np.int64)
     wide = min(len(masks), _BLOCK)
     tall = max(1, _BLOCK // wide)
     total, done = math.prod(shape), 0
@@ -349,13 +354,12 @@ def _fit_all(
                 estimate[at] = fits.mean[..., None]
                 tau2[at] = fits.tau2[..., None]
                 studies[at] = fits.studies[..., None]
-                converged[at] = fits.converged[..., None]
                 for i, interval in enumerate(intervals):
                     low[(*at, i)], high[(*at, i)] = limits(fits, interval, level)
                 done += fits.mean.size * len(intervals)
                 if progress:
                     progress(done, total)
-    return estimate, low, high, tau2, studies, converged
+    return estimate, low, high, tau2, studies
 
 
 def _conclude(

@@ -70,7 +70,7 @@ class Exclusion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exposure:
-    """All exposed patients of one kind of ascertainment, added up without a model.
+    """All exposed patients of one kind of ascertainment, added up as if the share were one.
 
     `effective` counts patients divided by the multiplier of their ascertainment; limits are for the
     true share under it. `per_year` holds the rate with limits where person-years are known.
@@ -119,12 +119,15 @@ class HarmAppraisal:
     def summary(self) -> str:
         """Sentences: seen, excluded, not excluded, and what the ascertainment does to it."""
         whole = self.exposures[0]
+        counted = ""
+        if whole.effective < whole.patients:
+            counted = f" (counted as {whole.effective:.0f}, for how they were asked)"
         excluded = [e.rate for e in whole.exclusions if e.excluded]
         open_ones = [e for e in whole.exclusions if not e.excluded]
         text = [
-            f"{self.harm}: {whole.events} events among {whole.patients} exposed patients in "
-            f"{whole.studies} studies; the true share is below {_percent(whole.upper)} with "
-            f"{self.confidence:.0%} confidence."
+            f"{self.harm}: {whole.events} events among {whole.patients} exposed patients"
+            f"{counted} in {whole.studies} studies; the true share is below "
+            f"{_percent(whole.upper)} with {_percent(self.confidence)} confidence."
         ]
         if excluded:
             text.append(f"A share of {_percent(min(excluded))} or more is excluded.")
@@ -201,6 +204,9 @@ def appraise_harm(
     if harm not in names:
         raise unknown_name("harm", harm, names)
     _check_multipliers(multipliers)
+    for rate in rates:
+        if not 0 < rate < 1:
+            raise InputError(f"A rate to exclude is a share between 0 and 1; {rate:g} is not.")
     mine = [r for r in records if r.harm == harm]
     exposed = [r for r in mine if r.arm != "control"]
     if not exposed:

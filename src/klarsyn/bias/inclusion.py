@@ -10,10 +10,13 @@ from typing import Any
 
 from klarsyn.errors import InputError, NumericalError, unknown_name
 from klarsyn.provenance import digest_of
+from klarsyn.stats.batched import BATCHED
+from klarsyn.synthesis.effects import effects_from_arrays
 from klarsyn.synthesis.pairwise import Pooled, pool
+from klarsyn.synthesis.subsets import EXHAUSTIVE, subsets
 
 FAVOURS_TREATED, FAVOURS_CONTROL, UNDECIDED = "favours treated", "favours control", "undecided"
-MOST_TRIALS = 12
+_ONE_BY_ONE = 9  # beyond this many trials, compiling pays
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +46,10 @@ class IncludableTrial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assessment:
-    """A review or health-technology assessment as the set of trials that it included."""
+    """A review or health-technology assessment as the set of trials that it included.
+
+    `search_date` is YYYY, YYYY-MM or YYYY-MM-DD, or empty when nobody could find it.
+    """
 
     id: str
     included: tuple[str, ...]
@@ -51,7 +57,8 @@ class Assessment:
     search_date: str
 
     def __post_init__(self) -> None:
-        _date(self.search_date, self.id)
+        if self.search_date:
+            _date(self.search_date, self.id)
         if len(set(self.included)) != len(self.included):
             raise InputError(f"{self.id}: a trial is named twice. Name each once.")
 
@@ -60,8 +67,8 @@ class Assessment:
 class Omission:
     """A trial that an assessment could have included and did not.
 
-    `why` is `published after the search`, `not eligible`, or `unknown` (eligible, published in
-    time, and no reason given).
+    `why` is `published after the search`, `not eligible`, or `unknown` (eligible, and published in
+    time or the search not dated).
     """
 
     trial: str
@@ -184,7 +191,7 @@ def inclusion(
 
     `positive_favours` is `treated` or `control`: which arm a positive effect speaks for. A set
     concludes when its interval leaves no effect out of doubt. Flips are exact: every set that the
-    eligible trials allow is pooled, smallest changes first, so at most `MOST_TRIALS` are taken.
+    eligible trials allow is looked at, smallest changes first (at most 20 trials).
     """
     if positive_favours not in ("treated", "control"):
         raise unknown_name("favoured arm", positive_favours, ("treated", "control"))
@@ -243,6 +250,8 @@ class _Pooler:
         self.positive = FAVOURS_TREATED if positive_favours == "treated" else FAVOURS_CONTROL
         self.negative = FAVOURS_CONTROL if positive_favours == "treated" else FAVOURS_TREATED
         self.seen: dict[frozenset[str], Pooled] = {}
+        self.place: dict[str, int] = {}
+        self.limits: tuple[Any, Any] | None = None
 
     def __call__(self, names: Iterable[str]) -> Pooled:
         key = frozenset(names)
@@ -265,39 +274,70 @@ class _Pooler:
         )
 
     def conclusion(self, pooled: Pooled) -> str:
-        if pooled.ci_lower > 0:
+        return self._reads(pooled.ci_lower, pooled.ci_upper)
+
+    def prepare(self, candidates: Sequence[str]) -> None:
+        """Pool every set of many candidates at once, in the compiled loops of `subsets`."""
+        self.limits = None
+        if len(candidates) <= _ONE_BY_ONE or self.tau2_method not in BATCHED:
+            return
+        chosen = [self.trials[n] for n in candidates]
+        every = subsets(
+            effects_from_arrays(
+                [t.y for t in chosen],
+                [t.v for t in chosen],
+                study=list(candidates),
+                measure=self.measure,
+            ),
+            method=self.tau2_method,
+            test=self.test,
+            level=self.level,
+        )
+        self.place = {n: 1 << k for k, n in enumerate(candidates)}
+        self.limits = (every.ci_lower, every.ci_upper)
+
+    def differs(self, names: Sequence[str], conclusion: str) -> bool:
+        """Whether a set concludes otherwise."""
+        if self.limits is None:
+            return self.conclusion(self(names)) != conclusion
+        row = sum(self.place[n] for n in names) - 1
+        low, high = self.limits
+        return self._reads(float(low[row]), float(high[row])) != conclusion
+
+    def _reads(self, low: float, high: float) -> str:
+        if low > 0:
             return self.positive
-        return self.negative if pooled.ci_upper < 0 else UNDECIDED
+        return self.negative if high < 0 else UNDECIDED
 
 
 def _flips(included: Sequence[str], candidates: Sequence[str], pooled: _Pooler) -> tuple[Flip, ...]:
-    if len(candidates) > MOST_TRIALS:
+    if len(candidates) > EXHAUSTIVE:
         raise InputError(
-            f"{len(candidates)} trials make too many sets; at most {MOST_TRIALS} are searched. "
+            f"{len(candidates)} trials make too many sets; at most {EXHAUSTIVE} are searched. "
             f"Mark trials that the question does not cover as not eligible."
         )
     start = pooled.conclusion(pooled(included))
+    pooled.prepare(candidates)
     for count in range(1, len(candidates) + 1):
         flips = []
         for change in itertools.combinations(candidates, count):
             after = [n for n in candidates if (n in included) != (n in change)]
-            if not after:
-                continue
-            result = pooled(after)
-            if (ends := pooled.conclusion(result)) != start:
-                flips.append(
-                    Flip(
-                        changes=count,
-                        added=tuple(n for n in change if n not in included),
-                        removed=tuple(n for n in change if n in included),
-                        conclusion=ends,
-                        estimate=result.estimate,
-                        interval=(result.ci_lower, result.ci_upper),
-                    )
-                )
+            if after and pooled.differs(after, start):
+                flips.append(_flip(included, change, pooled(after), pooled))
         if flips:
             return tuple(flips)
     return ()
+
+
+def _flip(included: Sequence[str], change: Sequence[str], result: Pooled, pooled: _Pooler) -> Flip:
+    return Flip(
+        changes=len(change),
+        added=tuple(n for n in change if n not in included),
+        removed=tuple(n for n in change if n in included),
+        conclusion=pooled.conclusion(result),
+        estimate=result.estimate,
+        interval=(result.ci_lower, result.ci_upper),
+    )
 
 
 def _omitted(a: Assessment, trials: Sequence[IncludableTrial]) -> tuple[Omission, ...]:
@@ -307,7 +347,7 @@ def _omitted(a: Assessment, trials: Sequence[IncludableTrial]) -> tuple[Omission
             continue
         if not t.eligible:
             why = "not eligible"
-        elif _after(t.published, a.search_date):
+        elif a.search_date and _after(t.published, a.search_date):
             why = "published after the search"
         else:
             why = "unknown"

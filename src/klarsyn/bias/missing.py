@@ -93,8 +93,8 @@ class Missingness:
     """
 
     assumption: str
-    treated: float = 1.0
-    control: float = 1.0
+    treated: float | None = None
+    control: float | None = None
     sd_treated: float = 0.0
     sd_control: float = 0.0
     correlation: float = 0.0
@@ -102,6 +102,15 @@ class Missingness:
     def __post_init__(self) -> None:
         if min(self.sd_treated, self.sd_control) < 0 or abs(self.correlation) > 1:
             raise InputError("Standard deviations are 0 or more, a correlation between -1 and 1.")
+
+    def parameters(self) -> tuple[float, float]:
+        """Both arms' parameters; InputError when one was not given."""
+        if self.treated is None or self.control is None:
+            raise InputError(
+                f"{self.assumption.replace('_', ' ')}: say how the missing differ from the seen "
+                f"in both arms (treated and control)."
+            )
+        return self.treated, self.control
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +134,11 @@ class WithMissing:
         """The assumption and both pooled values, back-transformed."""
         show = math.exp if self.random.scale == "log" else float
         r, c = self.random, self.common
+        if r.k == 1:
+            return (
+                f"{self.missingness.assumption.replace('_', ' ')}: {self.measure} "
+                f"{show(c.estimate):.3g} ({show(c.ci_lower):.3g} to {show(c.ci_upper):.3g})"
+            )
         return (
             f"{self.missingness.assumption.replace('_', ' ')}: {self.measure} "
             f"{show(r.estimate):.3g} ({show(r.ci_lower):.3g} to {show(r.ci_upper):.3g}), "
@@ -154,8 +168,9 @@ def binary_with_missing(
 
     `best` and `worst` are for the treated arm and need `event_is_good`. `odds_ratio` takes the
     IMORs of `missingness`; the other assumptions ignore them but keep the `sd_*` as uncertainty.
-    A study with an empty cell gets ½ event and ½ patient in its risks (1 patient for OR), while
-    variances keep the true numbers, as R's metasens does.
+    A study with an empty cell gets ½ event and ½ patient in its risks, while variances keep the
+    true numbers, as R's metasens does; 1 patient for OR and where everybody had the event, since
+    ½ would leave a risk of 1.
     """
     if missingness.assumption not in ASSUMPTIONS:
         raise unknown_name("assumption", missingness.assumption, ASSUMPTIONS)
@@ -184,10 +199,11 @@ def continuous_with_missing(
     for model-based means.
     """
     _some(studies)
+    given = dict(zip(("treated", "control"), missingness.parameters(), strict=True))
     arms = [
         unseen.mean_with_missing(
             *(_columns(studies, arm, name)[0] for name in ("mean", "sd", "observed", "missing")),
-            parameter=getattr(missingness, arm),
+            parameter=given[arm],
             kind=kind,
         )
         for arm in ("treated", "control")
@@ -220,9 +236,9 @@ def tipping_delta(
     if arm not in ("treated", "control"):
         raise unknown_name("arm", arm, ("treated", "control"))
 
-    def gap(delta: float) -> float:
+    def at(delta: float) -> Pooled:
         shifts = {"treated": 0.0, "control": 0.0, arm: delta}
-        at = continuous_with_missing(
+        return continuous_with_missing(
             studies,
             Missingness(assumption="difference", **shifts),
             kind="difference",
@@ -230,16 +246,13 @@ def tipping_delta(
             test=test,
             level=level,
         ).random
-        return (at.ci_lower if start.estimate >= threshold else at.ci_upper) - threshold
 
-    start = continuous_with_missing(
-        studies,
-        Missingness(assumption="difference", treated=0.0, control=0.0),
-        kind="difference",
-        tau2_method=tau2_method,
-        test=test,
-        level=level,
-    ).random
+    start = at(0.0).estimate
+
+    def gap(delta: float) -> float:
+        pooled = at(delta)
+        return (pooled.ci_lower if start >= threshold else pooled.ci_upper) - threshold
+
     from scipy.optimize import brentq
 
     found = []
@@ -270,13 +283,15 @@ def _binary(
 
 
 def _risks(x1: Array, n1: Array, x2: Array, n2: Array, measure: str) -> tuple[Array, Array]:
-    empty = (x1 == 0) | (x2 == 0) | (x1 == n1) | (x2 == n2)
-    add = np.where(empty, _ADDED, 0.0)
-    whole = 2 * add if measure == "OR" else add
+    full = (x1 == n1) | (x2 == n2)
+    add = np.where((x1 == 0) | (x2 == 0) | full, _ADDED, 0.0)
+    whole = np.where(full | (measure == "OR"), 2 * add, add)
     return (x1 + add) / (n1 + whole), (x2 + add) / (n2 + whole)
 
 
 def _imors(m: Missingness, p1: Array, p2: Array, event_is_good: bool) -> tuple[Any, Any]:
+    if m.assumption == "odds_ratio":
+        return m.parameters()
     odds1, odds2 = p1 / (1 - p1), p2 / (1 - p2)
     good, bad = (math.inf, 0.0) if event_is_good else (0.0, math.inf)
     return {
@@ -287,7 +302,6 @@ def _imors(m: Missingness, p1: Array, p2: Array, event_is_good: bool) -> tuple[A
         "as_treated": (1.0, odds1 / odds2),
         "best": (good, bad),
         "worst": (bad, good),
-        "odds_ratio": (m.treated, m.control),
     }[m.assumption]
 
 

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from klarsyn.errors import InputError, unknown_name
 from klarsyn.provenance import digest_of
+from klarsyn.stats.many_fits import fit_many
 
 AVAILABILITY = ("available", "partial", "missing_because_of_result", "missing_otherwise", "unclear")
 
@@ -101,12 +102,8 @@ def studies_to_flip(
 
 
 def _pooled(y: np.ndarray, v: np.ndarray, z: float) -> tuple[float, float]:
-    w = 1 / v
-    q = float(w @ (y - w @ y / w.sum()) ** 2)
-    excess = q - (y.size - 1)
-    tau2 = max(0.0, excess / float(w.sum() - (w**2).sum() / w.sum())) if y.size > 1 else 0.0
-    weight = 1 / (v + tau2)
-    return float(weight @ y / weight.sum()), z * float(weight.sum() ** -0.5)
+    fit = fit_many(y[None], v[None], np.ones((1, y.size), bool), "DL")
+    return float(fit.mean[0, 0]), z * float(fit.se[0, 0])
 
 
 def availability_of(rows: Sequence[Mapping[str, str]]) -> ResultMatrix:

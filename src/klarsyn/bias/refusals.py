@@ -51,8 +51,8 @@ class RefusalGrid:
 
     `cells` runs over responders among the new arm's refusals, then the reference's.
     `superiority_lost_from` and `noninferiority_lost_from` are the fewest responders among the
-    reference's refusals, none responding in the new arm, at which the conclusion is lost; None if
-    it never is (or never was there).
+    reference's refusals, none responding in the new arm, without the conclusion: 0 if it is not
+    there to lose, None if it is never lost.
     """
 
     refusals: Refusals
@@ -94,11 +94,14 @@ class RefusalGrid:
             ("superiority", self.superiority_lost_from),
             ("non-inferiority", self.noninferiority_lost_from),
         ):
-            lines.append(
-                f"{what}: not lost anywhere on the grid's edge"
-                if lost is None
-                else f"{what}: lost once {lost} of the reference's {total} refusals respond"
-            )
+            if lost is None:
+                lines.append(f"{what}: kept however many of the refusals respond")
+            elif lost == 0:
+                lines.append(f"{what}: not there when no refusal responds")
+            else:
+                lines.append(
+                    f"{what}: lost once {lost} of the reference's {total} refusals respond"
+                )
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
@@ -211,7 +214,5 @@ def _cells(
 
 def _first_lost(edge: list[Cell], bound: float) -> int | None:
     """The first reference count at which the lower limit is no longer above the bound."""
-    if not edge or edge[0].low <= bound:
-        return None
     lost = [c.reference_responders for c in edge if c.low <= bound]
     return int(lost[0]) if lost else None

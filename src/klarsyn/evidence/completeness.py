@@ -20,7 +20,8 @@ class Question:
 
     Answered by findings of `outcomes` (of any statistic, or one of `statistics`), by a field of
     the trial (`field`), or by guesses (`guesses`). `after_last_dose` asks for days since the last
-    dose of at least that many.
+    dose of at least that many; `days` for a time between two days after the dose that `clock`
+    (`first_dose` or `last_dose`) names, recorded absences included.
     """
 
     name: str
@@ -29,6 +30,8 @@ class Question:
     field: str = ""
     guesses: bool = False
     after_last_dose: float | None = None
+    clock: str = "first_dose"
+    days: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +135,9 @@ def _answers(f: Finding, question: Question) -> bool:
         return False
     if question.statistics and f.statistic not in question.statistics:
         return False
+    if question.days is not None:
+        day = f.days_from_first_dose if question.clock == "first_dose" else f.days_from_last_dose
+        return day is not None and question.days[0] <= day <= question.days[1]
     if question.after_last_dose is None or f.value is None:
         return True
     return f.days_from_last_dose is not None and f.days_from_last_dose >= question.after_last_dose

@@ -38,7 +38,7 @@ class ForestRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForestAxis:
-    """The horizontal axis: `null` is no difference, `left` and `right` say what each side means.
+    """The horizontal axis: `null` is no difference (None: there is none), `left` and `right` sides.
 
     With `log` the values are ratios on a logarithmic axis. An interval that leaves `limits` ends
     in an arrow at the edge. `marks` are further vertical lines, their words in the first row, which
@@ -46,7 +46,7 @@ class ForestAxis:
     """
 
     title: str
-    null: float = 0.0
+    null: float | None = 0.0
     log: bool = False
     left: str = ""
     right: str = ""
@@ -116,6 +116,8 @@ def _limits(rows: Sequence[ForestRow], axis: ForestAxis) -> tuple[float, float]:
     import math
 
     turn, back = (math.log, math.exp) if axis.log else (float, float)
+    if axis.null is None:
+        return _reach(rows, axis.log)
     points = [turn(axis.null)]
     for row in rows:
         if row.estimate is None or row.lower is None or row.upper is None:
@@ -126,6 +128,16 @@ def _limits(rows: Sequence[ForestRow], axis: ForestAxis) -> tuple[float, float]:
         points += [max(low, centre - reach), min(high, centre + reach)]
     half = max(abs(p - turn(axis.null)) for p in points) * 1.04 or 1.0
     return back(turn(axis.null) - half), back(turn(axis.null) + half)
+
+
+def _reach(rows: Sequence[ForestRow], log: bool) -> tuple[float, float]:
+    """From the lowest to the highest limit with a little room, where no value is special."""
+    lows = [r.lower for r in rows if r.lower is not None]
+    highs = [r.upper for r in rows if r.upper is not None]
+    if not lows or not highs:
+        return (0.1, 10.0) if log else (0.0, 1.0)
+    low, high = min(lows), max(highs)
+    return (low / 1.15, high * 1.15) if log else (low - 0.05 * (high - low), high)
 
 
 def _marks(
@@ -141,8 +153,8 @@ def _marks(
 
     studies = [d for d in data if d["kind"] == "study" and "x" in d]
     pooled = [d for d in data if d["kind"] == "pooled" and "x" in d]
-    null = layer([{"x": axis.null}], {"type": "rule", "stroke": SOFT, "strokeDash": [3, 3]})
-    null["encoding"] = {"x": x("x")}
+    at = [] if axis.null is None else [{"x": axis.null}]
+    null = layer(at, {"type": "rule", "stroke": SOFT, "strokeDash": [3, 3]}, x=x("x"))
     sides = _sides(axis, y, width)
     return [
         null,

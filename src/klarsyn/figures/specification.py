@@ -42,10 +42,11 @@ def specification_curve(
         for cell in cells
     ]
     x = alt.X("rank:Q", title=None, scale=alt.Scale(nice=False, zero=False))
+    seen = [c for c in COLOURS if any(cell["conclusion"] == c for cell in cells)]
     colour = alt.Color(
         "conclusion:N",
         title=conclusion_label,
-        scale=alt.Scale(domain=[words.get(c, c) for c in COLOURS], range=list(COLOURS.values())),
+        scale=alt.Scale(domain=[words.get(c, c) for c in seen], range=[COLOURS[c] for c in seen]),
     )
     tooltip = [alt.Tooltip(f"{c}:N", title=words.get(c, c)) for c in choices]
     tooltip.append(alt.Tooltip("estimate:Q", format=".3f", title=effect_label))

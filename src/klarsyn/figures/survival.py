@@ -24,7 +24,7 @@ def survival_curves(
     import altair as alt
 
     words = dict(names or {})
-    groups = list(dict.fromkeys(words.get(s["group"], s["group"]) for s in steps))
+    groups: list[str] = list(dict.fromkeys(words.get(s["group"], str(s["group"])) for s in steps))
     rows = [{**s, "group": words.get(s["group"], s["group"])} for s in steps]
     counts = [{**r, "group": words.get(r["group"], r["group"])} for r in at_risk]
     last = max(s["time"] for s in steps)
@@ -54,7 +54,12 @@ def survival_curves(
         .mark_text(fontSize=11)
         .encode(
             x=alt.X("time:Q", scale=scale, axis=None),
-            y=alt.Y("group:N", sort=groups, title=risk_label),
+            y=alt.Y(
+                "group:N",
+                sort=groups,
+                title=risk_label,
+                axis=alt.Axis(offset=18, domain=False, ticks=False),
+            ),
             text="number:Q",
             color=alt.Color("group:N", sort=groups, title=group_label),
         )

@@ -12,12 +12,15 @@ from klarsyn.report.context import Context
 from klarsyn.report.document import Report, Section
 from klarsyn.report.numbers import Numbers
 from klarsyn.report.records import record_rows
+from klarsyn.report.sections.action import build_action
 from klarsyn.report.sections.against import build_against
 from klarsyn.report.sections.certainty import build_certainty, known_cells
 from klarsyn.report.sections.change import build_change
+from klarsyn.report.sections.choices import build_choices
 from klarsyn.report.sections.duration import build_duration
 from klarsyn.report.sections.findings_summary import build_findings_summary
 from klarsyn.report.sections.left import build_left
+from klarsyn.report.sections.network import build_network
 from klarsyn.report.sections.safety import build_safety
 from klarsyn.report.sections.told import build_told
 from klarsyn.report.sections.works import build_works
@@ -25,7 +28,16 @@ from klarsyn.report.settings import read_settings
 from klarsyn.report.words import read_words
 
 # What follows the four answers, where the base has what it needs.
-FURTHER = (build_told, build_left, build_against, build_change, build_findings_summary)
+FURTHER = (
+    build_told,
+    build_left,
+    build_against,
+    build_choices,
+    build_change,
+    build_network,
+    build_findings_summary,
+    build_action,
+)
 
 
 def build_report(base: Base, lang: str = "en") -> tuple[Report, Context]:
@@ -87,7 +99,7 @@ def _unlinked(answer: Any) -> str:
 def _trials(context: Context) -> list[Mapping[str, Any]]:
     n = context.numbers
     known: dict[str, list[bool]] = {}
-    for trial, _, state, _ in known_cells(context):
+    for trial, _, state in known_cells(context):
         known.setdefault(trial.id, []).append(state == "reported")
 
     def number(value: float | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -45,7 +46,17 @@ def _draw(figure: Figure) -> Drawn:
 
     wide = vl_convert.vegalite_to_svg(dict(figure.wide))
     narrow = vl_convert.vegalite_to_svg(dict(figure.narrow))
-    return Drawn(figure=figure, wide=wide, narrow=narrow)
+    return Drawn(figure=figure, wide=_renumbered(wide), narrow=_renumbered(narrow))
+
+
+def _renumbered(svg: str) -> str:
+    """The SVG with its clip paths counted from 0: the renderer counts through the whole process."""
+    seen: dict[str, str] = {}
+
+    def number(found: re.Match[str]) -> str:
+        return seen.setdefault(found.group(0), f"clip{len(seen)}")
+
+    return re.sub(r"\bclip\d+\b", number, svg)
 
 
 def _figure_files(drawn: Drawn) -> dict[str, bytes]:
@@ -60,7 +71,6 @@ def _figure_files(drawn: Drawn) -> dict[str, bytes]:
 
 
 def _page(report: Report, words: Words, drawn: list[Drawn]) -> str:
-    import vl_convert
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
     environment = Environment(
@@ -79,8 +89,16 @@ def _page(report: Report, words: Words, drawn: list[Drawn]) -> str:
         words=words,
         pictures={d.figure.id: _pictures(d) for d in drawn},
         specs=_embedded({d.figure.id: _variants(d.figure) for d in drawn}),
-        vega=vl_convert.javascript_bundle(None).replace("</script", "<\\/script"),
+        vega=_vega(),
     )
+
+
+def _vega() -> str:
+    """The drawing library, inlined so that the page fetches nothing."""
+    import vl_convert
+
+    bundle: str = vl_convert.javascript_bundle()  # pyright: ignore[reportCallIssue]
+    return bundle.replace("</script", "<\\/script")
 
 
 def _printed(value: Any, lang: str) -> str:

@@ -12,7 +12,7 @@ from klarsyn.figures.forest import ForestRow
 from klarsyn.provenance import digest_of
 from klarsyn.report.context import Context
 from klarsyn.report.document import Result, anchor_of
-from klarsyn.synthesis.extraction import Extraction, TrialEffect
+from klarsyn.synthesis.extraction import Extraction, TrialEffect, as_effects
 from klarsyn.synthesis.pairwise import Pooled, pool
 
 
@@ -56,14 +56,8 @@ def _group(
 
 def pool_effects(context: Context, effects: Sequence[TrialEffect], test: str = "") -> Pooled:
     """The effects pooled by the page's method and its test, or another one."""
-    return pool(
-        [e.y for e in effects],
-        [e.v for e in effects],
-        method=context.settings.method,
-        test=test or context.settings.test,
-        study=[e.label for e in effects],
-        measure=effects[0].measure,
-    )
+    settings = context.settings
+    return pool(as_effects(effects), method=settings.method, test=test or settings.test)
 
 
 def pooled_result(name: str, pooled: Pooled, effects: Sequence[TrialEffect]) -> Result:

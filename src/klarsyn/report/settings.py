@@ -57,6 +57,8 @@ class Settings:
     rare: tuple[str, ...]
     rates_to_exclude: tuple[float, ...]
     reference: Mapping[str, Any]
+    network: Mapping[str, Any]
+    action: Mapping[str, Any]
     review: Mapping[str, Any]
     selection: str
     items: tuple[Mapping[str, Any], ...]
@@ -81,6 +83,11 @@ def read_settings(base: Base) -> Settings:
             f"{base.name}: appraisal.toml is not in the expected form "
             f"({type(bad).__name__}: {bad}). Compare it with the one of a shipped base."
         ) from None
+
+
+def read_questions(base: Base) -> dict[str, Question]:
+    """What the base's page asks of every trial, by the name of its time window."""
+    return {w.id: w.question for w in read_settings(base).windows}
 
 
 def _settings(base: Base, given: dict[str, Any]) -> Settings:
@@ -113,6 +120,8 @@ def _settings(base: Base, given: dict[str, Any]) -> Settings:
         rare=tuple(given.get("rare_harms", ())),
         rates_to_exclude=tuple(given.get("rates_to_exclude", (0.01, 0.001))),
         reference=given.get("reference", {}),
+        network=given.get("network", {}),
+        action=given.get("action", {}),
         review=given.get("review", {}),
         selection=given.get("selection", ""),
         items=tuple(given.get("items", _items(common["outcomes"]))),
@@ -239,7 +248,11 @@ DEFAULT_ITEMS: Sequence[Mapping[str, Any]] = (
         "label": {"en": "who left", "nb": "frafall"},
         "outcomes": ("discontinued", "dropout_before_treatment", "discontinued_adverse_event"),
     },
-    {"label": {"en": "treatment guesses", "nb": "gjetning av behandling"}, "outcomes": ("guess",)},
+    {
+        "label": {"en": "treatment guesses", "nb": "gjetning av behandling"},
+        "outcomes": ("guess_correct",),
+        "guesses": True,
+    },
     {
         "label": {"en": "serious adverse events", "nb": "alvorlige hendelser"},
         "outcomes": ("serious_adverse_event",),

@@ -65,7 +65,7 @@ def regression_test(
     limit = predictor not in {"ni", "sqrtni"}
     if model == "lm":
         return weighted_test(name, y, x, 1 / v, limit=limit)
-    _need(len(y))
+    _need(len(y), x)
     design = np.column_stack([np.ones_like(x), x])
     tau2 = estimate_tau2(y, v, design, method=tau2_method).value
     found = fit(y, v, design, tau2)
@@ -76,7 +76,7 @@ def weighted_test(
     name: str, y: Array, x: Array, weight: Array, *, limit: bool = True
 ) -> AsymmetryTest:
     """Weighted least squares of y on x with a free residual variance; t with k − 2 df."""
-    _need(len(y))
+    _need(len(y), x)
     design = np.column_stack([np.ones_like(x), x])
     inverse = np.linalg.inv((design.T * weight) @ design)
     beta = inverse @ ((design.T * weight) @ y)
@@ -172,7 +172,8 @@ def kendall(name: str, first: Array, second: Array) -> RankTest:
     """Kendall's tau-b with the exact null distribution where nothing is tied."""
     from scipy import stats
 
-    _need(len(first))
+    _need(len(first), first)
+    _need(len(second), second)
     tied = len(np.unique(first)) < len(first) or len(np.unique(second)) < len(second)
     found: Any = stats.kendalltau(first, second, method="asymptotic" if tied else "exact")
     return RankTest(
@@ -255,7 +256,7 @@ def limit_meta_analysis(
     the generalised radial plot, with both coefficients' sampling error), `betalim` the slope and
     `mulim` the common effect of the limit effects.
     """
-    _need(len(y))
+    _need(len(y), v)
     if adjustment not in LIMITS:
         raise unknown_name("limit adjustment", adjustment, LIMITS)
     k = len(y)
@@ -331,10 +332,14 @@ def _predictor(name: str, v: Array, n: Array | None) -> Array:
     return {"ni": n, "ninv": 1 / n, "sqrtni": np.sqrt(n), "sqrtninv": 1 / np.sqrt(n)}[name]
 
 
-def _need(k: int) -> None:
+def _need(k: int, size: Array) -> None:
     if k < 3:
         raise NumericalError(
             "too_few_studies", f"A test of small-study effects needs 3 studies, not {k}."
+        )
+    if np.ptp(size) <= 1e-12 * np.abs(size).max():
+        raise NumericalError(
+            "degenerate", "All studies are equally large (or alike): small ones cannot differ."
         )
 
 

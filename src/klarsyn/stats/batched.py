@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from klarsyn.errors import InputError
+from klarsyn.stats.roots import QUADRATIC, ROUNDING
 
 Array = np.ndarray
 BATCHED = ("EE", "FE", "DL", "PM", "EB", "ML", "REML")
@@ -49,9 +50,14 @@ def _code(method: str) -> int:
     return CODES[method]
 
 
+def _block(values: Array) -> Array:
+    """A writable copy in C order: the one kind of array the kernels are compiled for."""
+    return np.array(values, dtype=float, order="C")
+
+
 def _centred(y: Array, v: Array) -> tuple[Array, float]:
     centre = float(np.sum(y / v) / np.sum(1 / v))
-    return np.ascontiguousarray(y - centre, dtype=float), centre
+    return y - centre, centre
 
 
 def _means(result: Array, centre: float) -> Means:
@@ -65,7 +71,7 @@ def fit_subsets(y: Array, v: Array, masks: Array, *, method: str) -> Means:
 
     middle, centre = _centred(y, v)
     result = np.empty((len(masks), 7))
-    kernels.subset_fits(middle, np.ascontiguousarray(v), masks, _code(method), result)
+    kernels.subset_fits(middle, _block(v), masks, _code(method), result)
     return _means(result, centre)
 
 
@@ -75,21 +81,25 @@ def fit_rows(y: Array, v: Array, *, method: str) -> Means:
 
     y, v = np.broadcast_arrays(y, v)
     result = np.empty((len(y), 7))
-    kernels.row_fits(np.ascontiguousarray(y), np.ascontiguousarray(v), _code(method), result)
+    kernels.row_fits(_block(y), _block(v), _code(method), result)
     return _means(result, 0.0)
 
 
 def fit_permutations(y: Array, v: Array, x: Array, orders: Array, *, method: str) -> Regressions:
     """Regress y on the rows of x (k, p) in each order of `orders` (rows, k)."""
-    from klarsyn.stats import kernels
+    from klarsyn.stats.kernels_regression import permuted_fits
 
     rows, p = len(orders), x.shape[1]
+    constant = np.linalg.lstsq(x, np.ones(len(y)), rcond=None)[
+        0
+    ]  # β of a shift of y, if it has one
+    middle, centre = y, 0.0
+    if np.allclose(x @ constant, 1.0, rtol=0, atol=1e-9):
+        middle, centre = _centred(y, v)
     out = (np.empty((rows, p)), np.empty((rows, p, p)), np.empty(rows), np.empty(rows))
-    kernels.permuted_fits(
-        np.ascontiguousarray(y), np.ascontiguousarray(v), np.ascontiguousarray(x),
-        np.ascontiguousarray(orders), _code(method), *out,
-    )  # fmt: skip
-    return Regressions(*out)
+    rows_of_x = np.array(orders, dtype=np.int64, order="C")
+    permuted_fits(_block(middle), _block(v), _block(x), rows_of_x, _code(method), *out)
+    return Regressions(out[0] + centre * constant, *out[1:])
 
 
 class _Sums(NamedTuple):
@@ -225,9 +235,7 @@ def _newton(
     df: Array, method: str, start: Array,
 ) -> Array:  # fmt: skip
     low, high, t = low.copy(), high.copy(), np.where(need, start, 0.0)
-    last = np.full(len(y), math.inf)
     open_rows = np.flatnonzero(need)
-    eps = 8 * np.finfo(float).eps
     for _ in range(STEPS):
         if not len(open_rows):
             break
@@ -235,14 +243,15 @@ def _newton(
         value, slope = _function(_sums(y[at], v[at], n[at], t[at]), df[at], method)
         low[at] = np.where(value > 0, t[at], low[at])
         high[at] = np.where(value < 0, t[at], high[at])
+        size = np.abs(t[at]) + floor[at]
         with np.errstate(divide="ignore", invalid="ignore"):
-            new = t[at] - value / slope
-        new = np.where((new > low[at]) & (new < high[at]) & (slope < 0), new,
-                       0.5 * (low[at] + high[at]))  # fmt: skip
-        new = np.where(value == 0, t[at], new)
-        moved = np.abs(new - t[at])
-        small = eps * (np.abs(new) + floor[at])
-        done = (moved <= small) | ((moved < 1e3 * small) & (moved >= last[at]))
-        t[at], last[at] = new, moved
+            step = np.where(slope < 0, -value / slope, math.inf)
+        newton = t[at] + step
+        inside = (newton > low[at]) & (newton < high[at])
+        last = np.abs(step) <= QUADRATIC * size
+        new = np.where(inside, newton, 0.5 * (low[at] + high[at]))
+        new = np.where(last, np.clip(newton, low[at], high[at]), new)
+        done = last | (np.abs(new - t[at]) <= ROUNDING * size)
+        t[at] = new
         open_rows = at[~done]
     return t

@@ -14,6 +14,7 @@ Matrix = NDArray[np.floating]
 
 DECREMENT = 1e-20
 MOST_STEPS = 200
+STUCK = 1e-8  # a decrement above this is not rounding
 
 
 class Local(NamedTuple):
@@ -62,7 +63,7 @@ class Certificate:
     @property
     def converged(self) -> bool:
         """Whether the point is a maximum to the last digits that the likelihood can tell."""
-        return self.gradient < 1e-10 and self.curvature >= -1e-8
+        return self.gradient < 1e-10 and self.curvature > 1e-9
 
     def to_dict(self) -> dict[str, object]:
         """JSON-ready fields."""
@@ -107,6 +108,13 @@ def minimise(
             break
         ahead, used = _line_search(function, at, local, step, lower, upper, decrement)
         evaluations += used
+        if decrement > STUCK and (used > 4 or ahead is None):
+            # A scoring step that had to be cut short points along a ridge: compare another.
+            step = _saddle_free(local, free)
+            other, used = _line_search(function, at, local, step, lower, upper, decrement)
+            evaluations += used
+            if ahead is None or (other is not None and other[1].value < ahead[1].value):
+                ahead = other
         if ahead is None:
             break
         at, local = ahead
@@ -154,6 +162,15 @@ def _newton_step(
     return step, decrement
 
 
+def _saddle_free(local: Local, free: NDArray[np.bool_]) -> Vector:
+    """Downhill along every eigenvector of the curvature, by its size whatever its sign."""
+    values, vectors = np.linalg.eigh(local.curvature[np.ix_(free, free)])
+    size = np.maximum(np.abs(values), 1e-6 * np.abs(values).max())
+    step = np.zeros(local.gradient.size)
+    step[free] = -vectors @ (vectors.T @ local.gradient[free] / size)
+    return step
+
+
 def _lifted(curvature: Matrix) -> Matrix:
     values, vectors = np.linalg.eigh(curvature)
     return (vectors * np.maximum(values, 1e-10 * max(values[-1], 1e-300))) @ vectors.T
@@ -196,10 +213,17 @@ def _inside(at: Vector, local: Local, lower: Vector, upper: Vector) -> NDArray[n
 
 
 def certify(
-    best: Minimum, others: Sequence[Minimum], names: Sequence[str], fixed: NDArray[np.bool_]
+    best: Minimum, others: Sequence[Minimum], names: Sequence[str], bounds: tuple[Vector, Vector]
 ) -> Certificate:
     """The certificate of the best of several descents; values are −2 log-likelihood."""
-    curvature = best.local.curvature[np.ix_(best.free, best.free)]
+    fixed = bounds[0] >= bounds[1]
+    resting = (np.abs(best.at - bounds[0]) < 1e-10) | (np.abs(best.at - bounds[1]) < 1e-10)
+    loose = best.free & ~resting
+    curvature = best.local.curvature[np.ix_(loose, loose)]
+    if resting.any():
+        # A correlation is without meaning, and flat, where its variance rests on zero.
+        told = np.abs(np.diag(curvature)) > 1e-12 * max(np.abs(curvature).max(initial=0), 1e-300)
+        curvature = curvature[np.ix_(told, told)]
     smallest = 1.0
     if curvature.size:
         scale = np.sqrt(np.maximum(np.abs(np.diag(curvature)), 1e-300))
@@ -207,7 +231,9 @@ def certify(
     lower = [o.local.value - best.local.value for o in others if o.decrement < 1e-8]
     different = sorted({round(d, 6) for d in lower if d > 1e-6})
     boundary = tuple(
-        name for name, f, x in zip(names, best.free, fixed, strict=True) if not f and not x
+        name
+        for name, held, still in zip(names, resting | ~best.free, fixed, strict=True)
+        if held and not still
     )
     return Certificate(
         gradient=best.decrement,

@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 Vector = NDArray[np.floating]
 Matrix = NDArray[np.floating]
 
-KINDS = ("CR0", "CR1", "CR2")
+KINDS = ("CR0", "CR1", "CR1p", "CR1S", "CR2", "CR3")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Robust:
-    """Robust covariance `vcov` and, for CR2, what its degrees of freedom need.
+    """Robust covariance `vcov` and, for CR2 and CR3, what its degrees of freedom need.
 
-    `own` (clusters × p) and `shared` (clusters × clusters × p × p) give, for every pair of
-    coefficients, the working covariance of the clusters' contributions.
+    `moments` (clusters × clusters × p × p) is the working covariance of the clusters'
+    contributions to every pair of coefficients.
     """
 
     vcov: Matrix
@@ -32,14 +32,14 @@ class Robust:
     moments: NDArray[np.floating] | None
 
     def df(self, contrast: Vector) -> float:
-        """Satterthwaite degrees of freedom of a contrast; clusters − p for CR0 and CR1."""
+        """Satterthwaite degrees of freedom of a contrast; clusters − p for CR0 and CR1…"""
         if self.moments is None:
             return float(self.clusters - len(self.vcov))
         P = np.einsum("s,t,ijst->ij", contrast, contrast, self.moments, optimize=True)
         return float(np.trace(P) ** 2 / (P**2).sum())
 
     def wald(self, b: Vector, contrasts: Matrix) -> tuple[float, int, float]:
-        """F, numerator and denominator degrees of freedom of contrasts·b = 0 (HTZ for CR2)."""
+        """F, numerator and denominator degrees of freedom of contrasts·b = 0 (CR2, CR3: HTZ)."""
         q = len(contrasts)
         effect = contrasts @ b
         Q = float(effect @ np.linalg.solve(contrasts @ self.vcov @ contrasts.T, effect))
@@ -65,18 +65,18 @@ def cluster_robust(
 ) -> Robust:
     """Sandwich covariance of (ΣX'WX)⁻¹ΣX'Wy, the weights being inverses of the working covariance.
 
-    `clusters` are index sets and `weights` their weight matrices. CR1 multiplies by
-    clusters / (clusters − p).
+    `clusters` are index sets and `weights` their weight matrices. With m clusters and n effects CR1
+    multiplies CR0 by m / (m − 1), CR1p by m / (m − p), CR1S by m (n − 1) / ((m − 1)(n − p)); CR2
+    makes the estimate unbiased under the working model, CR3 approximates the jackknife.
     """
     Xs = [X[c] for c in clusters]
     WXs = [W @ x for W, x in zip(weights, Xs, strict=True)]
     bread = np.linalg.inv(sum(x.T @ wx for x, wx in zip(Xs, WXs, strict=True)))
     count, p = len(clusters), X.shape[1]
-    if kind != "CR2":
+    if kind not in ("CR2", "CR3"):
         scores = np.stack([wx.T @ residuals[c] for c, wx in zip(clusters, WXs, strict=True)])
-        factor = count / (count - p) if kind == "CR1" else 1.0
         return Robust(
-            vcov=factor * bread @ scores.T @ scores @ bread,
+            vcov=_factor(kind, count, len(X), p) * bread @ scores.T @ scores @ bread,
             kind=kind,
             clusters=count,
             moments=None,
@@ -86,13 +86,27 @@ def cluster_robust(
     shared = np.zeros((count, p, p))
     for j, (c, W, x, wx) in enumerate(zip(clusters, weights, Xs, WXs, strict=True)):
         Phi = np.linalg.inv(W)
-        g = _adjustment(Phi, x, bread).T @ wx @ bread
+        if kind == "CR2":
+            adjustment = _adjustment(Phi, x, bread)
+        else:
+            adjustment = np.linalg.pinv(np.eye(len(x)) - x @ bread @ wx.T, rcond=1e-12)
+        g = adjustment.T @ wx @ bread
         scores[j] = g.T @ residuals[c]
         own[j] = g.T @ Phi @ g
         shared[j] = g.T @ x
     moments = -np.einsum("isa,ab,jtb->ijst", shared, bread, shared, optimize=True)
     moments[np.arange(count), np.arange(count)] += own
     return Robust(vcov=scores.T @ scores, kind=kind, clusters=count, moments=moments)
+
+
+def _factor(kind: str, clusters: int, effects: int, p: int) -> float:
+    if kind == "CR1":
+        return clusters / (clusters - 1)
+    if kind == "CR1p":
+        return clusters / (clusters - p)
+    if kind == "CR1S":
+        return clusters * (effects - 1) / ((clusters - 1) * (effects - p))
+    return 1.0
 
 
 def _adjustment(Phi: Matrix, X: Matrix, bread: Matrix) -> Matrix:

@@ -3,7 +3,8 @@
 Argument names are those of the meta-analysis literature's common tables: `ai bi ci di` are the
 cells of a 2×2 table (events and non-events, first group then second; or `n1i`, `n2i` instead of
 `bi`, `di`), `x1i t1i x2i t2i` events and person-time, `m1i sd1i n1i …` means, `xi ni` events of one
-group, `ri` a correlation.
+group, `ri` a correlation. Effects as published are `yi` with `vi` or `sei`, or `est` with its 95 %
+limits `lower` and `upper` (for HR on the ratio scale).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from klarsyn.errors import InputError, unknown_name
 Array = np.ndarray
 Cells = Mapping[str, Array]
 DROPPED = "dropped as asked: no event, or nothing but events, in either group"
+Z_95 = 1.959963984540054  # the 97.5 % quantile of the normal
 CORRECTIONS = ("only0", "all", "if0all", "none")
 VARIANCES = ("LS", "LS2", "UB", "AV", "HO")
 
@@ -64,7 +66,7 @@ _PAIRS = ("m1i", "m2i", "sd1i", "sd2i", "ni", "ri")
 MEASURES: dict[str, Measure] = {
     name: Measure(name=name, label=label, kind=kind, needs=needs, scale=scale, variances=variances)
     for name, label, kind, needs, scale, variances in (
-        ("RR", "risk ratio", "table", _TABLE, "log", ("LS", "AV")),
+        ("RR", "risk ratio", "table", _TABLE, "log", ("LS",)),
         ("OR", "odds ratio", "table", _TABLE, "log", ("LS",)),
         ("RD", "risk difference", "table", _TABLE, "natural", ("LS", "UB", "AV")),
         ("PETO", "Peto's one-step odds ratio", "table", _TABLE, "log", ("LS",)),
@@ -111,18 +113,16 @@ MEASURES: dict[str, Measure] = {
         ("IRFT", "Freeman–Tukey incidence rate", "rate", ("xi", "ti"), "Freeman–Tukey", ("LS",)),
         ("MN", "mean", "mean", ("mi", "sdi", "ni"), "natural", ("LS",)),
         ("MNLN", "log mean", "mean", ("mi", "sdi", "ni"), "log", ("LS",)),
-        ("COR", "correlation", "correlation", ("ri", "ni"), "natural", ("LS", "UB", "AV")),
-        ("UCOR", "bias-corrected correlation", "correlation", ("ri", "ni"), "natural", ("LS",)),
+        ("COR", "correlation", "correlation", ("ri", "ni"), "natural", ("LS", "AV")),
+        ("UCOR", "bias-corrected correlation", "correlation", ("ri", "ni"), "natural",
+         ("LS", "UB", "AV")),
         ("ZCOR", "Fisher's z", "correlation", ("ri", "ni"), "Fisher z", ("LS",)),
         ("HR", "hazard ratio", "generic", ("yi", "vi"), "log", ("LS",)),
         ("GEN", "effect as given", "generic", ("yi", "vi"), "natural", ("LS",)),
     )
 }  # fmt: skip
-ROLES = tuple(
-    dict.fromkeys(
-        [role for m in MEASURES.values() for role in m.needs] + ["n1i", "n2i", "mi", "sei"]
-    )
-)
+_ALIASES = ("n1i", "n2i", "mi", "sei", "est", "lower", "upper")
+ROLES = tuple(dict.fromkeys([*(r for m in MEASURES.values() for r in m.needs), *_ALIASES]))
 # Measures whose variance is defined for a zero cell, so that none is corrected unless asked.
 _NO_CORRECTION = frozenset({"AS", "PHI", "IRSD", "PAS", "PFT", "IRS", "IRFT"})
 
@@ -192,8 +192,8 @@ def complete(measure: str, cells: Mapping[str, Any]) -> dict[str, Array]:
                 given[others] = given[size] - given[events]
     if kind.kind == "proportion" and "ni" not in given and {"xi", "mi"} <= set(given):
         given["ni"] = given["xi"] + given["mi"]
-    if kind.kind == "generic" and "vi" not in given and "sei" in given:
-        given["vi"] = given["sei"] ** 2
+    if kind.kind == "generic":
+        given = _from_limits(given, log=kind.scale == "log")
     missing = [name for name in kind.needs if name not in given]
     if missing:
         raise InputError(
@@ -205,6 +205,21 @@ def complete(measure: str, cells: Mapping[str, Any]) -> dict[str, Array]:
     if len(sizes) != 1:
         raise InputError(f"The columns of {measure} have different lengths: {sorted(sizes)}.")
     return columns
+
+
+def _from_limits(given: dict[str, Array], *, log: bool) -> dict[str, Array]:
+    """Effect and variance from `sei`, or from an estimate with its 95 % limits (ratios: logs)."""
+    out = dict(given)
+    shown = np.log if log else np.asarray
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if "yi" not in out and "est" in out:
+            out["yi"] = shown(out["est"])
+        if "vi" not in out and "sei" in out:
+            out["vi"] = out["sei"] ** 2
+        if "vi" not in out and {"lower", "upper"} <= set(out):
+            width = shown(out["upper"]) - shown(out["lower"])
+            out["vi"] = (width / (2 * Z_95)) ** 2
+    return out
 
 
 def check_cells(kind: Measure, columns: Cells, labels: Sequence[str] = ()) -> None:
@@ -305,11 +320,7 @@ def _table(measure: str, c: Cells, variance: str) -> tuple[Array, Array]:
         factor = {"OR": 1.0, "OR2DN": 1 / 1.65, "OR2DL": np.sqrt(3) / np.pi}[measure]
         return factor * y, factor**2 * v
     if measure == "RR":
-        y = np.log(p1) - np.log(p2)
-        if variance == "AV":
-            m1, m2 = _weighted_mean(p1, n1), _weighted_mean(p2, n2)
-            return y, (1 - m1) / (m1 * n1) + (1 - m2) / (m2 * n2)
-        return y, 1 / a - 1 / n1 + 1 / cc - 1 / n2
+        return np.log(p1) - np.log(p2), 1 / a - 1 / n1 + 1 / cc - 1 / n2
     if measure == "RD":
         q1, q2 = p1, p2
         if variance == "AV":
@@ -464,15 +475,13 @@ def _correlation(measure: str, c: Cells, variance: str) -> tuple[Array, Array]:
     r, n = c["ri"], c["ni"]
     if measure == "ZCOR":
         return np.arctanh(r), 1 / (n - 3)
-    if measure == "UCOR":  # Olkin & Pratt 1958
-        y = r * hyp2f1(0.5, 0.5, (n - 2) / 2, 1 - r**2)
-        return y, (1 - y**2) ** 2 / (n - 1)
+    y = r * hyp2f1(0.5, 0.5, (n - 2) / 2, 1 - r**2) if measure == "UCOR" else r  # Olkin–Pratt 1958
     if variance == "AV":
-        return r, (1 - _weighted_mean(r, n) ** 2) ** 2 / (n - 1)
+        return y, (1 - _weighted_mean(y, n) ** 2) ** 2 / (n - 1)
     if variance == "UB":  # Hedges 1989
-        v = r**2 - 1 + (n - 3) / (n - 2) * (1 - r**2) * hyp2f1(1, 1, n / 2, 1 - r**2)
-        return r, v
-    return r, (1 - r**2) ** 2 / (n - 1)
+        v = y**2 - 1 + (n - 3) / (n - 2) * (1 - r**2) * hyp2f1(1, 1, n / 2, 1 - r**2)
+        return y, v
+    return y, (1 - y**2) ** 2 / (n - 1)
 
 
 def _generic(_: str, c: Cells, __: str) -> tuple[Array, Array]:

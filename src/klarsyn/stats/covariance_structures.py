@@ -164,7 +164,8 @@ def _unstructured(size: int) -> Structure:
     return Structure(
         name="UN",
         parameters=tuple(f"factor[{i + 1},{j + 1}]" for i, j in zip(rows, cols, strict=True)),
-        lower=np.where(rows == cols, 0.0, -np.inf),
+        # A column's sign is free: a wall at 0 would trap a descent on the saddle there.
+        lower=np.full(rows.size, -np.inf),
         upper=np.full(rows.size, np.inf),
         masks=masks,
         elements=elements,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,15 +20,21 @@ Vector = NDArray[np.floating]
 Matrix = NDArray[np.floating]
 Index = NDArray[np.intp]
 
+LARGE = 32  # a single block of this size has its patterns as sparse matrices too
+
 
 class Bucket(NamedTuple):
-    """Blocks of at most n observations: `rows` (blocks × n) with −1 where a block is shorter."""
+    """Blocks of at most n observations: `rows` (blocks × n) with −1 where a block is shorter.
+
+    `sparse` holds the patterns of a single large block once more, as sparse matrices.
+    """
 
     rows: Index
     y: Vector
     X: Matrix
     V: Matrix
     patterns: NDArray[np.floating]
+    sparse: tuple[Any, ...] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,13 +98,15 @@ def build(y: Vector, X: Matrix, V: Matrix, blocks: Sequence[Index], maker: Patte
             else V[np.maximum(index, 0)[:, :, None], np.maximum(index, 0)[:, None, :]]
         )
         known = np.where(both, known / unit, np.eye(index.shape[1]))
+        patterns = maker(index, real)
         buckets.append(
             Bucket(
                 index,
                 np.where(real, y[index], 0.0) / np.sqrt(unit),
                 np.where(real[:, :, None], Q[index], 0.0),
                 known,
-                maker(index, real),
+                patterns,
+                _sparse(patterns),
             )
         )
     return Problem(
@@ -108,6 +116,20 @@ def build(y: Vector, X: Matrix, V: Matrix, blocks: Sequence[Index], maker: Patte
         unit=unit,
         triangle=triangle,
     )
+
+
+def _sparse(patterns: NDArray[np.floating]) -> tuple[Any, ...] | None:
+    count, blocks, n, _ = patterns.shape
+    if blocks > 1 or n < LARGE or np.count_nonzero(patterns) > count * n * n / 4:
+        return None
+    from scipy.sparse import csr_array
+
+    return tuple(csr_array(p[0]) for p in patterns)
+
+
+def _times(W: Matrix, patterns: Sequence[Any]) -> NDArray[np.floating]:
+    """W A of one block for every pattern; W and A are symmetric."""
+    return np.stack([(A @ W).T[None] for A in patterns])
 
 
 def _unit(V: Matrix) -> float:
@@ -196,7 +218,7 @@ def _derivatives(
         A = bucket.patterns
         flat = A.reshape(count, -1)
         trace1 += flat @ W.ravel()
-        WA = W @ A
+        WA = W @ A if bucket.sparse is None else _times(W[0], bucket.sparse)
         trace2 += WA.reshape(count, -1) @ WA.transpose(0, 1, 3, 2).reshape(count, -1).T
         u = (A @ r[None, :, :, None])[..., 0]
         score += (u * r).sum(axis=(1, 2))
@@ -236,7 +258,6 @@ def fit(
     """
 
     local = objective(problem, elements, restricted)
-    fixed = lower >= upper
     ends: list[Minimum] = []
     for start in _ranked(problem, elements, starts, restricted)[:first]:
         known = min(ends, key=lambda e: e.local.value) if ends else None
@@ -248,7 +269,7 @@ def fit(
     best = min(ends, key=lambda e: e.local.value)
     state = evaluate(problem, elements(best.at)[0], restricted, order=0)
     assert state is not None
-    certificate = certify(best, ends, names, fixed)
+    certificate = certify(best, ends, names, (lower, upper))
     return _in_data_units(problem, state, best, certificate, restricted), best
 
 

@@ -13,7 +13,7 @@ from scipy import optimize
 
 from klarsyn.errors import InputError, NumericalError, unknown_name
 
-Array = NDArray[np.float64]
+Array = np.ndarray
 
 STRATEGIES = (
     "missing_at_random",
@@ -54,7 +54,8 @@ def fit_repeated_measures(y: ArrayLike, x: ArrayLike) -> RepeatedMeasures:
     found = optimize.minimize(objective, start, method="BFGS", options={"gtol": 1e-6})
     found = optimize.minimize(objective, found.x, method="Powell", options={"xtol": 1e-9})
     found = optimize.minimize(objective, found.x, method="BFGS", options={"gtol": 1e-7})
-    slope = np.abs(optimize.approx_fprime(found.x, objective, 1e-6)).max()
+    gradient = np.asarray(optimize.approx_fprime(found.x, objective, 1e-6), float)
+    slope = float(np.abs(gradient).max())
     if not slope < 1e-2:
         raise NumericalError(
             "not_converged", f"The restricted likelihood is not at a maximum (slope {slope:.2g})."

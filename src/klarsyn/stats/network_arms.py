@@ -21,7 +21,8 @@ MEASURES: dict[str, tuple[str, ...]] = {
 }
 COUNTS = ("OR", "RR", "RD", "IRR")
 MEANS = ("MD", "SMD")
-LOG_MEASURES = ("OR", "RR", "IRR", "HR")
+LOG_MEASURES = ("OR", "RR", "IRR", "HR", "ROM")
+CONTRAST_MEASURES = (*MEASURES, "HR", "ROM")
 
 
 def arm_contrasts(measure: str, values: Mapping[str, Vector], add: float) -> tuple[Vector, Matrix]:
@@ -43,7 +44,9 @@ def _arm_levels(measure: str, values: Mapping[str, Vector], add: float) -> tuple
         e = events + (add if (events == 0).any() else 0.0)
         return np.log(e / values["time"]), 1 / e
     n = values["n"]
-    empty = (events == 0).any() or (measure != "RR" and (events == n).any())
+    full = events == n
+    # Arms with nothing but events have no variance on the log risk: two of them would coincide.
+    empty = (events == 0).any() or full.sum() > (1 if measure == "RR" else 0)
     e, rest = (events + add, n - events + add) if empty else (events, n - events)
     if measure == "OR":
         return np.log(e / rest), 1 / e + 1 / rest

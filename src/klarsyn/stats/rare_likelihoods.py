@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 Array = NDArray[np.float64]
+LARGEST_BLOCK = 4_000_000  # numbers held at once
 StudyLikelihood = Callable[[Array], tuple[Array, Array, Array]]
 
 
@@ -49,7 +50,8 @@ def noncentral_hypergeometric(a: Array, n1: Array, c: Array, n2: Array) -> Study
     """Events of the first group given all margins; theta is the log odds ratio.
 
     The whole support of every study is summed, so the value is exact (Fisher's noncentral
-    hypergeometric distribution; van Houwelingen, Zwinderman & Stijnen 1993).
+    hypergeometric distribution; van Houwelingen, Zwinderman & Stijnen 1993) and the time grows with
+    the number of events.
     """
     m = a + c
     low, high = np.maximum(0, m - n2).astype(int), np.minimum(n1, m).astype(int)
@@ -62,7 +64,16 @@ def noncentral_hypergeometric(a: Array, n1: Array, c: Array, n2: Array) -> Study
     step = (events - a[study])[:, None]
     base = base[:, None]
 
+    columns = max(1, LARGEST_BLOCK // len(study))
+
     def at(theta: Array) -> tuple[Array, Array, Array]:
+        if theta.shape[1] <= columns:
+            return block(theta)
+        parts = [block(theta[:, i : i + columns]) for i in range(0, theta.shape[1], columns)]
+        value, slope, bend = (np.concatenate(part, axis=1) for part in zip(*parts, strict=True))
+        return value, slope, bend
+
+    def block(theta: Array) -> tuple[Array, Array, Array]:
         power = base + step * theta[study]
         top = np.maximum.reduceat(power, starts)
         weight = np.exp(power - top[study])

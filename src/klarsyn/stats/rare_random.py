@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +21,15 @@ from klarsyn.stats.rare_stratified import ChiSquare
 Array = NDArray[np.float64]
 
 POINTS = 31
+FINE_POINTS = 161  # where 31 do not suffice
+MOST_HERMITE = 61
+ENOUGH = 1e-8  # of the log-likelihood, between a rule and one with twice the points
+COARSE_POINTS = 9  # enough to find where to start
 TAU_STARTS = (0.15, 0.4, 0.8, 1.6, 3.2)
 SMALLEST_TAU = 1e-5
+TAU_NEAR_ZERO = 0.02  # below it the likelihood is its tangent at tau² = 0
 LARGEST_EFFECT = 30.0
+LARGEST_TAU = 30.0  # on the log scale; beyond it only the sign of an effect is left
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,17 +59,28 @@ class RandomEffectFit:
     integration_error: float
 
 
-def fit_random_effect(study: StudyLikelihood, k: int, *, points: int = POINTS) -> RandomEffectFit:
+def fit_random_effect(
+    study: StudyLikelihood, k: int, *, points: int | None = None
+) -> RandomEffectFit:
     """Fit mu and tau² by maximum likelihood to k studies.
 
-    Raises NumericalError `not_estimable` where the likelihood rises without end in mu.
+    Without `points` the quadrature takes as many as it needs. Raises NumericalError
+    `not_estimable` where the likelihood rises without end in mu or tau.
     """
+    if points is not None:
+        return _fit(study, k, points)
+    found = _fit(study, k, POINTS)
+    return found if found.integration_error <= ENOUGH else _fit(study, k, FINE_POINTS)
+
+
+def _fit(study: StudyLikelihood, k: int, points: int) -> RandomEffectFit:
     mu0, common, slope, curvature = _common_effect(study, k)
     score = 0.5 * float((curvature + slope**2).sum())
     se0 = float(-curvature.sum()) ** -0.5
     best, interior = common, None
-    for start in _starts(study, k, mu0, points):
-        found = _climb(study, k, start, points)
+    floor = SMALLEST_TAU if score > 0 else TAU_NEAR_ZERO
+    for start in _starts(study, k, mu0):
+        found = _climb(study, k, start, points, floor)
         if found is not None and found[1] > best + 1e-10:
             best, interior = found[1], found
     if interior is None:
@@ -115,18 +133,26 @@ def adaptive_nodes(
         bend = tau**2 * curvature - 1
         step = np.clip((tau * slope - mode) / -bend, -2, 2)
         mode = mode + step
-        if np.abs(step).max() < 1e-8:
+        if np.abs(step).max() < 1e-4:  # any centre near the mode will do
             break
     _, _, curvature = study(mu + tau * mode)
     width = math.sqrt(2) / np.sqrt(1 - tau**2 * curvature)
-    node, log_weight = hermite(points)
-    return mode + width * node, log_weight + node**2 + np.log(width)
+    node, log_weight = quadrature_rule(points)
+    return mode + width * node, log_weight + np.log(width)
 
 
-def hermite(points: int) -> tuple[Array, Array]:
-    """Nodes and log weights of Gauss–Hermite quadrature for the weight exp(−x²)."""
-    node, weight = np.polynomial.hermite.hermgauss(points)
-    return node, np.log(weight)
+@cache
+def quadrature_rule(points: int) -> tuple[Array, Array]:
+    """Nodes x around 0 and log weights for the integral of a function with a peak like exp(−x²).
+
+    Gauss–Hermite up to 61 points; beyond, the trapezoid in u with x = sinh(u), which also follows
+    the long one-sided tails of studies with an empty cell.
+    """
+    if points <= MOST_HERMITE:
+        node, weight = np.polynomial.hermite.hermgauss(points)
+        return node, np.log(weight) + node**2
+    u = np.linspace(-3.4, 3.4, points)
+    return np.sinh(u), np.log(np.cosh(u) * (u[1] - u[0]))
 
 
 def _common_effect(study: StudyLikelihood, k: int) -> tuple[float, float, Array, Array]:
@@ -155,16 +181,15 @@ def _check_bounded(study: StudyLikelihood, ones: Array) -> None:
             )
 
 
-def _starts(study: StudyLikelihood, k: int, mu0: float, points: int) -> list[Array]:
+def _starts(study: StudyLikelihood, k: int, mu0: float) -> list[Array]:
     """Local maxima of the likelihood on a coarse grid of tau, mu brought near its best."""
-    places, values = [], []
+    places, values, mu = [], [], mu0
     for tau in TAU_STARTS:
-        mu = mu0
-        for _ in range(2):
-            _, gradient, hessian = marginal(study, k, mu, tau, points)
-            mu += float(np.clip(-gradient[0] / min(hessian[0, 0], -1e-9), -1, 1))
+        value, gradient, hessian = marginal(study, k, mu, tau, COARSE_POINTS)
+        step = float(np.clip(-gradient[0] / min(hessian[0, 0], -1e-9), -1, 1))
+        values.append(float(value.sum()) + 0.5 * step * float(gradient[0]))
+        mu += step
         places.append(np.array([mu, math.log(tau)]))
-        values.append(float(marginal(study, k, mu, tau, points)[0].sum()))
     padded = [-math.inf, *values, -math.inf]
     return [
         place
@@ -174,7 +199,7 @@ def _starts(study: StudyLikelihood, k: int, mu0: float, points: int) -> list[Arr
 
 
 def _climb(
-    study: StudyLikelihood, k: int, start: Array, points: int
+    study: StudyLikelihood, k: int, start: Array, points: int, floor: float
 ) -> tuple[tuple[float, float], float, Array, Array, int] | None:
     """Newton's method in (mu, log tau); None where tau runs to 0."""
     at = start
@@ -185,8 +210,13 @@ def _climb(
         step = _newton_step(gradient, hessian)
         for _ in range(40):
             trial = at + step
-            if trial[1] < math.log(SMALLEST_TAU):
+            if trial[1] < math.log(floor):
                 return None
+            if trial[1] > math.log(LARGEST_TAU):
+                if at[1] > math.log(LARGEST_TAU) - 1e-6:
+                    raise unbounded_tau()
+                step = step * ((math.log(LARGEST_TAU) - at[1]) / step[1])
+                trial = at + step
             new = _in_log_tau(study, k, trial, points)
             if new[0] >= value - 1e-12 * (1 + abs(value)):
                 break
@@ -199,6 +229,16 @@ def _climb(
     if np.linalg.eigvalsh(hessian)[-1] >= 0:
         return None
     return (float(at[0]), float(at[1])), value, gradient, hessian, iterations
+
+
+def unbounded_tau() -> NumericalError:
+    """The error of data that only ever larger tau² fit better."""
+    return NumericalError(
+        "not_estimable",
+        "The likelihood rises as tau² grows without end: the few informative studies have all "
+        "their events in one group, and not all in the same. A common-effect (Mantel–Haenszel) "
+        "or beta-binomial estimate, or a prior for tau, can still say something.",
+    )
 
 
 def _in_log_tau(

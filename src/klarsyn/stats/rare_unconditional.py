@@ -1,8 +1,8 @@
 """Unconditional models of two groups: study effects fixed (UM.FS) or random (UM.RS).
 
 A study's groups have linear predictors `alpha + x1·theta` and `alpha + x2·theta`, theta ~ N(mu,
-tau²), and (x1, x2) = (½, −½) or (1, 0): with random effects the coding is part of the model
-(Jackson et al. 2018). Integrals are adaptive Gauss–Hermite.
+tau²), and (x1, x2) = (½, −½), (1, 0) or (0, −1): with random effects the coding is part of the
+model (Jackson et al. 2018). Integrals are adaptive Gauss–Hermite.
 """
 
 from __future__ import annotations
@@ -13,15 +13,27 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from klarsyn.errors import NumericalError, unknown_name
-from klarsyn.stats.rare_random import SMALLEST_TAU, TAU_STARTS, RandomEffectFit, hermite
+from klarsyn.stats.rare_random import (
+    ENOUGH,
+    FINE_POINTS,
+    LARGEST_TAU,
+    SMALLEST_TAU,
+    TAU_NEAR_ZERO,
+    TAU_STARTS,
+    RandomEffectFit,
+    quadrature_rule,
+    unbounded_tau,
+)
+from klarsyn.stats.rare_stratified import ChiSquare
 
 Array = NDArray[np.float64]
 Three = tuple[Array, Array, Array]
 TwoGroups = Callable[[Array, Array], tuple[Three, Three]]
 
-CODINGS = {"half": (0.5, -0.5), "first": (1.0, 0.0)}
+CODINGS = {"half": (0.5, -0.5), "first": (1.0, 0.0), "second": (0.0, -1.0)}
 POINTS = 25
 
 
@@ -35,16 +47,24 @@ class _Moments:
 
 
 def fit_fixed_study_effects(
-    groups: TwoGroups, alpha: Array, *, coding: str = "half", points: int = POINTS
+    groups: TwoGroups, alpha: Array, *, coding: str = "half", points: int | None = None
 ) -> RandomEffectFit:
     """UM.FS: one free intercept a study, theta random; maximum likelihood.
 
     `alpha` holds starting intercepts. Newton's method on the whole likelihood; the intercepts are
-    eliminated by Schur complements, so the cost grows linearly with the studies.
+    eliminated by Schur complements, so the cost grows linearly with the studies. Without `points`
+    the quadrature takes as many as it needs.
 
     Raises NumericalError `not_converged` where no maximum is found.
     """
     x = _coding(coding)
+    if points is not None:
+        return _fit(groups, x, alpha, points)
+    found = _fit(groups, x, alpha, POINTS)
+    return found if found.integration_error <= ENOUGH else _fit(groups, x, alpha, FINE_POINTS)
+
+
+def _fit(groups: TwoGroups, x: tuple[float, float], alpha: Array, points: int) -> RandomEffectFit:
     common = _newton(groups, x, alpha, 0.0, None, 1)
     if common is None:
         raise _no_maximum()
@@ -52,8 +72,9 @@ def fit_fixed_study_effects(
     score = _slope_at_zero(groups, x, alpha0, mu0)
     se0 = float(information0[0, 0]) ** -0.5
     best, found = value0, None
+    floor = SMALLEST_TAU if score > 0 else TAU_NEAR_ZERO
     for tau in TAU_STARTS:
-        fit = _newton(groups, x, alpha0, mu0, tau, points)
+        fit = _newton(groups, x, alpha0, mu0, tau, points, floor)
         if fit is not None and fit[2] > best + 1e-10:
             best, found = fit[2], fit
             if score > 0:
@@ -139,11 +160,11 @@ def _nodes(
         bend = 1 - tau**2 * curvature[1, 1]
         step = np.clip((tau * slope[1] - mode) / bend, -2, 2)
         mode = mode + step
-        if np.abs(step).max() < 1e-8:
+        if np.abs(step).max() < 1e-4:
             break
     width = np.sqrt(2 / bend)
-    node, log_weight = hermite(points)
-    return mode + width * node, log_weight + node**2 + np.log(width)
+    node, log_weight = quadrature_rule(points)
+    return mode + width * node, log_weight + np.log(width)
 
 
 def _at_zero(groups: TwoGroups, x: tuple[float, float], alpha: Array, mu: float) -> _Moments:
@@ -160,7 +181,7 @@ def _slope_at_zero(groups: TwoGroups, x: tuple[float, float], alpha: Array, mu: 
 
 def _newton(
     groups: TwoGroups, x: tuple[float, float], alpha: Array, mu: float, tau: float | None,
-    points: int,
+    points: int, floor: float = SMALLEST_TAU,
 ) -> tuple | None:  # fmt: skip
     """Climb in (alpha, mu[, log tau]); None where tau runs to 0 or nothing is found.
 
@@ -188,8 +209,13 @@ def _newton(
         scale = min(1.0, 2.0 / size) if size > 0 else 1.0
         for _ in range(40):
             trial = shared + scale * step_shared
-            if tau is not None and trial[1] < math.log(SMALLEST_TAU):
+            if tau is not None and trial[1] < math.log(floor):
                 return None
+            if tau is not None and trial[1] > math.log(LARGEST_TAU):
+                if shared[1] > math.log(LARGEST_TAU) - 1e-6:
+                    raise unbounded_tau()
+                scale = (math.log(LARGEST_TAU) - float(shared[1])) / float(step_shared[1])
+                trial = shared + scale * step_shared
             alphas = alpha + scale * step_alpha
             new = evaluate(alphas, trial)
             if new[0] >= value - 1e-11 * (1 + abs(value)):
@@ -217,3 +243,31 @@ def _schur_step(gradient: Array, hessian: Array) -> tuple[Array, Array, Array]:
     bend, axes = np.linalg.eigh(reduced)
     shared = axes @ ((axes.T @ slope) / np.maximum(np.abs(bend), 1e-8))
     return -(gradient[0] + coupling.T @ shared) / down, shared, -reduced
+
+
+def saturated_tests(
+    x1: Array, n1: Array, x2: Array, n2: Array, rates: bool, groups: TwoGroups, common: float
+) -> tuple[ChiSquare, ...]:
+    """Likelihood-ratio and Wald test of one effect against one in every study.
+
+    `common` is the log-likelihood of the common effect. Studies with an empty cell enter the
+    likelihood ratio with their limit and are left out of the Wald test.
+    """
+    top1, top2 = (np.log(x + (x == 0) * 1e-300) - np.log(n) for x, n in ((x1, n1), (x2, n2)))
+    if not rates:
+        top1, top2 = (
+            np.clip(special.logit(np.clip(x / n, 1e-300, 1 - 1e-16)), -700, 40)
+            for x, n in ((x1, n1), (x2, n2))
+        )
+    (value1, *_), (value2, *_) = groups(top1[:, None], top2[:, None])
+    ratio = 2 * (float(value1.sum() + value2.sum()) - common)
+    cells = [x1, x2] if rates else [x1, n1 - x1, x2, n2 - x2]
+    full = np.all(np.stack(cells) > 0, axis=0)
+    weight = 1 / np.sum([1 / cell[full] for cell in cells], axis=0)
+    theta = (top1 - top2)[full]
+    centre = float((weight * theta).sum() / weight.sum()) if full.any() else 0.0
+    wald = float((weight * (theta - centre) ** 2).sum())
+    return (
+        ChiSquare(name="likelihood ratio", value=max(ratio, 0.0), df=len(x1) - 1),
+        ChiSquare(name="Wald", value=wald, df=max(int(full.sum()) - 1, 0)),
+    )

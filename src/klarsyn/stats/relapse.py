@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from klarsyn.errors import InputError, NumericalError, unknown_name
 from klarsyn.stats.estimate import Estimate
-from klarsyn.stats.survival import SurvivalCurve, kaplan_meier
+from klarsyn.stats.survival import SurvivalCurve
 
 MODELS = ("weibull", "lognormal")
 _NODES = np.linspace(-7.0, 7.0, 141)  # standard normal deviates; spacing 0.1
@@ -49,6 +49,7 @@ def pool_curves(
     times: ArrayLike,
     *,
     heterogeneity: str = "random",
+    reference: str = "t",
     level: float = 0.95,
 ) -> PooledCurve:
     """Pool the survival from each time to the next over studies, then multiply.
@@ -57,7 +58,11 @@ def pool_curves(
     survival, variance 1 / (4 n) with the effective number at risk n, independent within a study;
     `random` adds a between-study covariance by the multivariate method of moments (Jackson, White,
     Thompson 2010), `common` none. A study counts in the intervals that it follows to their end.
-    Limits by the delta method on log(−log). Needs no distribution, only times that studies share.
+    Limits by the delta method on log(−log), with normal quantiles or those of t with one degree of
+    freedom less than studies (`reference`; several studies and random effects only).
+    Needs no distribution, only times that studies share.
+    An interval in which a study loses nobody, or all, counts with a quarter participant added to
+    each side.
     """
     if heterogeneity not in ("random", "common"):
         raise unknown_name("heterogeneity", heterogeneity, ("random", "common"))
@@ -72,7 +77,11 @@ def pool_curves(
     between = _moment_covariance(y, v) if heterogeneity == "random" else np.zeros((grid.size,) * 2)
     mean, covariance = _weighted_mean(y, v, between)
     q, df = _cochran(y, v)
-    low, high, p_low, p_high, survival, variance = _product(mean, covariance, between, level)
+    if reference not in ("t", "normal"):
+        raise unknown_name("reference distribution", reference, ("t", "normal"))
+    several = len(curves) > 1 and heterogeneity == "random" and reference == "t"
+    quantile = _quantile(level, len(curves) - 1 if several else math.inf)
+    low, high, p_low, p_high, survival, variance = _product(mean, covariance, between, quantile)
     if len(curves) < 2:  # one study says nothing about the next
         p_low, p_high = np.full_like(low, np.nan), np.full_like(high, np.nan)
     return PooledCurve(
@@ -89,7 +98,10 @@ def pool_curves(
         df=df,
         i2=max(0.0, 1 - df / q) if q > 0 else 0.0,
         level=level,
-        method=f"interval-conditional survival, arcsine, {heterogeneity} effects",
+        method=(
+            f"interval-conditional survival, arcsine, {heterogeneity} effects, "
+            f"{'t' if several else 'normal'} limits"
+        ),
     )
 
 
@@ -163,24 +175,30 @@ def _cochran(y: NDArray[np.float64], v: NDArray[np.float64]) -> tuple[float, int
     return q, int(np.isfinite(y).sum() - y.shape[1])
 
 
+def _quantile(level: float, df: float) -> float:
+    from scipy import special
+
+    if not 0 < level < 1:
+        raise InputError(f"A confidence level lies between 0 and 1; {level:g} does not.")
+    share = 0.5 + level / 2
+    return float(special.ndtri(share) if math.isinf(df) else special.stdtrit(df, share))
+
+
 def _product(
     mean: NDArray[np.float64],
     covariance: NDArray[np.float64],
     between: NDArray[np.float64],
-    level: float,
+    quantile: float,
 ) -> tuple[Any, ...]:
-    from scipy import special
-
     inside = np.clip(mean, 1e-9, np.pi / 2 - 1e-9)
     log_survival = np.cumsum(2 * np.log(np.sin(inside)))
     slope = np.tril(np.tile(2 / np.tan(inside), (mean.size, 1)))
     variance = np.einsum("ij,jk,ik->i", slope, covariance, slope)
     spread = variance + np.einsum("ij,jk,ik->i", slope, between, slope)
-    z = special.ndtri(0.5 + level / 2)
     survival = np.exp(log_survival)
 
     def limits(var: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        factor = np.exp(z * np.sqrt(var) / np.abs(log_survival))
+        factor = np.exp(quantile * np.sqrt(var) / np.abs(log_survival))
         return np.exp(log_survival * factor), np.exp(log_survival / factor)
 
     return *limits(variance), *limits(spread), survival, variance
@@ -232,14 +250,15 @@ class RelapseModel:
         )
 
     def interval(self, times: ArrayLike, level: float = 0.95) -> tuple[Any, Any]:
-        """Limits of the typical study's survival, by the delta method on the linear scale."""
-        from scipy import special
+        """Limits of the typical study's survival, by the delta method on the linear scale.
 
+        Where studies differ, from t with one degree of freedom less than studies.
+        """
         t = np.asarray(times, dtype=float)
         shape = math.exp(self.log_shape.value)
         eta, slopes = _linear(self.model, t, self.location.value, shape)
         se = np.sqrt(np.einsum("ij,jk,ik->i", slopes, self.covariance[:2, :2], slopes))
-        half = special.ndtri(0.5 + level / 2) * se
+        half = _quantile(level, self.studies - 1 if self.tau > 0 else math.inf) * se
         a, b = _from_linear(self.model, eta - half), _from_linear(self.model, eta + half)
         return np.minimum(a, b), np.maximum(a, b)
 
@@ -250,8 +269,6 @@ def fit_relapse(studies: Sequence[Followed], *, model: str) -> RelapseModel:
     `model` is `weibull` or `lognormal`. Event times must be above 0. Raises NumericalError when no
     study has an event, or the search fails; with one study tau is 0.
     """
-    from scipy import optimize
-
     if model not in MODELS:
         raise unknown_name("relapse model", model, MODELS)
     data = [_prepared(s) for s in studies]
@@ -263,13 +280,13 @@ def fit_relapse(studies: Sequence[Followed], *, model: str) -> RelapseModel:
         spread = math.exp(x[2]) if tau is None else tau
         return -_likelihood(data, model, x[0], math.exp(x[1]), spread)
 
-    flat = _minimise(optimize, lambda x: negative(x, 0.0), start[:2])
+    flat = minimise(lambda x: negative(x, 0.0), start[:2])
     best, tau = flat, 0.0
     if several:
-        free = _minimise(optimize, negative, np.r_[flat.x, math.log(0.3)])
+        free = minimise(negative, np.r_[flat.x, math.log(0.3)])
         if free.fun < flat.fun - 1e-8 and math.exp(free.x[2]) > 1e-4:
             best, tau = free, math.exp(free.x[2])
-    covariance, gradient = _curvature(negative if tau else lambda x: negative(x, 0.0), best.x)
+    covariance, gradient = curvature(negative if tau else lambda x: negative(x, 0.0), best.x)
     full = np.zeros((3, 3))
     full[: best.x.size, : best.x.size] = covariance
     return RelapseModel(
@@ -383,7 +400,10 @@ def _from_linear(model: str, eta: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.exp(-np.exp(eta)) if model == "weibull" else special.ndtr(eta)
 
 
-def _minimise(optimize: Any, function: Any, start: NDArray[np.float64]) -> Any:
+def minimise(function: Any, start: NDArray[np.float64]) -> Any:
+    """The better of a simplex and a quasi-Newton search; NumericalError without a finite value."""
+    from scipy import optimize
+
     rough = optimize.minimize(
         function, start, method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-10}
     )
@@ -394,7 +414,7 @@ def _minimise(optimize: Any, function: Any, start: NDArray[np.float64]) -> Any:
     return best
 
 
-def _curvature(function: Any, x: NDArray[np.float64]) -> tuple[Any, float]:
+def curvature(function: Any, x: NDArray[np.float64]) -> tuple[Any, float]:
     """Inverse Hessian and largest gradient by central differences."""
     size, step = x.size, 1e-4
     unit = np.eye(size) * step
@@ -413,82 +433,3 @@ def _curvature(function: Any, x: NDArray[np.float64]) -> tuple[Any, float]:
             "degenerate", "The likelihood of the relapse model has no curvature at its maximum."
         )
     return np.linalg.inv(hessian), gradient
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CureFit:
-    """A Weibull mixture-cure fit, or the reason why none is given.
-
-    `alpha` tests sufficient follow-up (Maller and Zhou 1996): small values speak for a real
-    plateau. `cured` is None unless alpha is below the `required` level.
-    """
-
-    alpha: float
-    required: float
-    sufficient: bool
-    reason: str
-    cured: float | None = None
-    cured_low: float | None = None
-    cured_high: float | None = None
-    log_likelihood: float | None = None
-
-
-def sufficient_follow_up(time: ArrayLike, event: ArrayLike) -> float:
-    """Maller and Zhou's alpha: (1 − N/n)^n, N the events between 2 t* − t_max and t*.
-
-    t* is the last event and t_max the last observation. Near 0: the level stretch after the last
-    event is long against the events before it. 1 when the last observation is an event.
-    """
-    t, e = np.asarray(time, dtype=float), np.asarray(event, dtype=bool)
-    if not e.any():
-        return 1.0
-    last_event, last = float(t[e].max()), float(t.max())
-    near = int((e & (t > 2 * last_event - last) & (t <= last_event)).sum())
-    return 1.0 if last <= last_event else (1 - near / t.size) ** t.size
-
-
-def fit_cure(time: ArrayLike, event: ArrayLike, *, required: float = 0.05) -> CureFit:
-    """S(t) = cured + (1 − cured) Weibull(t), only where follow-up is long enough to tell."""
-    from scipy import optimize, special
-
-    t, e = np.asarray(time, dtype=float), np.asarray(event, dtype=bool)
-    alpha = sufficient_follow_up(t, e)
-    if alpha >= required:
-        return CureFit(
-            alpha=alpha,
-            required=required,
-            sufficient=False,
-            reason=(
-                f"Follow-up is too short to tell a plateau from slow relapse (alpha {alpha:.3g}, "
-                f"at most {required:g} needed): no cured share is given."
-            ),
-        )
-    t = np.maximum(t, np.nextafter(0, 1))
-
-    def negative(x: NDArray[np.float64]) -> float:
-        cured, shape = special.expit(x[2]), math.exp(min(x[1], 50.0))
-        with np.errstate(over="ignore", under="ignore"):
-            log_s = -np.exp(np.minimum(x[0] + shape * np.log(t), 700.0))
-            density = x[0] + x[1] + (shape - 1) * np.log(t) + log_s + math.log1p(-cured)
-            alive = np.log(cured + (1 - cured) * np.exp(log_s))
-        return -float(density[e].sum() + alive[~e].sum())
-
-    share = float(kaplan_meier(t, e).survival[-1])
-    middle = float(np.median(t[e]))
-    start = np.array([-math.log(middle), 0.0, special.logit(min(max(share, 0.02), 0.98))])
-    fit = _minimise(optimize, negative, start)
-    covariance, _ = _curvature(negative, fit.x)
-    half = 1.959963984540054 * math.sqrt(covariance[2, 2])
-    return CureFit(
-        alpha=alpha,
-        required=required,
-        sufficient=True,
-        reason=(
-            f"The follow-up test does not object (alpha {alpha:.3g}); it is lenient, so a cured "
-            f"share is a side remark, never the headline."
-        ),
-        cured=float(special.expit(fit.x[2])),
-        cured_low=float(special.expit(fit.x[2] - half)),
-        cured_high=float(special.expit(fit.x[2] + half)),
-        log_likelihood=-float(fit.fun),
-    )

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 ROUNDING = 8 * float(np.finfo(float).eps)
+# A Newton step this small, relative, leaves an error of about its square: the last bits.
+QUADRATIC = 1e-8
 
 
 def safe_newton(
@@ -20,7 +22,6 @@ def safe_newton(
     `floor` sets what is negligible beside the root: rounding of (root + floor).
     """
     t = 0.5 * (low + high)
-    last = math.inf
     for _ in range(200):
         value, slope = both(t)
         if value > 0:
@@ -30,15 +31,14 @@ def safe_newton(
         else:
             return float(t)
         step = -value / slope if slope < 0 else math.inf
+        if abs(step) <= QUADRATIC * (abs(t) + floor):
+            return float(min(max(t + step, low), high))
         new = t + step
         if not low < new < high:
             new = 0.5 * (low + high)
-        moved = abs(new - t)
-        small = ROUNDING * (abs(new) + floor)
+        if abs(new - t) <= ROUNDING * (abs(new) + floor):
+            return float(new)
         t = new
-        if moved <= small or (moved < 1e3 * small and moved >= last):
-            return float(t)
-        last = moved
     return float(t)
 
 

@@ -15,7 +15,7 @@ Vector = NDArray[np.floating]
 Matrix = NDArray[np.floating]
 
 ESTIMATORS = ("DL", "PM", "ML", "REML")
-GRID = 16
+PER_DECADE = 4  # points where the slope of the likelihood is looked at for sign changes
 
 
 class Slope(NamedTuple):
@@ -102,7 +102,9 @@ def _likeliest(y: Vector, X: Matrix, v: Vector, *, restricted: bool) -> tuple[fl
     top = 4 * wide + 1.0
     while slope(y, X, v, top, restricted).first < 0:
         top *= 8
-    grid = np.concatenate([[0.0], np.geomspace(1e-4, 1.0, GRID) * top])
+    bottom = max(float(v.min()) / 10, 1e-12 * top)
+    count = int(PER_DECADE * math.log10(top / bottom)) + 2
+    grid = np.concatenate([[0.0], np.geomspace(bottom, top, count)])
     at = [slope(y, X, v, t, restricted) for t in grid]
     found = []
     if at[0].first >= 0:

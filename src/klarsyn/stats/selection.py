@@ -27,6 +27,7 @@ Evaluate = Callable[[Array], tuple[float, Array]]
 ALTERNATIVES = ("greater", "less", "two.sided")
 KINDS = ("stepfun", *SMOOTH)
 SMALLEST_STEP, LARGEST = 1e-5, 1e4
+LARGEST_SLOPE = 1e-3  # left at a maximum, for effects in units of their typical error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,48 +82,52 @@ def fit_selection(
 
     Raises NumericalError `not_estimable` where an interval of p holds no study.
     """
+    floor = smallest_p if smallest_p is not None else _smallest_p(kind)
+    _check_choices(len(y), kind, alternative, precision, floor)
+    sign = -1.0 if alternative == "less" else 1.0
+    unit = math.sqrt(float(np.median(v)))
+    x, scaled = sign * y / unit, v / unit**2
+    cuts = _check_steps(steps) if kind == "stepfun" else ()
+    counts = _occupied(x / np.sqrt(scaled), cuts, alternative, fixed) if cuts else ()
+    none, starts, smallest = _parameters(kind, len(cuts))
+    held = _held(fixed, len(none), kind)
+    held_tau2 = None if tau2 is None else tau2 / unit**2
+    tau2_0 = estimate_tau2(x, scaled, method="ML").value if held_tau2 is None else held_tau2
+    mu_0 = float(fit(x, scaled, None, tau2_0).beta[0])
+    integral = _integral(kind, np.sqrt(scaled), cuts, alternative, _weights(precision), floor)
+    evaluate = _likelihood(x, scaled, kind, cuts, alternative, integral)
+    best = _climb(evaluate, _Start(mu_0, tau2_0, starts, none), held, held_tau2, smallest)
+    at, value, gradient, covariance, free = best
+    se = np.full(len(at), math.nan)
+    se[free] = np.sqrt(np.diag(covariance))
+    estimated = np.array([h is None for h in held])
+    ratio = max(2 * (value - _normal(x, scaled, mu_0, tau2_0)), 0.0)
+    df = int(estimated[1:].sum() if kind == "stepfun" else estimated.sum())
+    return SelectionFit(
+        kind=kind, alternative=alternative, steps=tuple(cuts), counts=counts,
+        mu=sign * float(at[0]) * unit, se=float(se[0]) * unit, tau2=float(at[1]) * unit**2,
+        se_tau2=float(se[1]) * unit**2, delta=tuple(map(float, at[2:])),
+        se_delta=tuple(map(float, se[2:])), log_likelihood=value - len(y) * math.log(unit),
+        mu_unselected=sign * mu_0 * unit, tau2_unselected=tau2_0 * unit**2,
+        test=ChiSquare(name="likelihood ratio", value=ratio, df=df),
+        boundary=bool(at[1] <= 0 or (~free[2:] & estimated).any()),
+        gradient=gradient, method=f"selection model {kind}, p {alternative}",
+    )  # fmt: skip
+
+
+def _check_choices(
+    k: int, kind: str, alternative: str, precision: Array | None, floor: float
+) -> None:
     if alternative not in ALTERNATIVES:
         raise unknown_name("alternative", alternative, ALTERNATIVES)
     if kind not in KINDS:
         raise unknown_name("selection model", kind, KINDS)
     if precision is not None and (kind == "stepfun" or not SMOOTH[kind].takes_precision):
         raise InputError(f"The weight function {kind!r} does not take a precision; leave it out.")
-    floor = smallest_p if smallest_p is not None else _smallest_p(kind)
     if not 0 < floor < 0.5:
         raise InputError(f"`smallest_p` lies between 0 and 0.5; {floor:g} does not.")
-    if len(y) < 3:
-        raise NumericalError("too_few_studies", f"A selection model needs 3 studies, not {len(y)}.")
-    sign = -1.0 if alternative == "less" else 1.0
-    unit = math.sqrt(float(np.median(v)))
-    x = sign * y / unit
-    scaled = v / unit**2
-    cuts = _check_steps(steps) if kind == "stepfun" else ()
-    counts = _occupied(x / np.sqrt(scaled), cuts, alternative, fixed) if cuts else ()
-    none, starts, smallest = _parameters(kind, len(cuts))
-    held = _held(fixed, len(none), kind)
-    tau2_scaled = None if tau2 is None else tau2 / unit**2
-    start_tau2 = estimate_tau2(x, scaled, method="ML").value if tau2 is None else tau2_scaled
-    assert start_tau2 is not None
-    mu0 = float(fit(x, scaled, None, start_tau2).beta[0])
-    plain = _normal(x, scaled, mu0, start_tau2)
-    integral = _integral(kind, np.sqrt(scaled), cuts, alternative, _weights(precision), floor)
-    evaluate = _likelihood(x, scaled, kind, cuts, alternative, integral)
-    best = _climb(evaluate, _Start(mu0, start_tau2, starts, none), held, tau2_scaled, smallest)
-    at, value, gradient, covariance, free = best
-    se = np.full(len(at), math.nan)
-    se[free] = np.sqrt(np.diag(covariance))
-    df = sum(h is None for h in held[1 if kind == "stepfun" else 0 :])
-    lrt = max(2 * (value - plain), 0.0)
-    return SelectionFit(
-        kind=kind, alternative=alternative, steps=tuple(cuts), counts=counts,
-        mu=sign * float(at[0]) * unit, se=float(se[0]) * unit, tau2=float(at[1]) * unit**2,
-        se_tau2=float(se[1]) * unit**2, delta=tuple(map(float, at[2:])),
-        se_delta=tuple(map(float, se[2:])), log_likelihood=value - len(y) * math.log(unit),
-        mu_unselected=sign * mu0 * unit, tau2_unselected=start_tau2 * unit**2,
-        test=ChiSquare(name="likelihood ratio", value=lrt, df=df),
-        boundary=bool(at[1] <= 0 or (~free[2:] & np.array([h is None for h in held])).any()),
-        gradient=gradient, method=f"selection model {kind}, p {alternative}",
-    )  # fmt: skip
+    if k < 3:
+        raise NumericalError("too_few_studies", f"A selection model needs 3 studies, not {k}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +182,7 @@ def _held(fixed: Sequence[float | None] | None, size: int, kind: str) -> tuple[f
 
 
 def _smallest_p(kind: str) -> float:
-    return 1e-16 if kind == "stepfun" else SMOOTH[kind].smallest_p
+    return SMOOTH[kind].smallest_p if kind in SMOOTH else 1e-16
 
 
 def _integral(
@@ -377,6 +382,12 @@ def _climb(
     slope = evaluate(at)[1]
     free &= ~((at <= lower + 1e-7) & (slope <= 1e-6))
     at, value, gradient, hessian = _polish(evaluate, at, free, lower)
+    if gradient > LARGEST_SLOPE:
+        raise NumericalError(
+            "not_converged",
+            f"The selection model found no maximum (largest slope {gradient:.2g} in standard "
+            "units). Fewer steps, another weight function or held parameters may fit.",
+        )
     if not np.all(np.linalg.eigvalsh(-hessian) > 0):
         raise NumericalError(
             "not_converged",

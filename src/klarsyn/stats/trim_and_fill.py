@@ -77,6 +77,10 @@ def trim_and_fill(
 
 
 def _side(y: Array, v: Array, tau2_method: str) -> str:
+    if np.ptp(v) <= 1e-12 * v.max():
+        raise NumericalError(
+            "degenerate", "All studies are equally large, so the missing side must be given."
+        )
     design = np.column_stack([np.ones_like(v), np.sqrt(v)])
     tau2 = estimate_tau2(y, v, design, method=tau2_method).value
     return "right" if fit(y, v, design, tau2).beta[1] < 0 else "left"

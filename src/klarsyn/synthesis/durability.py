@@ -20,7 +20,6 @@ from klarsyn.stats.reconstruction import (
     reconstruct,
     reconstruct_repeatedly,
 )
-from klarsyn.stats.relapse import Followed, PooledCurve, RelapseModel, fit_relapse, pool_curves
 from klarsyn.stats.survival import (
     LogRank,
     SurvivalCurve,
@@ -188,7 +187,7 @@ def plot_arms(arms: Sequence[ArmDurability], marks: int = 6, **labels: Any) -> A
     from klarsyn.figures.survival import survival_curves
 
     names = [a.arm if len({b.study for b in arms}) == 1 else f"{a.study}, {a.arm}" for a in arms]
-    days = np.linspace(0, max(a.curve.last_time for a in arms), marks).round()
+    days = np.floor(np.linspace(0, max(a.curve.last_time for a in arms), marks))
     at_risk = [
         {"group": name, "time": float(day), "number": int(arm.curve.number_at_risk(day))}
         for name, arm in zip(names, arms, strict=True)
@@ -248,7 +247,8 @@ def _curve_from(rebuilt: Reconstruction, zero: float) -> SurvivalCurve:
     return kaplan_meier(*from_last_dose(rebuilt.time, rebuilt.event, zero))
 
 
-def _people(curve: SurvivalCurve) -> tuple[Any, Any]:
+def participants(curve: SurvivalCurve) -> tuple[Any, Any]:
+    """Times and events of those behind a curve."""
     time = np.repeat(curve.time, curve.events + curve.censored)
     counts = np.column_stack([curve.events, curve.censored]).ravel()
     return time, np.repeat(np.tile([True, False], curve.time.size), counts)
@@ -328,6 +328,10 @@ def compare_durability(
     Bonner benchmark's reconstruction misses the published hazard ratio by about 5 %, whatever the
     clicks. `horizon` in days; without one the longest that both arms share.
     """
+    if method_error < 0:
+        raise InputError(
+            f"The method's error is a standard deviation; {method_error:g} is below 0."
+        )
     tau = largest_common_time(test.curve, control.curve) if horizon is None else horizon
     fit = _cox(test.curve, control.curve, ties)
     pairs = list(zip(test.repeats, control.repeats, strict=True))
@@ -363,180 +367,10 @@ def compare_durability(
 
 
 def _stacked(test: SurvivalCurve, control: SurvivalCurve) -> tuple[Any, Any, Any]:
-    (t1, e1), (t0, e0) = _people(test), _people(control)
+    (t1, e1), (t0, e0) = participants(test), participants(control)
     group = np.r_[np.zeros(t0.size, bool), np.ones(t1.size, bool)]
     return np.r_[t0, t1], np.r_[e0, e1], group
 
 
 def _cox(test: SurvivalCurve, control: SurvivalCurve, ties: str) -> Estimate:
     return cox_two_groups(*_stacked(test, control), ties=ties).estimate
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PooledRelapse:
-    """The pooled relapse curve of several arms with its heterogeneity; days from the last dose."""
-
-    curve: PooledCurve
-    arms: tuple[ArmDurability, ...]
-    notes: tuple[str, ...]
-    method: str
-    digest: str
-
-    def summary(self) -> str:
-        """One sentence at the last pooled time."""
-        c = self.curve
-        new = ""
-        if len(self.arms) > 1:
-            new = (
-                f"; a new study: {100 * c.predicted_low[-1]:.0f} to "
-                f"{100 * c.predicted_high[-1]:.0f} %"
-            )
-        return (
-            f"{100 * c.survival[-1]:.0f} % without relapse {c.time[-1]:g} days after the last dose "
-            f"({100 * c.low[-1]:.0f} to {100 * c.high[-1]:.0f} %{new}), "
-            f"{len(self.arms)} arms, I² {100 * c.i2:.0f} %."
-        )
-
-    def plot(self, **labels: Any) -> Any:
-        """The pooled curve with limits and prediction limits (Altair)."""
-        from klarsyn.figures.survival import pooled_curve
-
-        c = self.curve
-        names = ("low", "high", "predicted_low", "predicted_high")
-        rows = [
-            {"day": float(c.time[i]), "share": float(c.survival[i]), "studies": int(c.studies[i])}
-            | {name: float(getattr(c, name)[i]) for name in names}
-            for i in range(c.time.size)
-        ]
-        return pooled_curve(rows, **labels)
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        c = self.curve
-        return {
-            "days": c.time.tolist(),
-            "remaining": c.survival.tolist(),
-            "low": c.low.tolist(),
-            "high": c.high.tolist(),
-            "predicted_low": c.predicted_low.tolist(),
-            "predicted_high": c.predicted_high.tolist(),
-            "studies": c.studies.tolist(),
-            "q": c.q,
-            "df": c.df,
-            "i2": c.i2,
-            "notes": list(self.notes),
-            "method": self.method,
-            "digest": self.digest,
-        }
-
-
-def pool_relapse(
-    arms: Sequence[ArmDurability], days: ArrayLike, *, heterogeneity: str = "random"
-) -> PooledRelapse:
-    """Pool rebuilt arms at `days` after the last dose; says where arms are no like with like."""
-    if not arms:
-        raise InputError("There is no arm to pool.")
-    notes = []
-    if len({a.redosed for a in arms}) == 2:
-        redosed = ", ".join(a.study for a in arms if a.redosed)
-        notes.append(f"Dosing went on in {redosed} and stopped in the others: two questions.")
-    if len({a.study for a in arms}) < len(arms):
-        notes.append("Two arms of one study are pooled as if they were independent.")
-    pooled = pool_curves([a.curve for a in arms], days, heterogeneity=heterogeneity)
-    return PooledRelapse(
-        curve=pooled,
-        arms=tuple(arms),
-        notes=tuple(notes),
-        method=pooled.method,
-        digest=digest_of([a.digest for a in arms], np.asarray(days, dtype=float)),
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RelapseShare:
-    """A study that printed only how many had relapsed by one day after the last dose."""
-
-    study: str
-    day: float
-    relapsed: int
-    counted: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelledRelapse:
-    """Parametric relapse curves fitted to whole curves and single shares together.
-
-    `models` in order of their AIC, best first; studies differ in scale by a normal random effect.
-    """
-
-    models: tuple[RelapseModel, ...]
-    studies: tuple[str, ...]
-    method: str
-    digest: str
-
-    def summary(self) -> str:
-        """One sentence with the better model and by how much."""
-        best = self.models[0]
-        gap = "".join(
-            f"; {m.model} is worse by {m.aic - best.aic:.1f} AIC" for m in self.models[1:]
-        )
-        return (
-            f"{best.model} fits {len(self.studies)} studies best (SD between studies "
-            f"{best.tau:.2f} on its log scale){gap}."
-        )
-
-    def to_dict(self, days: ArrayLike = (28.0, 84.0, 168.0)) -> dict[str, Any]:
-        """JSON-ready, with each model's typical share without relapse at `days`."""
-        t = np.asarray(days, dtype=float)
-        rows = []
-        for model in self.models:
-            low, high = model.interval(t)
-            rows.append(
-                {
-                    "model": model.model,
-                    "aic": model.aic,
-                    "tau": model.tau,
-                    "location": model.location.value,
-                    "log_shape": model.log_shape.value,
-                    "gradient": model.gradient,
-                    "days": t.tolist(),
-                    "remaining": model.survival(t).tolist(),
-                    "low": low.tolist(),
-                    "high": high.tolist(),
-                }
-            )
-        return {
-            "models": rows,
-            "studies": list(self.studies),
-            "method": self.method,
-            "digest": self.digest,
-        }
-
-
-def model_relapse(
-    arms: Sequence[ArmDurability],
-    shares: Sequence[RelapseShare] = (),
-    *,
-    models: Sequence[str] = ("weibull", "lognormal"),
-) -> ModelledRelapse:
-    """Fit parametric models to rebuilt arms and to studies that gave one share each."""
-    followed = []
-    for arm in arms:
-        time, event = _people(arm.curve)
-        followed.append(Followed(time=time, event=event))
-    nobody, nothing = np.array([]), np.array([], dtype=bool)
-    followed += [
-        Followed(
-            time=nobody, event=nothing, fixed_time=s.day, relapsed=s.relapsed, counted=s.counted
-        )
-        for s in shares
-    ]
-    if not followed:
-        raise InputError("There is no arm and no share to model.")
-    fits = sorted((fit_relapse(followed, model=m) for m in models), key=lambda f: f.aic)
-    return ModelledRelapse(
-        models=tuple(fits),
-        studies=tuple([a.study for a in arms] + [s.study for s in shares]),
-        method="maximum likelihood, one stage, random study scale",
-        digest=digest_of([a.digest for a in arms], list(shares), list(models)),
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,12 @@ class Effects:
     sources: tuple[str, ...] = ()
     problem: tuple[str, ...] = ()
     corrected: tuple[bool, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("y", "v"):
+            values = np.array(getattr(self, name), dtype=float)
+            values.setflags(write=False)
+            object.__setattr__(self, name, values)
 
     @property
     def k(self) -> int:
@@ -99,8 +106,9 @@ def effects_from_arrays(
     labels = tuple(str(s) for s in study) if study is not None else _numbered(len(y))
     if len(labels) != len(y):
         raise InputError(f"{len(labels)} study names for {len(y)} effects.")
-    for name, value, variance in zip(labels, y, v, strict=True):
-        _check_effect(name, float(value), float(variance))
+    if not (np.isfinite(y).all() and np.isfinite(v).all() and (v > 0).all()):
+        for name, value, variance in zip(labels, y, v, strict=True):
+            _check_effect(name, float(value), float(variance))
     origins = (origin,) * len(y) if isinstance(origin, str) else tuple(origin)
     return Effects(
         y=y,
@@ -113,6 +121,7 @@ def effects_from_arrays(
     )
 
 
+@cache
 def _numbered(count: int) -> tuple[str, ...]:
     return tuple(f"Study {i + 1}" for i in range(count))
 

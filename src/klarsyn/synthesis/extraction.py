@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from klarsyn.errors import unknown_name
 from klarsyn.evidence.trial import Arm, Base, Finding, Trial
+from klarsyn.synthesis.effects import Effects, effects_from_arrays
 from klarsyn.synthesis.routes import (
     ODDS,
     Cell,
@@ -108,6 +109,30 @@ class Extraction:
     question: Question
     effects: tuple[TrialEffect, ...]
     unanswered: tuple[Unanswered, ...]
+
+    def against(self, *comparators: str) -> Extraction:
+        """The effects against these comparator classes only."""
+        kept = tuple(e for e in self.effects if e.comparator in comparators)
+        return replace(self, effects=kept)
+
+
+def as_effects(effects: Sequence[TrialEffect]) -> Effects:
+    """Trials' effects as the labelled arrays that pooling, regression and networks take."""
+    covariates = {
+        "comparator": [e.comparator for e in effects],
+        "treatment": [e.treatment for e in effects],
+        "control": [e.control for e in effects],
+        "days": [e.days for e in effects],
+        "formula": [e.formula for e in effects],
+    }
+    return effects_from_arrays(
+        [e.y for e in effects],
+        [e.v for e in effects],
+        study=[e.label for e in effects],
+        measure=effects[0].measure if effects else "GEN",
+        covariates=covariates,
+        origin=[e.origin for e in effects],
+    )
 
 
 def derive_effects(base: Base, question: Question) -> Extraction:

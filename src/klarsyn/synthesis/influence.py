@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from klarsyn.errors import InputError, NumericalError
+from klarsyn.errors import InputError, NumericalError, unknown_name
 from klarsyn.stats.batched import BATCHED, Means, fit_means
 from klarsyn.synthesis.effects import Effects
 from klarsyn.synthesis.pairwise import pool, quantile, scale_of_test
@@ -114,6 +114,20 @@ def cumulative(
     for step, i in enumerate(at):
         include[step:, i] = 1
     return _steps(used, [used.study[i] for i in at], include, method, test, level)
+
+
+def order_of(effects: Effects, covariate: str) -> list[Any]:
+    """A covariate's values as an order: numbers where all are numbers, else words."""
+    if covariate not in effects.covariates:
+        raise unknown_name("covariate", covariate, effects.covariates)
+    cells = effects.covariates[covariate]
+    for study, cell in zip(effects.study, cells, strict=True):
+        if cell is None:
+            raise InputError(f"{study}: {covariate!r} is empty, so that it has no place in order.")
+    try:
+        return [float(c) for c in cells]
+    except ValueError:
+        return [str(c) for c in cells]
 
 
 def influence(effects: Effects, *, method: str = "REML", test: str = "z") -> tuple[Influence, ...]:

@@ -28,13 +28,13 @@ def assumed_covariance(
 ) -> Matrix:
     """Covariance matrix with the given variances; effects of different clusters are independent.
 
-    The correlation of two effects of a cluster is the product of what is given: `rho` for any two
-    effects; `kind_rho` for effects of different kinds (outcomes, scales), one number or one per
+    The correlation of two effects of a cluster is the product of what is given: `rho`, or between
+    effects of different `kind` (outcomes, scales) `kind_rho` in its place, one number or one per
     pair of kinds; `phi`^|difference of `time`|; and what shared patients imply, when `groups` gives
     the treated and the comparison group of each effect and `sizes` their numbers of patients.
 
     Raises InputError for correlations outside −1 to 1, for clusters of several effects with nothing
-    given, and where the result is not positive definite (naming the cluster).
+    given, and where the result is indefinite (naming the cluster).
     """
     v = np.asarray(variance, dtype=float)
     n = v.size
@@ -50,7 +50,9 @@ def assumed_covariance(
     if rho is not None:
         R *= np.where(np.eye(n, dtype=bool), 1.0, _correlation("rho", rho))
     if kind is not None:
-        R *= _kinds(_column("kind", kind, n), kind_rho)
+        labelled = _column("kind", kind, n)
+        other = np.array([[a != b for b in labelled] for a in labelled])
+        R = np.where(other, _kinds(labelled, kind_rho), R)
     if time is not None:
         if phi is None:
             raise InputError("`time` needs phi, the correlation of effects one unit of time apart.")
@@ -126,8 +128,8 @@ def _require_positive(V: Matrix, labels: list[Any]) -> None:
         rows = [i for i, x in enumerate(labels) if x == label]
         block = V[np.ix_(rows, rows)]
         sd = np.sqrt(np.diag(block))
-        if np.linalg.eigvalsh(block / np.outer(sd, sd))[0] <= 1e-12:
+        if np.linalg.eigvalsh(block / np.outer(sd, sd))[0] < -1e-10:
             raise InputError(
                 f"Cluster {label}: these correlations are impossible together (the covariance is "
-                f"not positive definite). Are two effects the same, or a correlation too extreme?"
+                f"not positive definite). Is a correlation too extreme?"
             )

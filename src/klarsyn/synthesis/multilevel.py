@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from klarsyn.errors import InputError, unknown_name
+from klarsyn.errors import InputError, NumericalError, unknown_name
 from klarsyn.provenance import digest_of
 from klarsyn.stats import linear_mixed
 from klarsyn.stats.bounded_newton import Certificate
 from klarsyn.stats.estimate import Estimate
+from klarsyn.synthesis.multilevel_model import (
+    Model,
+    all_elements,
+    has_correlations,
+    independent_blocks,
+    natural_components,
+    parameter_bounds,
+    starting_points,
+    with_singular,
+)
 from klarsyn.synthesis.random_terms import CodedTerm, RandomTerm, coded
 
 Vector = NDArray[np.floating]
@@ -22,6 +32,7 @@ Matrix = NDArray[np.floating]
 
 METHODS = ("REML", "ML")
 TESTS = ("z", "t")
+FEW_LEVELS, FEW_CLUSTERS = 5, 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,32 +46,6 @@ class Wald:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
-    """What was fitted: kept whole so that intervals, predictions and robust errors can follow."""
-
-    y: Vector
-    V: Matrix
-    X: Matrix
-    terms: tuple[CodedTerm, ...]
-    blocks: tuple[NDArray[np.intp], ...]
-    problem: linear_mixed.Problem
-    phi: Vector
-
-    def elements(self, phi: Vector) -> tuple[Vector, Matrix]:
-        """All covariance elements at φ and their Jacobian, term by term."""
-        return _elements(self.terms, phi)
-
-    def covariance(self, block: NDArray[np.intp]) -> Matrix:
-        """The marginal covariance of the observations of a block, in the data's units."""
-        index = block[None, :]
-        real = np.ones(index.shape, dtype=bool)
-        gamma = self.elements(self.phi)[0]
-        known = np.diag(self.V[block]) if self.V.ndim == 1 else self.V[np.ix_(block, block)]
-        patterns = np.concatenate([t.patterns(index, real) for t in self.terms])[:, 0]
-        return known + self.problem.unit * np.tensordot(gamma, patterns, 1)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class MultilevelFit:
     """A linear mixed-effects meta-analysis.
 
@@ -68,8 +53,8 @@ class MultilevelFit:
     `sigma2[...]` of random intercepts, `tau2[...]` and `rho` of structured terms; `covariances`
     the whole matrix of each structured term. `I2` is each variance's share (percent) of total
     variance with Higgins and Thompson's typical sampling variance (n − p) / tr(P), as Nakagawa &
-    Santos (2012) and Cheung (2014) split it. `QE` tests residual heterogeneity against V alone,
-    `QM` all moderators but a constant column.
+    Santos (2012) and Cheung (2014) split it. `QE` tests residual heterogeneity against V alone
+    (NaN where V is singular), `QM` all moderators but a constant column.
     """
 
     method: str
@@ -96,6 +81,24 @@ class MultilevelFit:
         """The first coefficient: the pooled effect when there are no moderators."""
         return next(iter(self.coefficients.values()))
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences on where these data are known to make the method fail."""
+        out = [
+            f"The variance of {name} rests on {count} levels: it is hardly known."
+            for name, count in self.levels.items()
+            if count < FEW_LEVELS
+        ]
+        name, fewest = min(self.levels.items(), key=lambda item: item[1])
+        if self.test == "z" and fewest < FEW_CLUSTERS:
+            out.append(
+                f"{fewest} levels of {name}: normal tests are too liberal. Use test t, or robust "
+                f"errors (CR2)."
+            )
+        if not self.certificate.converged:
+            out.append("The likelihood is flat: the components are not identified.")
+        return tuple(out)
+
     def summary(self) -> str:
         """The model in a few lines."""
         lines = [f"{self.observations} effects, {self.method}, {self.test} tests"]
@@ -108,9 +111,7 @@ class MultilevelFit:
         lines += [f"{name}: {value:.4g}" for name, value in self.components.items()]
         if self.certificate.boundary:
             lines.append("On their bound: " + ", ".join(self.certificate.boundary))
-        if not self.certificate.converged:
-            lines.append("Warning: the likelihood is flat; the components are not identified.")
-        return "\n".join(lines)
+        return "\n".join([*lines, *(f"Warning: {w}" for w in self.warnings)])
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready result, without the data."""
@@ -139,6 +140,7 @@ class MultilevelFit:
             "aicc": self.aicc,
             "QE": _wald_dict(self.QE),
             "QM": None if self.QM is None else _wald_dict(self.QM),
+            "warnings": list(self.warnings),
             "certificate": self.certificate.to_dict(),
             "digest": self.digest,
         }
@@ -175,8 +177,8 @@ def fit_multilevel(
     terms = tuple(coded(term, data.size) for term in random)
     if not terms:
         raise InputError("A multilevel model needs at least one random term.")
-    _refuse_saturated(terms, data.size)
-    blocks = _blocks(terms, V, data.size)
+    _refuse_unidentified(terms)
+    blocks = independent_blocks(terms, V, data.size)
     problem = linear_mixed.build(
         data,
         X,
@@ -184,18 +186,19 @@ def fit_multilevel(
         blocks,
         lambda index, real: np.concatenate([t.patterns(index, real) for t in terms]),
     )
-    lower, upper = _bounds(terms)
+    lower, upper = parameter_bounds(terms)
     fitted, _ = linear_mixed.fit(
         problem,
-        lambda phi: _elements(terms, phi),
-        _starts(terms, problem),
+        lambda phi: all_elements(terms, phi),
+        starting_points(terms, problem),
         lower,
         upper,
         [n for t in terms for n in t.parameter_names()],
         restricted=method == "REML",
-        first=starts or (6 if _correlated(terms) else 2),
+        first=starts or (6 if has_correlations(terms) else 2),
     )
     model = Model(y=data, V=V, X=X, terms=terms, blocks=blocks, problem=problem, phi=fitted.phi)
+    fitted = replace(fitted, certificate=with_singular(fitted.certificate, model))
     arrays = [a.tobytes() for a in (data, V, X, *(t.outer for t in terms))]
     digest = digest_of(*arrays, [(t.name, t.family.name) for t in terms], method, test)
     return _described(model, fitted, labels, test, digest)
@@ -220,8 +223,12 @@ def _checked(
     X = np.ones((n, 1)) if design is None else np.asarray(design, dtype=float)
     if X.ndim != 2 or X.shape[0] != n or not np.isfinite(X).all():
         raise InputError(f"The design needs {n} rows of finite numbers, one per effect.")
-    if n < X.shape[1]:
-        raise InputError(f"{n} effects cannot estimate {X.shape[1]} coefficients.")
+    if n <= X.shape[1]:
+        raise NumericalError(
+            "too_few_studies",
+            f"{n} effects cannot estimate {X.shape[1]} coefficients and heterogeneity besides; "
+            f"more effects than coefficients are needed.",
+        )
     labels = tuple(names) if names is not None else _default_names(X)
     if len(labels) != X.shape[1] or len(set(labels)) != len(labels):
         raise InputError("Each column of the design needs a name of its own.")
@@ -232,9 +239,15 @@ def _default_names(X: Matrix) -> tuple[str, ...]:
     return tuple("intercept" if (c == 1).all() else f"b{i}" for i, c in enumerate(X.T))
 
 
-def _refuse_saturated(terms: Sequence[CodedTerm], n: int) -> None:
+def _refuse_unidentified(terms: Sequence[CodedTerm]) -> None:
     seen: dict[tuple[int, ...], str] = {}
     for term in terms:
+        if len(term.outer_labels) < 2:
+            only = next(iter(term.outer_labels))
+            raise InputError(
+                f"The random term {term.name!r} has one level only ({only}): its variance "
+                f"cannot be estimated. Leave it out."
+            )
         if term.inner is not None or term.columns is not None:
             continue
         key = tuple(np.unique(term.outer, return_inverse=True)[1].tolist())
@@ -244,83 +257,6 @@ def _refuse_saturated(terms: Sequence[CodedTerm], n: int) -> None:
                 f"variances cannot be told apart. Drop one."
             )
         seen[key] = term.name
-
-
-def _blocks(terms: Sequence[CodedTerm], V: Matrix, n: int) -> tuple[NDArray[np.intp], ...]:
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    rows, cols, offset = [], [], n
-    for term in terms:
-        rows.append(np.arange(n))
-        cols.append(term.outer + offset)
-        offset += len(term.outer_labels)
-    if V.ndim == 2:
-        i, j = np.nonzero(np.triu(V, 1))
-        rows.append(i)
-        cols.append(j)
-    at, to = np.concatenate(rows), np.concatenate(cols)
-    graph = coo_array((np.ones(at.size, dtype=np.int8), (at, to)), shape=(offset, offset))
-    _, part = connected_components(graph, directed=False)
-    part = part[:n]
-    order = np.argsort(part, kind="stable")
-    cuts = np.flatnonzero(np.diff(part[order])) + 1
-    return tuple(np.split(order, cuts))
-
-
-def _elements(terms: Sequence[CodedTerm], phi: Vector) -> tuple[Vector, Matrix]:
-    if len(terms) == 1:
-        return terms[0].family.elements(phi)
-    values, jacobians, at = [], [], 0
-    for term in terms:
-        count = len(term.family.parameters)
-        value, jacobian = term.family.elements(phi[at : at + count])
-        values.append(value)
-        jacobians.append(jacobian)
-        at += count
-    gamma = np.concatenate(values)
-    out = np.zeros((gamma.size, phi.size))
-    row = col = 0
-    for jacobian in jacobians:
-        r, c = jacobian.shape
-        out[row : row + r, col : col + c] = jacobian
-        row, col = row + r, col + c
-    return gamma, out
-
-
-def _bounds(terms: Sequence[CodedTerm]) -> tuple[Vector, Vector]:
-    return (
-        np.concatenate([t.family.lower for t in terms]),
-        np.concatenate([t.family.upper for t in terms]),
-    )
-
-
-def _starts(terms: Sequence[CodedTerm], problem: linear_mixed.Problem) -> list[Vector]:
-    """Equal shares of a small, the plausible and a large heterogeneity, and each term alone."""
-    p = problem.columns
-    squares = sum(float((b.y**2).sum()) for b in problem.buckets)
-    fitted = sum((np.einsum("bip,bi->p", b.X, b.y) for b in problem.buckets), np.zeros(p))
-    spread = (squares - float((fitted**2).sum())) / max(problem.observations - p, 1)
-    sampling = float(
-        np.median(
-            np.concatenate([np.diagonal(b.V, axis1=1, axis2=2).ravel() for b in problem.buckets])
-        )
-    )
-    total = max(spread - sampling, 0.1 * sampling)
-    shares = [np.full(len(terms), f / len(terms)) for f in (1.0, 0.1, 4.0)]
-    if len(terms) > 1:
-        each = np.arange(len(terms))
-        shares += [np.where(each == alone, 1.0, 0.02) for alone in each]
-    correlations = (0.5, -0.9, 0.9) if _correlated(terms) else (0.5,)
-    return [
-        np.concatenate([t.family.start(total * s, r) for t, s in zip(terms, share, strict=True)])
-        for r in correlations
-        for share in shares
-    ]
-
-
-def _correlated(terms: Sequence[CodedTerm]) -> bool:
-    return any(len(t.family.parameters) > 1 and t.family.name != "DIAG" for t in terms)
 
 
 def _described(
@@ -333,7 +269,7 @@ def _described(
     n, p = model.X.shape
     df = math.inf if test == "z" else float(n - p)
     se = np.sqrt(np.diag(fitted.vcov))
-    components, covariances = _natural(model)
+    components, covariances = natural_components(model)
     free = fitted.phi.size + p
     size = n if fitted.method == "ML" else n - p
     aic = -2 * fitted.log_likelihood + 2 * free
@@ -341,7 +277,7 @@ def _described(
     known = linear_mixed.evaluate(
         model.problem, np.zeros(model.elements(model.phi)[0].size), False, order=0
     )
-    assert known is not None
+    Q = math.nan if known is None else known.quadratic
     return MultilevelFit(
         method=fitted.method,
         test=test,
@@ -357,7 +293,7 @@ def _described(
         aic=aic,
         bic=-2 * fitted.log_likelihood + free * math.log(size),
         aicc=aic + 2 * free * (free + 1) / spare if spare > 0 else math.nan,
-        QE=_chi_square(known.quadratic, n - p),
+        QE=_chi_square(Q, n - p),
         QM=_moderators(model.X, fitted, df),
         observations=n,
         levels={t.name: len(t.outer_labels) for t in model.terms},
@@ -367,55 +303,6 @@ def _described(
     )
 
 
-def _natural(model: Model) -> tuple[dict[str, float], dict[str, Matrix]]:
-    """Variances and correlations by name, and the whole matrix of each structured term."""
-    components: dict[str, float] = {}
-    covariances: dict[str, Matrix] = {}
-    at = 0
-    for term in model.terms:
-        count = len(term.family.parameters)
-        matrix = term.family.matrix(model.phi[at : at + count]) * model.problem.unit
-        at += count
-        if term.inner is None and term.columns is None:
-            components[f"sigma2[{term.name}]"] = float(matrix[0, 0])
-            continue
-        G = matrix / np.outer(term.scale, term.scale)
-        covariances[term.name] = G
-        components |= _named(term, G)
-    return components, covariances
-
-
-def _named(term: CodedTerm, G: Matrix) -> dict[str, float]:
-    sd = np.sqrt(np.diag(G))
-    correlation = np.divide(
-        G, np.outer(sd, sd), out=np.full_like(G, math.nan), where=np.outer(sd, sd) > 0
-    )
-    labels = term.inner_labels or tuple(range(1, len(G) + 1))
-    single = len(G) == 1 or term.family.name in ("ID", "CS", "AR", "CAR")
-    out = (
-        {f"tau2[{term.name}]": float(G[0, 0])}
-        if single
-        else {f"tau2[{term.name}: {k}]": float(v) for k, v in zip(labels, np.diag(G), strict=True)}
-    )
-    if len(G) == 1 or term.family.name in ("ID", "DIAG"):
-        return out
-    if term.family.name != "UN":
-        return out | {f"rho[{term.name}]": _lag_one(term, correlation)}
-    for i in range(len(G)):
-        for j in range(i + 1, len(G)):
-            out[f"rho[{term.name}: {labels[i]}, {labels[j]}]"] = float(correlation[i, j])
-    return out
-
-
-def _lag_one(term: CodedTerm, correlation: Matrix) -> float:
-    if term.family.name in ("CS", "HCS"):
-        return float(correlation[0, 1])
-    times = np.asarray(term.inner_labels, dtype=float)
-    lag = float(abs(times[1] - times[0]))
-    value = float(correlation[0, 1])
-    return math.copysign(abs(value) ** (1 / lag), value)
-
-
 def _shares(model: Model, components: Mapping[str, float]) -> dict[str, float]:
     n, p = model.X.shape
     if n <= p:
@@ -423,7 +310,8 @@ def _shares(model: Model, components: Mapping[str, float]) -> dict[str, float]:
     state = linear_mixed.evaluate(
         model.problem, np.zeros(model.elements(model.phi)[0].size), True, order=0
     )
-    assert state is not None
+    if state is None:
+        return {}
     trace = 0.0
     for bucket in model.problem.buckets:
         W = np.linalg.inv(bucket.V)

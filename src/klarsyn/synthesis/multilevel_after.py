@@ -14,7 +14,8 @@ from klarsyn.errors import InputError, NumericalError, unknown_name
 from klarsyn.stats import linear_mixed
 from klarsyn.stats.bounded_newton import minimise
 from klarsyn.stats.estimate import Estimate
-from klarsyn.synthesis.multilevel import Model, MultilevelFit
+from klarsyn.synthesis.multilevel import MultilevelFit, Wald
+from klarsyn.synthesis.multilevel_model import Model
 
 Vector = NDArray[np.floating]
 
@@ -86,6 +87,26 @@ def profile_interval(fit: MultilevelFit, component: str, level: float = 0.95) ->
         open_low=open_low,
         open_high=open_high,
     )
+
+
+def likelihood_ratio(full: MultilevelFit, reduced: MultilevelFit) -> Wald:
+    """Twice the difference in log-likelihood with the difference in parameters as df.
+
+    Both models must be fitted by the same method to the same effects; with REML they must have the
+    same design. On the boundary (a variance of zero) the p value is conservative.
+    """
+    from scipy.special import chdtrc
+
+    one, two = full.model, reduced.model
+    if full.method != reduced.method or not np.array_equal(one.y, two.y):
+        raise InputError("Compare models of the same effects fitted by the same method.")
+    if full.method == "REML" and not np.array_equal(one.X, two.X):
+        raise InputError("REML likelihoods of different designs do not compare; fit both by ML.")
+    df = (one.X.shape[1] + one.phi.size) - (two.X.shape[1] + two.phi.size)
+    statistic = 2 * (full.log_likelihood - reduced.log_likelihood)
+    if df <= 0:
+        raise InputError("The first model must have more parameters than the second.")
+    return Wald(statistic=statistic, df=df, df2=math.inf, p=float(chdtrc(df, max(statistic, 0.0))))
 
 
 def _place(fit: MultilevelFit, component: str) -> tuple[int, int, float]:

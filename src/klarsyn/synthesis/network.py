@@ -25,6 +25,7 @@ Matrix = NDArray[np.floating]
 MODELS = ("common", *ESTIMATORS)
 PREDICTION = ("df", "df-1", "normal")
 BETTER = ("lower", "higher")
+FEW_DF = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +34,9 @@ class NetworkFit:
 
     `effects` are about their mean and mean nothing alone: use `estimate(a, b)`. Positive a − b
     means more of the outcome under a. `Q` with `df` tests total heterogeneity and inconsistency at
-    tau² = 0; `I2` (percent) is 100 (Q − df) / Q. `heterogeneity` names the estimator of the common
-    tau² (`common`: none). `adjustment` says what was added to empty cells, `ignored` which studies
-    carry no information.
+    tau² = 0; `I2` (percent) is 100 (Q − df) / Q (NaN for Mantel–Haenszel). `heterogeneity` names
+    the estimator of the common tau² (`common`: none). `adjustment` says what was added to empty
+    cells, `ignored` which studies carry no information.
     """
 
     measure: str
@@ -128,6 +129,26 @@ class NetworkFit:
         score = chance.sum(axis=1) / (len(self.treatments) - 1)
         return {t: float(s) for t, s in zip(self.treatments, score, strict=True)}
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences on where these data are known to make the method fail."""
+        out = []
+        if self.heterogeneity != "common" and self.df <= 0:
+            out.append("No comparison is made twice: tau cannot be estimated and is taken as 0.")
+        elif self.heterogeneity != "common" and self.df < FEW_DF:
+            out.append(
+                f"tau rests on {self.df} degrees of freedom: the intervals are likely too narrow."
+            )
+        empty = sum(
+            any(e in (0, n) for e, n in counts.values()) for counts in self.data.counts if counts
+        )
+        if empty and self.measure in ("OR", "RR") and self.adjustment != "none":
+            out.append(
+                f"{empty} of {self.studies} studies have an empty cell; what is added to it biases "
+                f"the effects. Compare with Mantel-Haenszel."
+            )
+        return tuple(out)
+
     def league(self) -> list[dict[str, Any]]:
         """Every ordered pair once: treatment, against, value, se, interval, p."""
         rows = []
@@ -154,8 +175,9 @@ class NetworkFit:
         lines = [
             f"{len(self.treatments)} treatments, {self.studies} studies, {self.measure}, "
             f"{self.method}",
-            f"tau = {self.tau:.4g}, I2 = {self.I2:.1f} % (Q), Q = {self.Q:.4g} on {self.df} df "
-            f"(p = {self.p:.3g})",
+            f"tau = {self.tau:.4g}, "
+            + (f"I2 = {self.I2:.1f} % (Q), " if math.isfinite(self.I2) else "")
+            + f"Q = {self.Q:.4g} on {self.df} df (p = {self.p:.3g})",
         ]
         scores = self.p_scores() if self.better else {}
         for name in self.treatments:
@@ -164,9 +186,21 @@ class NetworkFit:
             e = self.estimate(name)
             low, high = (f"{x:.3g}" for x in e.interval())
             score = f", P-score {scores[name]:.2f}" if scores else ""
-            lines.append(f"{name} against {self.reference}: {e.value:.3g} ({low} to {high}){score}")
-        lines += [f"Not used: study {i.study} ({i.reason})" for i in self.ignored]
-        return "\n".join(lines)
+            count = sum(self._place(name) in c.arms for c in self.data.contrasts)
+            lines.append(
+                f"{name} against {self.reference}: {e.value:.3g} ({low} to {high}){score}, "
+                f"in {count} {'study' if count == 1 else 'studies'}"
+            )
+        return "\n".join([*lines, *(f"Warning: {w}" for w in self.warnings), *self._unused()])
+
+    def _unused(self) -> list[str]:
+        reasons: dict[str, list[str]] = {}
+        for i in self.ignored:
+            reasons.setdefault(i.reason, []).append(i.study)
+        return [
+            f"Not used: {f'{len(names)} studies' if len(names) > 3 else ', '.join(names)} ({why})"
+            for why, names in reasons.items()
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready result."""
@@ -187,6 +221,7 @@ class NetworkFit:
             "I2": self.I2,
             "league": self.league(),
             "p_scores": self.p_scores() if self.better else None,
+            "warnings": list(self.warnings),
             "adjustment": self.adjustment,
             "ignored": [
                 {"study": i.study, "patients": i.patients, "reason": i.reason} for i in self.ignored
@@ -196,9 +231,15 @@ class NetworkFit:
         }
 
     def plot(self, kind: str = "network") -> Any:
-        """An Altair chart: `network` (who was compared with whom) or `league` (heat table)."""
+        """A picture: `network`, `league` (Altair charts) or `forest` (a Vega-Lite dict).
+
+        Who was compared with whom; all contrasts as a heat table; all treatments against the
+        reference with their prediction intervals.
+        """
         from klarsyn.figures import network as figures
 
+        if kind == "forest":
+            return self._forest()
         if kind == "network":
             return figures.network_graph(
                 self.treatments, [(a, b, k) for (a, b), k in self.comparisons.items()]
@@ -215,7 +256,39 @@ class NetworkFit:
                 measure=self.measure,
                 logarithmic=self.scale == "log",
             )
-        raise unknown_name("network figure", kind, ("network", "league"))
+        raise unknown_name("network figure", kind, ("network", "league", "forest"))
+
+    def _forest(self) -> Any:
+        from klarsyn.figures.forest import ForestAxis, ForestRow, forest
+        from klarsyn.figures.theme import finish
+
+        show = math.exp if self.scale == "log" else float
+        rows = []
+        for name in sorted(self.treatments, key=lambda t: self.effects[self._place(t)]):
+            if name == self.reference:
+                continue
+            e = self.estimate(name)
+            low, high = e.interval()
+            new = None
+            if self.df > 0:
+                new = tuple(show(x) for x in self.prediction(name))
+            rows.append(
+                ForestRow(
+                    kind="pooled",
+                    label=name,
+                    estimate=show(e.value),
+                    lower=show(low),
+                    upper=show(high),
+                    prediction=(new[0], new[1]) if new else None,
+                    numbers=f"{show(e.value):.2f} ({show(low):.2f} to {show(high):.2f})",
+                )
+            )
+        axis = ForestAxis(
+            title=f"{self.measure} against {self.reference}",
+            null=1.0 if self.scale == "log" else 0.0,
+            log=self.scale == "log",
+        )
+        return finish(forest(rows, axis))
 
     def _place(self, treatment: str) -> int:
         if treatment not in self.treatments:
@@ -248,11 +321,11 @@ def fit_network(
         raise unknown_name("heterogeneity", heterogeneity, MODELS)
     if better is not None and better not in BETTER:
         raise unknown_name("direction", better, BETTER)
-    chosen = data.treatments[0] if reference is None and data.treatments else reference
-    if chosen not in data.treatments:
-        raise unknown_name("treatment", chosen, data.treatments)
     if not data.contrasts:
         raise NumericalError("too_few_studies", "No study of the network carries information.")
+    chosen = data.treatments[0] if reference is None else reference
+    if chosen not in data.treatments:
+        raise unknown_name("treatment", chosen, data.treatments)
     data.require_connected()
     network = decouple(data.contrasts, len(data.treatments))
     return fitted_network(

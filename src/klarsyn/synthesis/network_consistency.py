@@ -185,6 +185,37 @@ def _side(
     return estimate(row), estimate(omega), estimate(row + omega), tau2
 
 
+def plot_splits(splits: Sequence[NodeSplit], measure: str) -> Any:
+    """Direct, indirect and network estimates of every split comparison, as a Vega-Lite dict."""
+    from klarsyn.figures.forest import ForestAxis, ForestRow, forest
+    from klarsyn.figures.theme import finish
+
+    require_loops(splits)
+    rows: list[ForestRow] = []
+    log = splits[0].network.scale == "log"
+    show = math.exp if log else float
+    for s in splits:
+        if s.direct is None or s.indirect is None or s.difference is None:
+            continue
+        p = s.difference.p_value()
+        rows.append(ForestRow(kind="heading", label=f"{s.a} against {s.b} (p = {p:.2g})"))
+        for label, e in (("direct", s.direct), ("indirect", s.indirect), ("network", s.network)):
+            low, high = e.interval()
+            rows.append(
+                ForestRow(
+                    kind="pooled" if label == "network" else "study",
+                    label=label,
+                    estimate=show(e.value),
+                    lower=show(low),
+                    upper=show(high),
+                    weight=s.share if label == "direct" else 1 - s.share,
+                    numbers=f"{show(e.value):.2f} ({show(low):.2f} to {show(high):.2f})",
+                )
+            )
+    axis = ForestAxis(title=measure, null=1.0 if log else 0.0, log=log)
+    return finish(forest(rows, axis))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DesignDecomposition:
     """Q of the network split into heterogeneity within designs and inconsistency between them.

@@ -24,7 +24,9 @@ class Contributions:
     """Shares (0 to 1, rows sum to 1) of direct comparisons and of studies in network estimates.
 
     A comparison's share is divided among its studies by their weights (Papakonstantinou et al.
-    2018).
+    2018). `mean_path_length` is the mean number of comparisons that the evidence for an estimate
+    passes (1: all direct), `minimal_parallelism` one over the largest flow through any comparison
+    (König, Krahn & Binder 2013).
     """
 
     estimates: tuple[tuple[str, str], ...]
@@ -32,6 +34,8 @@ class Contributions:
     studies: tuple[str, ...]
     by_comparison: Matrix = field(repr=False)
     by_study: Matrix = field(repr=False)
+    mean_path_length: tuple[float, ...] = field(repr=False)
+    minimal_parallelism: tuple[float, ...] = field(repr=False)
     method: str
     digest: str
 
@@ -53,6 +57,8 @@ class Contributions:
             "studies": list(self.studies),
             "by_comparison": self.by_comparison.tolist(),
             "by_study": self.by_study.tolist(),
+            "mean_path_length": list(self.mean_path_length),
+            "minimal_parallelism": list(self.minimal_parallelism),
             "digest": self.digest,
         }
 
@@ -86,6 +92,8 @@ def contribution_shares(fit: NetworkFit) -> Contributions:
         studies=tuple(names),
         by_comparison=shares,
         by_study=shares @ split,
+        mean_path_length=tuple(np.abs(flows).sum(axis=1).tolist()),
+        minimal_parallelism=tuple((1 / np.abs(flows).max(axis=1)).tolist()),
         method=METHOD,
         digest=fit.digest,
     )

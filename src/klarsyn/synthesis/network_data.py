@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from klarsyn.errors import InputError, NumericalError, unknown_name
 from klarsyn.provenance import digest_of
 from klarsyn.stats.network import StudyContrasts
-from klarsyn.stats.network_arms import COUNTS, MEANS, MEASURES, arm_contrasts
+from klarsyn.stats.network_arms import (
+    CONTRAST_MEASURES,
+    COUNTS,
+    MEANS,
+    MEASURES,
+    arm_contrasts,
+)
 
 Vector = NDArray[np.floating]
 
@@ -78,13 +84,15 @@ def network_from_arms(
 
     `measure` OR, RR, RD need `events` and `n`; IRR `events` and `time`; MD, SMD `mean`, `sd`, `n`;
     GEN takes each arm's own `estimate` and `se` on any additive scale. `add` is added to every cell
-    of the studies that have an empty one (OR, RR, IRR); studies without an event, or with nothing
-    but events, in all arms carry no information on OR and RR and are listed as `ignored`. SMD
-    divides by the standard deviation pooled over all arms of a study (Gleser & Olkin 2009), with
-    Hedges' exact small-sample correction.
+    of the studies that have an empty one (OR, RR, IRR; RD in the variance only); studies without
+    an event, or with nothing but events, in all arms carry no information on OR and RR and are
+    listed as `ignored`. SMD divides by the standard deviation pooled over all arms of a study
+    (Gleser & Olkin 2009), with Hedges' exact small-sample correction.
     """
     if measure not in MEASURES:
         raise unknown_name("measure", measure, MEASURES)
+    if not add >= 0:
+        raise InputError(f"add must be at least 0, not {add:g}.")
     given = {
         "events": events, "n": n, "mean": mean, "sd": sd, "time": time,
         "estimate": estimate, "se": se,
@@ -101,6 +109,7 @@ def network_from_arms(
         if measure in COUNTS and (reason := _uninformative(measure, values)):
             ignored.append(Ignored(study=name, patients=size, reason=reason))
             continue
+        _check_cells(name, measure, values, add)
         effects, covariance = arm_contrasts(measure, values, add)
         contrasts.append(StudyContrasts(tuple(number[t] for t in labels), effects, covariance))
         names.append(name)
@@ -144,11 +153,14 @@ def network_from_contrasts(
     rounding are adjusted by weighted least squares; by more than half a standard error they are an
     error. Raises InputError naming the study.
     """
+    if measure not in CONTRAST_MEASURES:
+        raise unknown_name("measure", measure, CONTRAST_MEASURES)
     columns = [list(study), list(treat1), list(treat2), list(effect), list(se)]
     if len({len(c) for c in columns}) != 1:
         raise InputError("The columns of the comparisons differ in length.")
     rows: dict[str, dict[tuple[str, str], tuple[float, float]]] = {}
     for at, (s, a, b, y, e) in enumerate(zip(*columns, strict=True), start=1):
+        _require_names(f"Comparison {at}", s, a, b)
         name, one, two, value, error = str(s), str(a), str(b), float(y), float(e)
         if one == two:
             raise InputError(f"Comparison {at}: study {name} compares {one} with itself.")
@@ -211,6 +223,7 @@ def _arm_rows(
             raise InputError(f"The column {name} has {len(values)} rows; study has {length}.")
     rows: dict[str, dict[str, dict[str, float]]] = {}
     for at, (s, t) in enumerate(zip(study, treatment, strict=True)):
+        _require_names(f"Arm {at + 1}", s, t)
         arm = {c: float(v[at]) for c, v in columns.items()}
         _check_arm(at + 1, str(s), arm, measure)
         arms = rows.setdefault(str(s), {})
@@ -226,6 +239,11 @@ def _arm_rows(
     return rows
 
 
+def _require_names(where: str, *names: Any) -> None:
+    if any(name is None or not str(name).strip() for name in names):
+        raise InputError(f"{where} has no name of its study or treatment. Name both.")
+
+
 def _check_arm(row: int, study: str, arm: dict[str, float], measure: str) -> None:
     where = f"Arm {row} (study {study})"
     for column, value in arm.items():
@@ -235,6 +253,8 @@ def _check_arm(row: int, study: str, arm: dict[str, float], measure: str) -> Non
         raise InputError(f"{where}: n must be above 0, not {arm['n']:g}.")
     if measure in COUNTS and (arm["events"] < 0 or arm["events"] > arm.get("n", np.inf)):
         raise InputError(f"{where}: {arm['events']:g} events lie outside 0 to n.")
+    if measure in MEANS and arm["n"] < 2:
+        raise InputError(f"{where}: a mean with its SD needs n of at least 2, not {arm['n']:g}.")
     if measure in MEANS and arm["sd"] <= 0:
         raise InputError(f"{where}: sd must be above 0, not {arm['sd']:g}.")
     for column in ("se", "time"):
@@ -242,10 +262,21 @@ def _check_arm(row: int, study: str, arm: dict[str, float], measure: str) -> Non
             raise InputError(f"{where}: {column} must be above 0, not {arm[column]:g}.")
 
 
+def _check_cells(name: str, measure: str, values: dict[str, Vector], add: float) -> None:
+    if add > 0 or measure not in COUNTS:
+        return
+    full = np.equal(values["events"], values.get("n", np.inf))
+    if (values["events"] == 0).any() or full.any():
+        raise InputError(
+            f"Study {name} has an empty cell: without something added to its cells {measure} has "
+            f"no variance. Set add above 0, or use Mantel-Haenszel."
+        )
+
+
 def _uninformative(measure: str, values: dict[str, Vector]) -> str:
     if measure in ("OR", "RR", "IRR") and not values["events"].any():
         return "no event in any arm"
-    if measure == "OR" and (values["events"] == values["n"]).all():
+    if measure in ("OR", "RR") and (values["events"] == values["n"]).all():
         return "nothing but events in every arm"
     return ""
 

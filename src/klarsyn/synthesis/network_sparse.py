@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -20,7 +21,8 @@ def fit_network_mantel_haenszel(
 
     Studies of the same arms are one design with Mantel–Haenszel estimates; designs are combined by
     generalised least squares (Efthimiou et al. 2019). An arm without any event, or with nothing
-    but events, in its whole design gives no odds ratio and is left out and listed in `ignored`.
+    but events, in its whole design gives no odds ratio and is left out and listed in `ignored`; a
+    treatment that no design is left for is not in the fit.
     `Q` of the fit tests inconsistency between designs; there is no tau².
 
     Raises InputError without counts or for a measure other than OR, NumericalError `disconnected`
@@ -28,9 +30,8 @@ def fit_network_mantel_haenszel(
     """
     if data.measure != "OR" or not all(data.counts):
         raise InputError("Mantel–Haenszel needs events and n of every arm and measure OR.")
-    chosen = data.treatments[0] if reference is None else reference
-    if chosen not in data.treatments:
-        raise unknown_name("treatment", chosen, data.treatments)
+    if reference is not None and reference not in data.treatments:
+        raise unknown_name("treatment", reference, data.treatments)
     designs: dict[tuple[int, ...], list[int]] = {}
     for k, contrast in enumerate(data.contrasts):
         designs.setdefault(tuple(sorted(contrast.arms)), []).append(k)
@@ -46,16 +47,32 @@ def fit_network_mantel_haenszel(
     )
     if not contrasts:
         raise NumericalError("not_estimable", "No design of the network has events to compare.")
+    pooled = _estimable(pooled, reference)
     pooled.require_connected()
     fit = fitted_network(
         pooled,
-        decouple(contrasts, len(data.treatments)),
-        reference=chosen,
+        decouple(pooled.contrasts, len(pooled.treatments)),
+        reference=reference or pooled.treatments[0],
         model="common",
         better=better,
         method="Mantel-Haenszel (common odds ratios)",
     )
-    return replace(fit, studies=len(data.studies), adjustment="none")
+    return replace(fit, studies=len(data.studies), adjustment="none", I2=math.nan)
+
+
+def _estimable(data: NetworkData, reference: str | None) -> NetworkData:
+    """The treatments that some design still compares, renumbered."""
+    used = sorted({a for c in data.contrasts for a in c.arms})
+    names = tuple(data.treatments[a] for a in used)
+    if reference is not None and reference not in names:
+        raise NumericalError(
+            "not_estimable",
+            f"{reference} has no event, or only events, in every design that has it: no odds ratio "
+            f"against it can be estimated. Choose another reference.",
+        )
+    place = {a: i for i, a in enumerate(used)}
+    renumbered = tuple(c._replace(arms=tuple(place[a] for a in c.arms)) for c in data.contrasts)
+    return replace(data, treatments=names, contrasts=renumbered)
 
 
 def _design(

@@ -20,7 +20,8 @@ from klarsyn.stats.heterogeneity import (
     typical_variance,
 )
 from klarsyn.stats.tau2_intervals import INTERVALS, tau2_interval
-from klarsyn.stats.weighted import fit, moments
+from klarsyn.stats.weighted import Fit, fit, moments
+from klarsyn.synthesis.cautions import cautions
 from klarsyn.synthesis.effects import Effects, effects_from_arrays
 
 Array = np.ndarray
@@ -36,7 +37,6 @@ PREDICTIONS = {
     "k-2": "t with k−p−1 degrees of freedom (Higgins, Thompson & Spiegelhalter 2009)",
     "normal": "normal",
 }
-FEW = 5  # below this many studies a z interval around a random-effects mean covers too little
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -317,8 +317,16 @@ def _pool(
         )
     i2, h2 = _inconsistency(v, tau2, q, df, random)
     margin = _prediction_margin(prediction, free, df, level, se, tau2, random)
-    information = _information(y, v, tau2, method, random)
-    status, warnings = _judge(effects, excluded, tau, method, used_test, se, alone)
+    information = _information(y, v, tau2, method, random, None if weights is None else fitted)
+    status, warnings = cautions(
+        effects,
+        excluded,
+        tau.certificate,
+        random=random,
+        test=used_test,
+        se=se,
+        tau2_lower=limits[0],
+    )
     return Pooled(
         k=k,
         measure=effects.measure,
@@ -393,11 +401,17 @@ def _prediction_margin(
 
 
 def _information(
-    y: Array, v: Array, tau2: float, method: str, random: bool
+    y: Array, v: Array, tau2: float, method: str, random: bool, own: Fit | None
 ) -> tuple[float, float, float, float]:
-    """Log-likelihood, AIC, BIC and AICc; REML's for REML, otherwise ML's."""
+    """Log-likelihood, AIC, BIC and AICc; REML's for REML, otherwise ML's.
+
+    With weights of the user's `own` the likelihood is that of their estimate, not the maximum.
+    """
     restricted = method == "REML" and len(y) > 1
     ll = float(log_likelihood(y, v, None, tau2, restricted=restricted)[0])
+    if own is not None:
+        best = fit(y, v, None, tau2)
+        ll -= 0.5 * (float(own.beta[0]) - float(best.beta[0])) ** 2 / float(best.covariance[0, 0])
     count = len(y) - 1 if restricted else len(y)
     parameters = 2 if random else 1
     room = max(count, parameters + 2)
@@ -406,52 +420,4 @@ def _information(
         -2 * ll + 2 * parameters,
         -2 * ll + parameters * math.log(count),
         -2 * ll + 2 * parameters * room / (room - parameters - 1),
-    )
-
-
-def _judge(
-    effects: Effects,
-    excluded: tuple[tuple[str, str], ...],
-    tau: Tau2,
-    method: str,
-    test: str,
-    se: float,
-    alone: bool,
-) -> tuple[str, tuple[tuple[str, str], ...]]:
-    k, random = effects.k, method not in {"EE", "FE"}
-    said: list[tuple[str, str]] = []
-    status = "ok"
-    if alone:
-        status = "too_few_studies"
-        said.append(("one_study", "One study pools to itself: its own normal interval is shown, "
-                                  "and nothing can be said about heterogeneity."))  # fmt: skip
-    elif random and k < FEW:
-        said.append(("few_studies", _few_sentence(k, test)))
-    if se == 0:
-        status = "degenerate"
-        said.append(("degenerate", "The studies agree exactly, so that Knapp–Hartung gives a "
-                                   "standard error of 0. Use test adhoc or z."))  # fmt: skip
-    if tau.certificate.maxima > 1:
-        said.append(("several_maxima", f"The likelihood of τ² has {tau.certificate.maxima} local "
-                                       f"maxima; the highest was taken."))  # fmt: skip
-    if any(effects.corrected):
-        count = sum(effects.corrected)
-        said.append(("sparse", f"{count} of {k} studies had a zero cell and were corrected; the "
-                               f"result depends on the correction. Compare with a method that "
-                               f"needs none (Mantel–Haenszel, Peto, exact)."))  # fmt: skip
-    if excluded:
-        said.append(("excluded", f"{len(excluded)} studies have no effect and are left out: "
-                                 f"{', '.join(n for n, _ in excluded)}."))  # fmt: skip
-    return status, tuple(said)
-
-
-def _few_sentence(k: int, test: str) -> str:
-    if test == "z":
-        return (
-            f"With {k} studies τ² is barely known and a normal interval covers less than it says. "
-            f"Use test knha or adhoc."
-        )
-    return (
-        f"With {k} studies τ² is barely known; the Knapp–Hartung interval allows for that in its "
-        f"width, and can still be too short when the studies happen to agree."
     )

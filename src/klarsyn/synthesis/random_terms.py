@@ -58,10 +58,10 @@ def nested(**groupings: Sequence[Any]) -> tuple[Intercepts, ...]:
     terms: list[Intercepts] = []
     above: list[Sequence[Any]] = []
     for levels in groupings.values():
-        above.append(levels)
+        above.append(levels.tolist() if isinstance(levels, np.ndarray) else levels)
         joined = list(zip(*above, strict=True))
         label = "/".join(list(groupings)[: len(above)])
-        terms.append(Intercepts(name=label, levels=joined if len(above) > 1 else list(levels)))
+        terms.append(Intercepts(name=label, levels=joined if len(above) > 1 else list(above[0])))
     return tuple(terms)
 
 

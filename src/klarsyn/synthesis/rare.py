@@ -10,15 +10,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from klarsyn.errors import InputError, NumericalError, unknown_name
-from klarsyn.provenance import digest_of
+from klarsyn.errors import NumericalError, unknown_name
 from klarsyn.stats.estimate import Estimate
+from klarsyn.synthesis.rare_counts import Counts, count_table, rate_table
 
 if TYPE_CHECKING:
+    from klarsyn.stats.rare_likelihoods import StudyLikelihood
     from klarsyn.stats.rare_random import RandomEffectFit
     from klarsyn.stats.rare_stratified import ChiSquare, Stratified
 
 Array = NDArray[np.float64]
+
+__all__ = [
+    "Counts",
+    "RareEvents",
+    "RareFit",
+    "count_table",
+    "fit_glmm",
+    "pool_proportions",
+    "pool_rare",
+    "pool_single_rates",
+    "rate_table",
+]
 
 GLMM_MODELS = ("CM.EL", "CM.AL", "UM.FS", "UM.RS")
 METHODS = {
@@ -37,48 +50,6 @@ BOUNDARY = (
     "tau² = 0 fits best; the standard error is the profile one, with tau² held at 0, and ignores "
     "that tau² was estimated."
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
-    """Events of totals in two groups, one entry a study; `weight` is people or person-time.
-
-    With `rates` the totals are person-times. Make it with `count_table` or `rate_table`.
-    """
-
-    studies: tuple[str, ...]
-    events1: Array
-    total1: Array
-    events2: Array
-    total2: Array
-    rates: bool = False
-
-    @property
-    def digest(self) -> str:
-        """Changes when any count or name changes."""
-        arrays = [self.events1, self.total1, self.events2, self.total2]
-        return digest_of(list(self.studies), *arrays, self.rates)
-
-    def only(self, kept: NDArray[np.bool_]) -> Counts:
-        """The studies where `kept` is true."""
-        return Counts(
-            studies=tuple(s for s, keep in zip(self.studies, kept, strict=True) if keep),
-            events1=self.events1[kept], total1=self.total1[kept],
-            events2=self.events2[kept], total2=self.total2[kept], rates=self.rates,
-        )  # fmt: skip
-
-    @property
-    def arrays(self) -> tuple[Array, Array, Array, Array]:
-        """Events and totals of the first group, then of the second."""
-        return self.events1, self.total1, self.events2, self.total2
-
-    @property
-    def informative(self) -> NDArray[np.bool_]:
-        """Studies whose odds (or rate) ratio is not 0/0: some event, and some non-event."""
-        some = self.events1 + self.events2 > 0
-        if self.rates:
-            return some
-        return some & (self.events1 + self.events2 < self.total1 + self.total2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +92,7 @@ class RareFit:
                 "p": self.estimate.p_value(), "scale": self.estimate.scale, "level": level,
             }  # fmt: skip
             if self.estimate.scale == "log":
-                out["ratio"] = [math.exp(v) for v in (self.estimate.value, low, high)]
+                out["ratio"] = list(_natural(self.estimate, low, high))
         for name in ("tau2", "se_tau2", "rho", "log_likelihood", "certificate"):
             if getattr(self, name) is not None:
                 out[name] = getattr(self, name)
@@ -194,52 +165,6 @@ class RareEvents:
         return methods_chart(rows, axis="Ratio, first group against second")
 
 
-def count_table(
-    studies: Sequence[str],
-    events1: Sequence[float],
-    total1: Sequence[float],
-    events2: Sequence[float],
-    total2: Sequence[float],
-) -> Counts:
-    """Checked counts of two groups; a study with a missing count (NaN) is left out.
-
-    Raises InputError naming the study where a count is negative, not whole, or above its total.
-    """
-    kept, columns = _columns(studies, events1, total1, events2, total2)
-    for name, a, n1, c, n2 in zip(kept, *columns, strict=True):
-        for group, (x, n) in enumerate(((a, n1), (c, n2)), start=1):
-            if x != int(x) or n != int(n) or n <= 0 or not 0 <= x <= n:
-                raise InputError(
-                    f"Study {name!r}, group {group}: {x:g} events of {n:g} is not possible. Events "
-                    "and totals are whole numbers with 0 ≤ events ≤ total and total ≥ 1."
-                )
-    return Counts(
-        studies=kept, events1=columns[0], total1=columns[1], events2=columns[2], total2=columns[3]
-    )
-
-
-def rate_table(
-    studies: Sequence[str],
-    events1: Sequence[float],
-    time1: Sequence[float],
-    events2: Sequence[float],
-    time2: Sequence[float],
-) -> Counts:
-    """Checked events in person-times of two groups; a study with a missing value is left out."""
-    kept, columns = _columns(studies, events1, time1, events2, time2)
-    for name, a, t1, c, t2 in zip(kept, *columns, strict=True):
-        for group, (x, t) in enumerate(((a, t1), (c, t2)), start=1):
-            if x != int(x) or x < 0 or not t > 0:
-                raise InputError(
-                    f"Study {name!r}, group {group}: {x:g} events in a person-time of {t:g} is not "
-                    "possible. Events are whole numbers ≥ 0 and person-times are above 0."
-                )
-    return Counts(
-        studies=kept, events1=columns[0], total1=columns[1], events2=columns[2],
-        total2=columns[3], rates=True,
-    )  # fmt: skip
-
-
 def pool_rare(
     counts: Counts, methods: Sequence[str] | None = None, *, coding: str = "half",
     level: float = 0.95,
@@ -247,7 +172,8 @@ def pool_rare(
     """Every method on the same counts, in the order asked for (all that apply by default).
 
     A method that has no answer for these counts is in the result with its status and sentence.
-    `coding` is how the treatment enters the unconditional models (`half` or `first`).
+    `coding` says which group carries the random effect in unconditional models: `half` of it each,
+    the `first` or the `second`.
     """
     known = RATE_METHODS if counts.rates else COUNT_METHODS
     asked = tuple(known) if methods is None else tuple(methods)
@@ -259,22 +185,31 @@ def pool_rare(
     )
 
 
-def fit_glmm(counts: Counts, model: str, *, coding: str = "half", laplace: bool = False) -> RareFit:
+def fit_glmm(
+    counts: Counts,
+    model: str,
+    *,
+    coding: str = "half",
+    laplace: bool = False,
+    drop_empty: bool = False,
+) -> RareFit:
     """One generalised linear mixed model: CM.EL, CM.AL, UM.FS or UM.RS, by exact quadrature.
 
     The measure is the log odds ratio, or the log rate ratio where the totals are person-times
     (CM.EL is then the exact conditional binomial). `laplace` replaces the two-dimensional
-    quadrature of UM.RS by Laplace's approximation, which other programs use for it.
+    quadrature of UM.RS by Laplace's approximation, which other programs use for it; `drop_empty`
+    leaves studies without any event out of UM.RS, as metafor does unless told otherwise.
 
     Raises NumericalError where the likelihood has no maximum.
     """
     if model not in GLMM_MODELS:
         raise unknown_name("generalised linear mixed model", model, GLMM_MODELS)
+    _need_studies(counts.only(counts.informative), model)
+    _need_events(counts, model)
     if model == "UM.RS":
-        return _random_study_effects(counts, coding, laplace)
+        return _random_study_effects(counts, coding, laplace, drop_empty)
     kept = counts.informative
     inside = counts.only(kept)
-    _need_studies(inside, model)
     fit, tests = _unconditional(inside, coding) if model == "UM.FS" else _conditional(inside, model)
     return RareFit(
         method=model, measure="IRR" if counts.rates else "OR", tau2=fit.tau2,
@@ -292,39 +227,39 @@ def fit_glmm(counts: Counts, model: str, *, coding: str = "half", laplace: bool 
 def pool_proportions(
     studies: Sequence[str], events: Sequence[float], totals: Sequence[float]
 ) -> RareFit:
-    """Logit random-effects model of one proportion a study; the estimate is on the logit scale.
+    """Random-effects model of one proportion a study; the estimate is a logit.
 
     Studies with no events or only events stay in.
     """
     from klarsyn.stats.rare_likelihoods import binomial
-    from klarsyn.stats.rare_random import fit_random_effect, heterogeneity_tests
 
     counts = count_table(studies, events, totals, [0.0] * len(studies), [1.0] * len(studies))
-    x, n = counts.events1, counts.total1
-    likelihood = binomial(x, n)
-    fit = fit_random_effect(likelihood, len(x))
+    return _one_group(binomial(counts.events1, counts.total1), counts, "PLO", "logit")
+
+
+def pool_single_rates(
+    studies: Sequence[str], events: Sequence[float], times: Sequence[float]
+) -> RareFit:
+    """Random-effects Poisson model of one rate a study; the estimate is a log rate."""
+    from klarsyn.stats.rare_likelihoods import poisson
+
+    counts = rate_table(studies, events, times, [0.0] * len(studies), [1.0] * len(studies))
+    return _one_group(poisson(counts.events1, counts.total1), counts, "IRLN", "log")
+
+
+def _one_group(study: StudyLikelihood, counts: Counts, measure: str, scale: str) -> RareFit:
+    from klarsyn.stats.rare_random import fit_random_effect, heterogeneity_tests
+
+    k = len(counts.studies)
+    fit = fit_random_effect(study, k)
+    method = f"{scale} GLMM"
     return RareFit(
-        method="logit GLMM", measure="PLO", used_studies=len(x), ignored_studies=(), ignored=0.0,
-        estimate=Estimate(value=fit.mu, se=fit.se, method="logit GLMM", scale="natural"),
-        tau2=fit.tau2, se_tau2=None if fit.boundary else fit.se_tau2,
-        log_likelihood=fit.log_likelihood, boundary=fit.boundary,
-        tests=heterogeneity_tests(likelihood, len(x), fit.mu_common),
+        method=method, measure=measure, used_studies=k, ignored_studies=(), ignored=0.0,
+        estimate=Estimate(value=fit.mu, se=fit.se, method=method, scale=scale), tau2=fit.tau2,
+        se_tau2=None if fit.boundary else fit.se_tau2, log_likelihood=fit.log_likelihood,
+        boundary=fit.boundary, tests=heterogeneity_tests(study, k, fit.mu_common),
         notes=(BOUNDARY,) if fit.boundary else (),
     )  # fmt: skip
-
-
-def _columns(studies: Sequence[str], *columns: Sequence[float]) -> tuple[tuple[str, ...], Any]:
-    arrays = [np.asarray(c, dtype=float) for c in columns]
-    if any(len(c) != len(studies) for c in arrays):
-        raise InputError(
-            f"{len(studies)} study names but columns of {', '.join(str(len(c)) for c in arrays)} "
-            "values; give one value a study."
-        )
-    kept = np.atleast_1d(~np.isnan(np.stack(arrays)).any(axis=0))
-    if not kept.any():
-        raise InputError("No study has all four numbers; give events and totals of both groups.")
-    names = tuple(str(s) for s, keep in zip(studies, kept, strict=True) if keep)
-    return names, [c[kept] for c in arrays]
 
 
 def _need_studies(counts: Counts, what: str) -> None:
@@ -338,7 +273,8 @@ def _need_studies(counts: Counts, what: str) -> None:
 def _natural(estimate: Estimate, low: float, high: float) -> tuple[float, float, float]:
     if estimate.scale != "log":
         return estimate.value, low, high
-    return math.exp(estimate.value), math.exp(low), math.exp(high)
+    value, lower, upper = (math.exp(min(v, 709.0)) for v in (estimate.value, low, high))
+    return value, lower, upper
 
 
 def _ignored(counts: Counts, used: NDArray[np.bool_]) -> dict[str, Any]:
@@ -375,13 +311,34 @@ def _stratified(measure: str, method: str) -> Callable[[Counts, str], RareFit]:
             found = rs.peto(*counts.arrays)
         else:
             found = rs.mantel_haenszel(*counts.arrays, measure)
+        if not found.estimate.se > 0:
+            raise NumericalError(
+                "degenerate",
+                f"{method}: no study has both an event and a non-event, so the standard error "
+                "would be 0. Exact limits of a proportion can still say something.",
+            )
+        cochran = () if method == "Peto" else _cochran_q(counts, measure, found.estimate)
         return RareFit(
-            method=method, measure=measure, estimate=found.estimate, tests=found.heterogeneity,
+            method=method, measure=measure, estimate=found.estimate,
+            tests=(*found.heterogeneity, *cochran),
             effect_test=found.effect_test, notes=_peto_notes(counts, found, method),
             **_ignored(counts, found.informative),
         )  # fmt: skip
 
     return fit
+
+
+def _cochran_q(counts: Counts, measure: str, pooled: Estimate) -> tuple[ChiSquare, ...]:
+    """Cochran's Q of the studies' own effects around the pooled one, ½ added where a cell is 0."""
+    from klarsyn.stats.contrasts import contrasts
+    from klarsyn.stats.rare_stratified import ChiSquare
+
+    names = ("x1i", "t1i", "x2i", "t2i") if counts.rates else ("ai", "n1i", "ci", "n2i")
+    cells: dict[str, Any] = dict(zip(names, counts.arrays, strict=True))
+    own = contrasts(measure, cells, add=0.5, to="only0", drop00=True)
+    used = np.isfinite(own.y)
+    q = float(((own.y[used] - pooled.value) ** 2 / own.v[used]).sum())
+    return (ChiSquare(name="Cochran Q", value=q, df=max(int(used.sum()) - 1, 0)),)
 
 
 def _peto_notes(counts: Counts, found: Stratified, method: str) -> tuple[str, ...]:
@@ -414,10 +371,12 @@ def _conditional(counts: Counts, model: str) -> tuple[RandomEffectFit, tuple[Chi
 
 
 def _unconditional(counts: Counts, coding: str) -> tuple[RandomEffectFit, tuple[ChiSquare, ...]]:
-    from klarsyn.stats.rare_unconditional import fit_fixed_study_effects
+    from klarsyn.stats.rare_unconditional import fit_fixed_study_effects, saturated_tests
 
     groups, alpha = _groups(counts)
-    return fit_fixed_study_effects(groups, alpha, coding=coding), ()
+    fit = fit_fixed_study_effects(groups, alpha, coding=coding)
+    tests = saturated_tests(*counts.arrays, counts.rates, groups, fit.log_likelihood_common)
+    return fit, tests
 
 
 def _groups(counts: Counts) -> tuple[Any, Array]:
@@ -433,14 +392,14 @@ def _groups(counts: Counts) -> tuple[Any, Array]:
     )
 
 
-def _random_study_effects(counts: Counts, coding: str, laplace: bool) -> RareFit:
-    from klarsyn.stats.rare_unconditional_random import POINTS, fit_random_study_effects
+def _random_study_effects(counts: Counts, coding: str, laplace: bool, drop_empty: bool) -> RareFit:
+    from klarsyn.stats.rare_unconditional_random import fit_random_study_effects
 
-    groups, alpha = _groups(counts)
-    _need_events(counts)
+    kept = counts.informative if drop_empty else np.ones(len(counts.studies), dtype=bool)
+    groups, alpha = _groups(counts.only(kept))
     start = (float(alpha.mean()), 0.0, float(alpha.std()))
     fit = fit_random_study_effects(
-        groups, start, k=len(alpha), coding=coding, points=1 if laplace else POINTS
+        groups, start, k=len(alpha), coding=coding, points=1 if laplace else None
     )
     return RareFit(
         method="UM.RS", measure="IRR" if counts.rates else "OR", tau2=fit.tau2,
@@ -452,15 +411,20 @@ def _random_study_effects(counts: Counts, coding: str, laplace: bool) -> RareFit
             "gradient": fit.gradient, "integration_error": fit.integration_error,
             "points": fit.points, "sigma2": fit.sigma2, "alpha": fit.alpha,
         },
-        **_ignored(counts, np.ones(len(counts.studies), dtype=bool)),
+        **_ignored(counts, kept),
     )  # fmt: skip
 
 
-def _need_events(counts: Counts) -> None:
-    if counts.events1.sum() == 0 or counts.events2.sum() == 0:
+def _need_events(counts: Counts, what: str) -> None:
+    """Both directions must be possible: no ratio is finite where every study lies at one edge."""
+    a, n1, c, n2 = counts.arrays
+    most = a + c if counts.rates else np.minimum(n1, a + c)
+    least = np.zeros_like(a) if counts.rates else np.maximum(0, a + c - n2)
+    if np.all(a == least) or np.all(a == most):
         raise NumericalError(
             "not_estimable",
-            "One group has no event in all studies together, so the ratio has no finite estimate.",
+            f"{what}: one group has no event (or only events) in all studies together, so no "
+            "finite ratio fits best. A risk difference or an exact limit can still say something.",
         )
 
 
@@ -502,7 +466,9 @@ def _glmm_notes(counts: Counts, model: str, fit: RandomEffectFit) -> tuple[str, 
         if risk > 0.1:
             notes.append(f"{risk:.0%} of patients have the event; CM.AL assumes that it is rare.")
     if fit.integration_error > 1e-6:
-        notes.append(f"Doubling the quadrature moved the likelihood by {fit.integration_error:.1g}")
+        notes.append(
+            f"Twice the quadrature points moved the log-likelihood by {fit.integration_error:.1g}."
+        )
     return tuple(notes)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from klarsyn.errors import InputError, unknown_name
 from klarsyn.synthesis.durability import RelapseCurve, relapse_curve
+from klarsyn.synthesis.pooled_relapse import RelapseShare
 from klarsyn.tables import Column, read_table
 
 POINTS = (
@@ -24,6 +25,26 @@ AT_RISK = (
     Column(name="last_dose", kind="number", required=False, may_be_empty=True),
     Column(name="redosed", kind="truth", required=False, may_be_empty=True),
 )
+
+
+SHARES = (
+    Column(name="study"),
+    Column(name="day", kind="number", above=0),
+    Column(name="relapsed", kind="count"),
+    Column(name="counted", kind="count", minimum=1),
+)
+
+
+def read_relapse_shares(path: str | Path) -> tuple[RelapseShare, ...]:
+    """Read study, day (after the last dose), relapsed, counted: studies without a curve."""
+    shares = []
+    for row, r in enumerate(read_table(path, SHARES, others=False).records(), start=2):
+        if r["relapsed"] > r["counted"]:
+            raise InputError(
+                f"{path}: row {row} ({r['study']}): {r['relapsed']} relapsed of {r['counted']}."
+            )
+        shares.append(RelapseShare(**r))
+    return tuple(shares)
 
 
 def read_relapse_curves(

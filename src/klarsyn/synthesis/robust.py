@@ -27,8 +27,9 @@ FEW_DF = 4.0
 class RobustFit:
     """Coefficients with cluster-robust standard errors and t references.
 
-    `kind` is CR0, CR1 or CR2; with CR2 each coefficient has its own Satterthwaite df, and below 4
-    the t reference itself is not to be trusted (Tipton 2015): `unreliable` names those.
+    `kind` is CR0, CR1, CR1p, CR1S, CR2 or CR3 as clubSandwich names them (metafor's own `robust()`
+    is CR1p). With CR2 and CR3 each coefficient has its own Satterthwaite df, and below 4 the t
+    reference itself is not to be trusted (Tipton 2015): `unreliable` names those.
     `heterogeneity` holds tau2, omega2, I2 (percent) and rho of the working model, where it has
     them.
     """
@@ -240,7 +241,14 @@ def _hierarchical(
     A2 = w.sum() - np.trace(bread @ XWJWX)
     B2 = w.sum() - np.trace(bread @ XWWX)
     C2 = len(y) - X.shape[1]
-    omega2 = max(0.0, ((Qa - C1) * A2 - (Qe - C2) * A1) / (B1 * A2 - B2 * A1))
+    determinant = B1 * A2 - B2 * A1
+    if abs(determinant) <= 1e-9 * (abs(B1 * A2) + abs(B2 * A1)):
+        raise NumericalError(
+            "not_estimable",
+            "HIER cannot tell heterogeneity within studies from that between them: no study has "
+            "several effects. Use CORR.",
+        )
+    omega2 = max(0.0, ((Qa - C1) * A2 - (Qe - C2) * A1) / determinant)
     tau2 = max(0.0, (Qe - C2 - omega2 * B2) / A2)
     return {"tau2": float(tau2), "omega2": float(omega2), "QE": Qe}
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from klarsyn.errors import InputError, NumericalError
+from klarsyn.errors import InputError, NumericalError, unknown_name
 from klarsyn.provenance import digest_of
 from klarsyn.stats.estimate import Estimate
 from klarsyn.stats.rare_stratified import ChiSquare
@@ -47,9 +47,9 @@ class SmallStudyEffects:
     pooled: Estimate
     tests: tuple[AsymmetryTest, ...]
     rank_tests: tuple[RankTest, ...]
-    pet_peese: PetPeese
+    pet_peese: PetPeese | None
     trimmed: tuple[TrimAndFill, ...]
-    limit: LimitMetaAnalysis
+    limit: LimitMetaAnalysis | None
     selection: tuple[SelectionFit, ...]
     worst: WorstCase
     fail_safe: tuple[FailSafe, ...]
@@ -64,8 +64,12 @@ class SmallStudyEffects:
 
     def estimates(self) -> list[Estimate]:
         """The pooled effect and every adjusted one."""
-        out = [self.pooled, self.pet_peese.estimate, *(t.estimate for t in self.trimmed)]
-        out.append(self.limit.estimate)
+        out = [self.pooled]
+        if self.pet_peese is not None:
+            out.append(self.pet_peese.estimate)
+        out += [t.estimate for t in self.trimmed]
+        if self.limit is not None:
+            out.append(self.limit.estimate)
         out += [
             Estimate(value=s.mu, se=s.se, method=s.method, scale=self.scale) for s in self.selection
         ]
@@ -92,7 +96,9 @@ class SmallStudyEffects:
             "tau2_method": self.tau2_method, "pooled": _plain(self.pooled),
             "tests": [_plain(t) for t in self.tests],
             "rank_tests": [_plain(t) for t in self.rank_tests],
-            "pet_peese": {**_plain(self.pet_peese), "estimate": _plain(self.pet_peese.estimate)},
+            "pet_peese": None if self.pet_peese is None else {
+                **_plain(self.pet_peese), "estimate": _plain(self.pet_peese.estimate)
+            },
             "trim_and_fill": [_plain(t) for t in self.trimmed],
             "limit_meta_analysis": _plain(self.limit),
             "selection_models": [_plain(s) for s in self.selection],
@@ -137,6 +143,8 @@ def analyse_small_studies(
 
     Raises InputError for fewer than three usable studies.
     """
+    if favoured not in {"positive", "negative"}:
+        raise unknown_name("favoured direction", favoured, ("positive", "negative"))
     usable, left = effects.usable()
     y, v = usable.y, usable.v
     if len(y) < 3:
@@ -147,8 +155,8 @@ def analyse_small_studies(
         favoured=favoured, tau2_method=tau2_method, pooled=_pooled(y, v, tau2_method),
         tests=_tests(usable, tau2_method, counts, groups, failed),
         rank_tests=_rank_tests(y, v, counts, failed),
-        pet_peese=_pet_peese(y, v, favoured, tau2_method),
-        trimmed=_trimmed(y, v, tau2_method, failed), limit=_limit(y, v, tau2_method),
+        pet_peese=_pet_peese(y, v, favoured, tau2_method, failed),
+        trimmed=_trimmed(y, v, tau2_method, failed), limit=_limit(y, v, tau2_method, failed),
         selection=_selection(y, v, favoured, steps, selection, failed),
         worst=_worst(y, v, favoured, clusters), fail_safe=_fail_safe(y, v, failed),
         failed=tuple(failed), notes=_notes(len(y), len(left)),
@@ -220,10 +228,15 @@ def _rank_tests(
     return tuple(found)
 
 
-def _pet_peese(y: np.ndarray, v: np.ndarray, favoured: str, tau2_method: str) -> PetPeese:
+def _pet_peese(
+    y: np.ndarray, v: np.ndarray, favoured: str, tau2_method: str, failed: list[tuple[str, str]]
+) -> PetPeese | None:
     from klarsyn.stats.asymmetry import pet_peese
 
-    return pet_peese(y, v, direction=favoured, tau2_method=tau2_method)
+    found = _attempt(
+        "PET-PEESE", lambda: pet_peese(y, v, direction=favoured, tau2_method=tau2_method), failed
+    )
+    return found[0] if found else None
 
 
 def _trimmed(
@@ -242,10 +255,15 @@ def _trimmed(
     )
 
 
-def _limit(y: np.ndarray, v: np.ndarray, tau2_method: str) -> LimitMetaAnalysis:
+def _limit(
+    y: np.ndarray, v: np.ndarray, tau2_method: str, failed: list[tuple[str, str]]
+) -> LimitMetaAnalysis | None:
     from klarsyn.stats.asymmetry import limit_meta_analysis
 
-    return limit_meta_analysis(y, v, tau2_method=tau2_method)
+    found = _attempt(
+        "limit meta-analysis", lambda: limit_meta_analysis(y, v, tau2_method=tau2_method), failed
+    )
+    return found[0] if found else None
 
 
 def _selection(

@@ -94,9 +94,11 @@ class Subsets:
         show = np.exp if self.scale == "log" else np.asarray
         q = [f"{float(show(x)):.4g}" for x in np.quantile(self.estimate, (0, 0.25, 0.5, 0.75, 1))]
         shares = conclusions(self)
-        kind = "all" if self.exhaustive else f"a sample (seed {self.seed}) of the"
+        sets = f"all {self.count} subsets"
+        if not self.exhaustive:
+            sets = f"{self.count} random subsets (seed {self.seed})"
         return (
-            f"{self.measure} over {kind} {self.count} subsets of {len(self.study)} studies: "
+            f"{self.measure} over {sets} of {len(self.study)} studies: "
             f"{q[0]} to {q[4]}, quartiles {q[1]}, {q[2]}, {q[3]} ({self.method}, {self.test})\n"
             f"Interval below no difference: {shares['below']:.1%}; above: {shares['above']:.1%}; "
             f"across: {shares['across']:.1%}"

@@ -79,7 +79,7 @@ def command(
     for f in found:
         click.echo(f.summary())
     for name, p in pools.items():
-        click.echo(f"pooled, {name}: {p.summary()}")
+        click.echo(f"pooled, {name}:\n{p.summary()}")
 
 
 def columns() -> list[Any]:
@@ -135,14 +135,17 @@ def _groups(table: Any) -> list[list[Any]]:
                 f"{table.path}: row {row}: the guesses add up to {sum(parts.values())}, the total "
                 f"is {total}. Correct one of them, or count the rest as dont_know."
             )
-        arm = ArmGuesses(
-            trial=r["trial"],
-            arm=r["arm"],
-            role=r["role"],
-            respondent=r.get("respondent") or "participants",
-            time=r.get("time") or "",
-            **parts,
-        )
+        try:
+            arm = ArmGuesses(
+                trial=r["trial"],
+                arm=r["arm"],
+                role=r["role"],
+                respondent=r.get("respondent") or "participants",
+                time=r.get("time") or "",
+                **parts,
+            )
+        except InputError as bad:
+            raise InputError(f"{table.path}: row {row}: {bad}") from None
         groups.setdefault((arm.trial, arm.respondent, arm.time), []).append(arm)
     return list(groups.values())
 
@@ -215,7 +218,9 @@ def _pools(found: list[Any], level: float, table: Any, moderator: str | None) ->
             out[name] = pool_indices(arms, **choices)
             if moderator:
                 values = [traits[a.trial, a.arm] for a in arms]
-                out[f"{name} by {moderator}"] = moderate_indices(arms, moderator, values, **choices)
+                out[f"{name} by {moderator}"] = moderate_indices(
+                    arms, {moderator: values}, **choices
+                )
     return out
 
 
@@ -226,4 +231,5 @@ def _traits(table: Any, moderator: str) -> dict[tuple[str, str], Any]:
         values = [float(v) for v in values]
     except (TypeError, ValueError):
         values = [str(v) for v in values]
-    return dict(zip(zip(table["trial"], table["arm"], strict=True), values, strict=True))
+    names = zip(table["trial"], table["arm"], values, strict=True)
+    return {(trial, arm): value for trial, arm, value in names}

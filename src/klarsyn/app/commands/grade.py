@@ -12,7 +12,7 @@ The table has one row an outcome, e.g.
 (on one line). measure: mean_difference, risk_ratio, odds_ratio, hazard_ratio (ratios need
 baseline, and their thresholds are per 1000). Optional: belief_tip, belief_plausible and
 belief_source (functional unblinding), indirect (a sentence), withheld_results,
-unclear_results, nulls_to_flip, baseline_source, start.
+unclear_results, nulls_to_flip, diversity (D² from 0 to 1), baseline_source, start.
 --confirmations names a table outcome,domain,change,who,when,why.
 \b
   klarsyn grade outcomes.csv --confirmations confirmed.csv

@@ -29,15 +29,20 @@ risk (overall judgement) and belief (how far belief alone would move the effect)
 @click.option("--shares", default="0", help="Shares of the belief effect to take away.")
 @click.option("--threshold", type=float, default=0.0)
 @click.option("--level", type=float, default=0.95)
+@click.option("--null", type=int, default=0, help="Compare with so many grids without effect.")
+@click.option("--seed", type=int, default=1)
 @click.option("--rows", type=int, default=500, help="Cells of the curve in the JSON.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(file: str, as_json: bool, rows: int, **options: Any) -> None:
+def command(file: str, as_json: bool, rows: int, null: int, seed: int, **options: Any) -> None:
     """Fit every combination of choices in a CSV or Excel FILE and draw out what matters."""
     from klarsyn.app.output import print_json, print_table
+    from klarsyn.bias.grid_null import compare_with_null
 
-    grid = _grid(file, **options)
+    data, analyse = _prepared(file, **options)
+    grid = analyse(data, progress=_shown)
+    without = compare_with_null(data, analyse, draws=null, seed=seed) if null else None
     if as_json:
-        print_json(grid.to_dict(rows))
+        print_json(grid.to_dict(rows) | {"null": without.to_dict() if without else None})
         return
     lines = [
         [
@@ -53,6 +58,8 @@ def command(file: str, as_json: bool, rows: int, **options: Any) -> None:
     header = ["choice", "changes conclusion", "not of one mind", "mean range", "largest range"]
     print_table([*header, "share of variance"], lines)
     click.echo(grid.summary())
+    if without:
+        click.echo(without.summary())
 
 
 def _shown(done: int, total: int) -> None:
@@ -64,7 +71,10 @@ def _shown(done: int, total: int) -> None:
         click.echo(f"{done:,} of {total:,} analyses{end}", err=True, nl=False)
 
 
-def _grid(file: str, **o: Any) -> Any:
+def _prepared(file: str, **o: Any) -> tuple[Any, Any]:
+    """The table's variants, and the grid with all options but the variants."""
+    from functools import partial
+
     from klarsyn.bias.grid import sensitivity_grid
     from klarsyn.bias.grid_table import read_grid_table, read_inclusion_sets
     from klarsyn.errors import InputError
@@ -83,8 +93,8 @@ def _grid(file: str, **o: Any) -> Any:
         shares = [float(s) for s in o["shares"].split(",")]
     except ValueError:
         raise InputError(f"--shares: {o['shares']!r} is not a list such as 0,0.5,1.") from None
-    return sensitivity_grid(
-        table.data,
+    analyse = partial(
+        sensitivity_grid,
         estimators=[e.strip() for e in o["estimators"].split(",")],
         intervals=[i.strip() for i in o["intervals"].split(",")],
         benefit=o["benefit"],
@@ -94,5 +104,5 @@ def _grid(file: str, **o: Any) -> Any:
         unblinding_shares=shares,
         unblinding_bias=table.belief,
         level=o["level"],
-        progress=_shown,
     )
+    return table.data, analyse

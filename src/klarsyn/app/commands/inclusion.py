@@ -126,7 +126,7 @@ def _assessments(file: str) -> list[Any]:
             Column(name="assessment"),
             Column(name="trial"),
             Column(name="criteria", may_be_empty=True),
-            Column(name="search_date"),
+            Column(name="search_date", may_be_empty=True),
         ],
     )
     members: dict[str, list[dict[str, Any]]] = {}
@@ -143,7 +143,7 @@ def _assessments(file: str) -> list[Any]:
             id=name,
             included=tuple(r["trial"] for r in rows),
             criteria=rows[0]["criteria"] or "",
-            search_date=rows[0]["search_date"],
+            search_date=rows[0]["search_date"] or "",
         )
         for name, rows in members.items()
     ]

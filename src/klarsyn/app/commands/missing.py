@@ -20,6 +20,14 @@ Refusals before treatment, one row a trial (events are good; totals: patients an
   name,new_events,new_total,reference_events,reference_total,new_refused,reference_refused
   ELEKT-D,108,195,70,170,5,33
   klarsyn missing refusals.csv --margin 0.1
+\b
+Dropout by visit: model-based mean changes from baseline (visit 0), one SD a visit, and how many
+were last seen when:
+  visit,treated_mean,control_mean,sd,treated_last_seen,control_last_seen
+  0,0,0,0,2,3
+  1,-4.0,-3.0,5.0,5,4
+  2,-9.0,-5.5,7.0,53,53
+  klarsyn missing visits.csv --correlation 0.5
 """
 
 
@@ -30,7 +38,19 @@ Refusals before treatment, one row a trial (events are good; totals: patients an
 @click.option("--imor", default=None, help="Treated,control: odds ratios of missingness.")
 @click.option("--difference", default=None, help="Treated,control: missing less seen (means).")
 @click.option("--sd", default="0,0", show_default=True, help="SDs of these (logs for --imor).")
-@click.option("--correlation", type=float, default=0.0, show_default=True, help="Between arms.")
+@click.option(
+    "--correlation",
+    type=float,
+    default=None,
+    help="Of the two arms' parameters (0 when not given); for visits, of visits next to each "
+    "other (its powers for visits further apart).",
+)
+@click.option(
+    "--control-dropouts",
+    default="missing_at_random",
+    show_default=True,
+    help="Visits: missing_at_random or no_change.",
+)
 @click.option("--method", default="REML", show_default=True, help="Estimator of tau2.")
 @click.option("--test", default="knha", show_default=True, help="z, t, knha or adhoc.")
 @click.option("--margin", type=float, default=None, help="Non-inferiority margin (refusals).")
@@ -43,7 +63,9 @@ def command(file: str, as_json: bool, **options: Any) -> None:
     from klarsyn.tables import read_table
 
     header = read_table(file)
-    if "new_refused" in header:
+    if "visit" in header:
+        found = _visits(file, options)
+    elif "new_refused" in header:
         found = _refusals(file, options)
     elif "treated_mean" in header:
         found = [_means(file, options)]
@@ -85,7 +107,11 @@ def _events(file: str, options: dict[str, Any]) -> list[Any]:
         except InputError as bad:
             raise InputError(f"{file}: row {row}: {bad}") from None
     sd = two_numbers(options["sd"], "--sd")
-    shared = {"sd_treated": sd[0], "sd_control": sd[1], "correlation": options["correlation"]}
+    shared = {
+        "sd_treated": sd[0],
+        "sd_control": sd[1],
+        "correlation": options["correlation"] or 0.0,
+    }
     if options["imor"] is not None:
         treated, control = two_numbers(options["imor"], "--imor")
         chosen = [Missingness(assumption="odds_ratio", treated=treated, control=control, **shared)]
@@ -143,7 +169,7 @@ def _means(file: str, options: dict[str, Any]) -> Any:
             control=control,
             sd_treated=sd[0],
             sd_control=sd[1],
-            correlation=options["correlation"],
+            correlation=options["correlation"] or 0.0,
         ),
         kind="difference",
         tau2_method=options["method"],
@@ -189,3 +215,50 @@ def _refusals(file: str, options: dict[str, Any]) -> list[Any]:
             )
         )
     return found
+
+
+def _visits(file: str, options: dict[str, Any]) -> list[Any]:
+    from klarsyn.bias.reference_based import VisitMeans, reference_based
+    from klarsyn.errors import InputError
+    from klarsyn.stats.longitudinal import STRATEGIES
+    from klarsyn.tables import Column, read_table
+
+    r = options["correlation"]
+    if r is None or not -1 < r < 1:
+        raise click.UsageError(
+            "Say how visits next to each other correlate: --correlation 0.5, e.g., in -1 to 1."
+        )
+    table = read_table(
+        file,
+        [
+            Column(name="visit", kind="count"),
+            *(Column(name=n, kind="number") for n in ("treated_mean", "control_mean")),
+            Column(name="sd", kind="number", minimum=0),
+            *(Column(name=n, kind="count") for n in ("treated_last_seen", "control_last_seen")),
+        ],
+        others=False,
+    )
+    rows = table.records()
+    for row, found in enumerate(rows, start=2):
+        if found["visit"] != row - 2:
+            raise InputError(
+                f"{file}: row {row}: visit {found['visit']} where {row - 2} was expected. Number "
+                f"the visits 0 (baseline), 1, 2 … in order."
+            )
+    after = rows[1:]
+    trial = VisitMeans(
+        treated=tuple(a["treated_mean"] for a in after),
+        control=tuple(a["control_mean"] for a in after),
+        covariance=tuple(
+            tuple(a["sd"] * b["sd"] * r ** abs(a["visit"] - b["visit"]) for b in after)
+            for a in after
+        ),
+        treated_last_seen=tuple(a["treated_last_seen"] for a in rows),
+        control_last_seen=tuple(a["control_last_seen"] for a in rows),
+    )
+    return [
+        reference_based(
+            trial, s, control_dropouts=options["control_dropouts"], level=options["level"]
+        )
+        for s in STRATEGIES
+    ]

@@ -15,9 +15,12 @@ A table has one row a study, e.g.
   klarsyn pool trials.csv --measure RR --columns ai=tpos,bi=tneg,ci=cpos,di=cneg
 
 Roles: ai bi ci di (or n1i n2i for bi di); m1i sd1i n1i m2i sd2i n2i; x1i t1i x2i t2i; xi ni;
-ri ni; m1i m2i sd1i sd2i ni ri for pairs; yi with vi or sei. A column that already has the
-role's name need not be mapped.
+ri ni; m1i m2i sd1i sd2i ni ri for pairs; yi with vi or sei; est with its 95 % limits lower and
+upper (HR: the ratio). A column that already has the role's name need not be mapped.
 """
+
+
+SIZES, GENERIC = ("n1i", "n2i", "mi"), ("sei", "est", "lower", "upper")
 
 
 def effects_options(command: Any) -> Any:
@@ -84,7 +87,8 @@ def roles(text: str, measure: str, header: tuple[str, ...]) -> dict[str, str]:
         if role not in ROLES:
             raise unknown_name("role of a column", role, ROLES, "--columns")
         out[role] = column
-    for role in (*MEASURES[measure].needs, "n1i", "n2i", "sei", "mi"):
+    wanted = MEASURES[measure].needs + (GENERIC if MEASURES[measure].kind == "generic" else SIZES)
+    for role in wanted:
         if role not in out and role in header:
             out[role] = role
     return out
@@ -98,6 +102,11 @@ def roles(text: str, measure: str, header: tuple[str, ...]) -> dict[str, str]:
 @click.option("--interval", default="QP", help="Interval for tau2: QP, PL, J or BJ.")
 @click.option("--prediction", default="test", help="test, k-1, k-2 or normal.")
 @click.option("--drop-problems", is_flag=True, help="Leave out studies that have no effect.")
+@click.option("--by", default=None, help="Pool each level of this column and compare them.")
+@click.option("--own-tau2", is_flag=True, help="With --by: a tau2 for each level.")
+@click.option("--leave-one-out", "left_out", is_flag=True, help="Also without each study.")
+@click.option("--cumulative", default=None, help="Also one by one in the order of this column.")
+@click.option("--influence", "diagnose", is_flag=True, help="Also each study's diagnostics.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     method: str,
@@ -106,6 +115,11 @@ def command(
     interval: str,
     prediction: str,
     drop_problems: bool,
+    by: str | None,
+    own_tau2: bool,
+    left_out: bool,
+    cumulative: str | None,
+    diagnose: bool,
     as_json: bool,
     **source: Any,
 ) -> None:
@@ -122,8 +136,9 @@ def command(
         prediction=prediction,
         drop_problems=drop_problems,
     )
+    more = _more(pooled, by, own_tau2, left_out, cumulative, diagnose)
     if as_json:
-        print_json(pooled.to_dict())
+        print_json(pooled.to_dict() | more)
         return
     print_table(
         ("study", "effect", "lower", "upper", "weight %"),
@@ -134,3 +149,51 @@ def command(
         title=f"{pooled.measure} ({pooled.scale} scale)",
     )
     click.echo(pooled.summary())
+    for title, rows in more.items():
+        _print_more(title, rows)
+
+
+def _more(
+    pooled: Any,
+    by: str | None,
+    own_tau2: bool,
+    left_out: bool,
+    cumulative: str | None,
+    diagnose: bool,
+) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from klarsyn.synthesis import influence
+    from klarsyn.synthesis.subgroups import subgroups
+
+    effects, out = pooled.effects, {}
+    choices = {"method": pooled.method, "test": pooled.test}
+    series = choices | {"level": pooled.level}
+    if by is not None:
+        out["subgroups"] = subgroups(effects, by, common_tau2=not own_tau2, **series).to_dict()
+    if left_out:
+        out["leave_one_out"] = [s.to_dict() for s in influence.leave_one_out(effects, **series)]
+    if cumulative is not None:
+        order = influence.order_of(effects, cumulative)
+        steps = influence.cumulative(effects, order, **series)
+        out["cumulative"] = [s.to_dict() for s in steps]
+    if diagnose:
+        out["influence"] = [asdict(i) for i in influence.influence(effects, **choices)]
+    return out
+
+
+def _print_more(title: str, value: Any) -> None:
+    from klarsyn.app.output import print_table
+
+    if title == "subgroups":
+        between = value["between"]
+        rows = [
+            {"level": name, **{key: g[key] for key in ("k", "estimate", "ci_lower", "ci_upper")}}
+            for name, g in value["groups"].items()
+        ]
+        title = f"by {value['by']}: difference p = {between['p_value']:.3g}"
+    else:
+        rows = value
+    header = list(rows[0])
+    cells = [[f"{c:.4g}" if isinstance(c, float) else str(c) for c in r.values()] for r in rows]
+    print_table(header, cells, title=title.replace("_", " "))

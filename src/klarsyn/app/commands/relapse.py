@@ -9,12 +9,15 @@ import click
 EPILOG = """\b
 POINTS has the clicks along each curve, e.g.
   study,arm,day,remaining
-  Daly 2019,esketamine,0,1
-  Daly 2019,esketamine,30,0.89
+  Alpha 2020,drug,0,1
+  Alpha 2020,drug,30,0.89
 AT_RISK has the numbers printed below it; events, last_dose and redosed are optional:
   study,arm,day,at_risk,events
-  Daly 2019,esketamine,0,90,24
-  Daly 2019,esketamine,84,60,24
+  Alpha 2020,drug,0,90,24
+  Alpha 2020,drug,84,60,24
+SHARES, for --model, adds studies that printed only one share:
+  study,day,relapsed,counted
+  Beta 2019,83,12,17
 \b
   klarsyn relapse points.csv at_risk.csv --origin randomisation --days 28,84 --control placebo
 """
@@ -31,6 +34,8 @@ AT_RISK has the numbers printed below it; events, last_dose and redosed are opti
 @click.option("--horizon", type=float, default=None, help="Days over which to count days well.")
 @click.option("--pool/--no-pool", default=False, help="Pool all arms that are not the control.")
 @click.option("--early", type=float, default=None, help="Day when effects of stopping end.")
+@click.option("--model", is_flag=True, help="Fit Weibull and log-normal to all but the control.")
+@click.option("--shares", type=click.Path(), default=None, help="Studies with one share only.")
 @click.option("--ties", default="efron", help="efron or breslow.")
 @click.option("--outliers", default="keep", help="keep, or tukey to drop single wild clicks.")
 @click.option("--percent", is_flag=True, help="The remaining share is in percent.")
@@ -44,6 +49,7 @@ def command(points: str, at_risk: str, as_json: bool, **options: Any) -> None:
     from klarsyn.app.output import print_json, print_table
 
     arms, compared, pooled = _analysed(points, at_risk, **options)
+    modelled = _modelled(arms, options["control"], options["model"], options["shares"])
     checks = _withdrawal_checks(arms, options["control"], options["early"], options["horizon"])
     days = _days(options["days"])
     shares = {
@@ -56,6 +62,7 @@ def command(points: str, at_risk: str, as_json: bool, **options: Any) -> None:
                 "comparisons": [c.to_dict() for c in compared],
                 "withdrawal": [{"study": s, "arm": a} | c.to_dict() for s, a, c in checks],
                 "pooled": pooled.to_dict() if pooled else None,
+                "models": modelled.to_dict(days) if modelled else None,
             }
         )
         return
@@ -70,6 +77,10 @@ def command(points: str, at_risk: str, as_json: bool, **options: Any) -> None:
     print_table(["study", "arm", "day", "without relapse", "95 %"], rows)
     for line in [*arms, *compared, *([pooled] if pooled else [])]:
         click.echo(line.summary())
+    if modelled:
+        click.echo(modelled.summary())
+    for note in pooled.notes if pooled else ():
+        click.echo(note)
     for study, arm, check in checks:
         click.echo(f"{study}, {arm}: {check.summary()}")
 
@@ -88,7 +99,8 @@ def _days(text: str) -> list[float]:
 
 def _analysed(points: str, at_risk: str, **o: Any) -> tuple[Any, Any, Any]:
     from klarsyn.errors import unknown_name
-    from klarsyn.synthesis.durability import compare_durability, pool_relapse, rebuild
+    from klarsyn.synthesis.durability import compare_durability, rebuild
+    from klarsyn.synthesis.pooled_relapse import pool_relapse
     from klarsyn.synthesis.relapse_tables import read_relapse_curves
 
     curves = read_relapse_curves(
@@ -144,3 +156,16 @@ def _withdrawal_checks(
         for a in arms
         if a.study in stopped and a.arm != control
     ]
+
+
+def _modelled(arms: Any, control: str | None, wanted: bool, shares: str | None) -> Any:
+    from klarsyn.errors import InputError
+    from klarsyn.synthesis.pooled_relapse import model_relapse
+    from klarsyn.synthesis.relapse_tables import read_relapse_shares
+
+    if not wanted:
+        if shares:
+            raise InputError("--shares are used by --model only; add --model.")
+        return None
+    known = read_relapse_shares(shares) if shares else ()
+    return model_relapse([a for a in arms if a.arm != control], known)

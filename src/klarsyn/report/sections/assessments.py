@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from klarsyn.bias.inclusion import (
-    MOST_TRIALS,
     Assessment,
     Flip,
     IncludableTrial,
@@ -21,6 +20,9 @@ from klarsyn.report.records import record_id
 from klarsyn.report.sections.reference import Panel
 
 NO_DATE = "9999"
+
+
+MOST_TRIALS = 20  # beyond, `inclusion` does not look at every set
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

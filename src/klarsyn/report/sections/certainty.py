@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from klarsyn.evidence.completeness import Question
+from klarsyn.evidence.completeness import completeness as completeness_of
 from klarsyn.evidence.select import select_trials
-from klarsyn.evidence.trial import Finding, Trial
+from klarsyn.evidence.trial import Trial
 from klarsyn.figures.completeness import KnownCell, completeness
 from klarsyn.figures.map import MapPoint, evidence_map
 from klarsyn.figures.theme import finish
@@ -24,7 +26,7 @@ from klarsyn.report.document import (
     paragraphs,
 )
 
-STATES = {"reported": "#0072B2", "absent": "#E69F00", "silent": "#e6e9ec"}
+STATES = {"reported": "#0072B2", "absent": "#E69F00", "not_looked_for": "#e6e9ec"}
 
 
 def build_certainty(context: Context) -> tuple[Section, Any]:
@@ -245,51 +247,35 @@ def _selection_sentence(context: Context, selection: Result) -> Any:
     )
 
 
-Known = tuple[Trial, str, str, Finding | None]
+Known = tuple[Trial, str, str]
 
 
 def known_cells(context: Context) -> list[Known]:
     """For every controlled trial and item: reported, recorded as absent, or nobody looked."""
-    out: list[Known] = []
-    for trial in controlled(context):
-        for item in context.settings.items:
-            state, finding = _state(context, trial, item)
-            out.append((trial, item["label"][context.lang], state, finding))
-    return out
+    asked = [_question(item, context.lang) for item in context.settings.items]
+    found = completeness_of(context.base, asked)
+    return [(t, q.name, found.states[t.id][q.name]) for t in controlled(context) for q in asked]
 
 
-def _state(context: Context, trial: Trial, item: Mapping[str, Any]) -> tuple[str, Finding | None]:
-    outcomes = item["outcomes"]
-    if "guess" in outcomes and any(g.trial == trial.id for g in context.base.guesses):
-        return "reported", None
-    fitting = [
-        f for f in trial.findings if f.outcome.startswith(tuple(outcomes)) and _in_time(f, item)
-    ]
-    for f in fitting:
-        if f.status == "reported":
-            return "reported", f
-    return ("absent", fitting[0]) if fitting else ("silent", None)
-
-
-def _in_time(finding: Finding, item: Mapping[str, Any]) -> bool:
-    if "clock" not in item:
-        return True
-    days = (
-        finding.days_from_first_dose
-        if item["clock"] == "first_dose"
-        else finding.days_from_last_dose
+def _question(item: Mapping[str, Any], lang: str) -> Question:
+    outcomes = tuple(item["outcomes"])
+    return Question(
+        name=item["label"][lang],
+        outcomes=outcomes,
+        guesses=bool(item.get("guesses", False)),
+        clock=item.get("clock", "first_dose"),
+        days=(float(item["earliest"]), float(item["latest"])) if "clock" in item else None,
     )
-    return days is not None and item["earliest"] <= days <= item["latest"]
 
 
 def _share_result(known: Sequence[Known]) -> Result:
-    reported = sum(state == "reported" for _, _, state, _ in known)
+    reported = sum(state == "reported" for _, _, state in known)
     return Result(
         id="known.share",
         value={"reported": reported, "of": len(known), "share": reported / max(1, len(known))},
         method="cells of the map that hold at least one reported number",
         inputs=(),
-        digest=digest_of([(t.id, i, s) for t, i, s, _ in known]),
+        digest=digest_of([(t.id, i, s) for t, i, s in known]),
     )
 
 
@@ -303,11 +289,11 @@ def _known_figure(context: Context, known: Sequence[Known]) -> Figure:
             state=names[state],
             link="#" + anchor_of("trial", t.id),
         )
-        for t, item, state, _ in known
+        for t, item, state in known
     ]
     palette = {names[s]: colour for s, colour in STATES.items()}
     titles = (w.plain("hover.trial"), w.plain("hover.item"), w.plain("hover.state"))
-    reported = sum(s == "reported" for _, _, s, _ in known)
+    reported = sum(s == "reported" for _, _, s in known)
     return Figure(
         id="known",
         title=w.plain("certainty.known"),

@@ -140,9 +140,7 @@ def _figure(context: Context, found: Mapping[str, Sequence[Seen]]) -> Figure:
     told = [f"{r.label}: {r.numbers}." for r in rows if r.numbers]
 
     def draw(narrow: bool) -> Any:
-        return finish(
-            limits(rows, rates=rates[:: max(1, len(rates) - 1)], x_title=x_title, narrow=narrow)
-        )
+        return finish(limits(rows, rates=ends, x_title=x_title, narrow=narrow))
 
     return Figure(
         id="harm-limits",

@@ -12,7 +12,7 @@ from klarsyn.figures.theme import PALETTE, finish
 from klarsyn.report.context import Context
 from klarsyn.report.document import Figure, Prose, Result, paragraphs
 from klarsyn.report.pooling import effect_result, limits, pooled_result
-from klarsyn.synthesis.extraction import Question, TrialEffect, derive_effects
+from klarsyn.synthesis.extraction import Question, TrialEffect, as_effects, derive_effects
 from klarsyn.synthesis.pairwise import Pooled, pool
 
 
@@ -94,14 +94,8 @@ def _pooled(
     context: Context, name: str, effects: Sequence[TrialEffect], test: str | None = None
 ) -> tuple[Pooled, Result]:
     wanted = context.settings.reference
-    pooled = pool(
-        [e.y for e in effects],
-        [e.v for e in effects],
-        method=context.settings.method,
-        test=test or wanted.get("test", "z"),
-        study=[e.label for e in effects],
-        measure="RR",
-    )
+    chosen = test or wanted.get("test", "z")
+    pooled = pool(as_effects(effects), method=context.settings.method, test=chosen)
     return pooled, pooled_result(name, pooled, effects)
 
 

@@ -1,0 +1,88 @@
+"""Curves with bands: a median and where most patients lie."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from klarsyn.figures.theme import Spec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Band:
+    """One curve at `times`: median with lower and upper percentiles, under one panel."""
+
+    panel: str
+    name: str
+    times: Sequence[float]
+    lower: Sequence[float]
+    middle: Sequence[float]
+    upper: Sequence[float]
+
+
+def bands(
+    curves: Sequence[Band],
+    *,
+    palette: Mapping[str, str],
+    x_title: str,
+    y_title: str,
+    narrow: bool = False,
+    columns: int = 2,
+) -> Spec:
+    """The Vega-Lite specification: a panel for each group of curves, each with its own height."""
+    rows = [
+        {
+            "panel": c.panel,
+            "name": c.name,
+            "t": _short(t),
+            "low": _short(low),
+            "mid": _short(mid),
+            "high": _short(high),
+        }
+        for c in curves
+        for t, low, mid, high in zip(c.times, c.lower, c.middle, c.upper, strict=True)
+    ]
+    x = {"field": "t", "type": "quantitative", "title": x_title, "axis": {"tickCount": 6}}
+    y = {"field": "mid", "type": "quantitative", "title": y_title}
+    colour = {
+        "field": "name",
+        "type": "nominal",
+        "scale": {"domain": list(palette), "range": list(palette.values())},
+        "legend": {
+            "title": None,
+            "orient": "top",
+            "columns": 1 if narrow else 2,
+            "symbolOpacity": 1,
+        },
+    }
+    area = {"mark": {"type": "area", "opacity": 0.16}}
+    line = {"mark": {"type": "line", "strokeWidth": 1.8}}
+    tip = [
+        {"field": "name", "type": "nominal", "title": " "},
+        {"field": "t", "type": "quantitative", "title": x_title},
+        {"field": "mid", "type": "quantitative", "title": y_title},
+        {"field": "low", "type": "quantitative", "title": "5 %"},
+        {"field": "high", "type": "quantitative", "title": "95 %"},
+    ]
+    between = {"x": x, "y": y | {"field": "low"}, "y2": {"field": "high"}, "color": colour}
+    middle = {"x": x, "y": y, "color": colour, "tooltip": tip}
+    return {
+        "data": {"values": rows},
+        "facet": {
+            "field": "panel",
+            "type": "nominal",
+            "sort": list(dict.fromkeys(c.panel for c in curves)),
+            "header": {"title": None, "labelAnchor": "start", "labelFontWeight": "bold"},
+        },
+        "columns": 1 if narrow else columns,
+        "spec": {
+            "width": 270 if narrow else 375,
+            "height": 170 if narrow else 190,
+            "layer": [area | {"encoding": between}, line | {"encoding": middle}],
+        },
+        "resolve": {"scale": {"y": "independent"}},
+    }
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.4g}")

@@ -1,0 +1,220 @@
+"""Acute effects straight from effect-site concentrations: no path through plasticity.
+
+Dissociation with tolerance, blood pressure and heart rate, EEG slowing, pain and cardiac output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from klarsyn.errors import InputError, unknown_name
+from klarsyn.pharmacology.constants import Constants, read_constants
+from klarsyn.pharmacology.ensemble import bands_over_time, draw_sets
+from klarsyn.pharmacology.receptor import effect_site
+from klarsyn.provenance import digest_of
+
+EFFECTS = ("dissociation", "pressure", "heart_rate", "eeg", "pain", "cardiac_output")
+UNITS = {
+    "dissociation": "times the effect of 100 ng/mL racemate",
+    "pressure": "change, share of baseline",
+    "heart_rate": "change, share of baseline",
+    "eeg": "slowing of median frequency, Hz",
+    "pain": "change, cm VAS",
+    "cardiac_output": "change, share of baseline",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcuteEffects:
+    """Courses (n, T) of each effect over `times` (h), one row a drawn parameter set.
+
+    Every course is a change from no drug, in the unit that UNITS names. The spread is that of
+    unknown coefficients, not of patients.
+    """
+
+    label: str
+    times: np.ndarray
+    courses: Mapping[str, np.ndarray]
+    notes: tuple[str, ...]
+    method: str
+    seed: int
+    inputs: str
+
+    def bands(self, effect: str) -> dict[str, np.ndarray]:
+        """Percentile curves of one effect."""
+        if effect not in self.courses:
+            raise unknown_name("effect", effect, self.courses)
+        return bands_over_time(self.courses[effect])
+
+    def peak(self, effect: str) -> dict[str, float]:
+        """Percentiles of the largest change, with its sign."""
+        path = self.courses[effect]
+        at = np.abs(path).argmax(axis=1)
+        top = path[np.arange(len(path)), at]
+        return {k: float(v[0]) for k, v in bands_over_time(top[:, None]).items()}
+
+    def summary(self) -> str:
+        """One line an effect: median peak and 5 to 95 %."""
+        lines = []
+        for name in self.courses:
+            p = self.peak(name)
+            lines.append(f"{name}: {p['p50']:.3g} ({p['p5']:.3g} to {p['p95']:.3g}) {UNITS[name]}")
+        return "\n".join([f"{self.label}, peak", *lines, *self.notes])
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready: percentile courses."""
+        return {
+            "label": self.label,
+            "times": self.times.tolist(),
+            "units": dict(UNITS),
+            "effects": {k: {p: v.tolist() for p, v in self.bands(k).items()} for k in self.courses},
+            "notes": list(self.notes),
+            "method": self.method,
+            "seed": self.seed,
+            "inputs": self.inputs,
+        }
+
+    def plot(self) -> Any:
+        """One panel an effect, an Altair chart."""
+        from klarsyn.figures.pharmacodynamics import effect_courses
+
+        return effect_courses(
+            hours=self.times.tolist(),
+            bands={k: {p: v.tolist() for p, v in self.bands(k).items()} for k in self.courses},
+            titles={k: f"{k}: {UNITS[k]}" for k in self.courses},
+        )
+
+
+def acute_effects(
+    name: str | Constants,
+    *,
+    times: Any,
+    plasma: Mapping[str, Any],
+    label: str,
+    site: str,
+    sets: int,
+    seed: int,
+) -> AcuteEffects:
+    """All acute effects of plasma concentrations in ng/mL (T,) at `times` (h).
+
+    `site` says where the concentrations hold, `arterial` or `venous`: the delay of the effect site
+    comes from arterial work, so venous peaks get a note. `sets` parameter sets are drawn from the
+    file's priors.
+
+    Raises InputError for times that do not rise, no known analyte, or an unknown site.
+    """
+    constants = read_constants(name) if isinstance(name, str) else name
+    t = _times(times)
+    if site not in ("arterial", "venous"):
+        raise unknown_name("site", site, ("arterial", "venous"))
+    names = constants.rest["analytes"]
+    if not set(names.values()) & set(plasma):
+        raise InputError(
+            f"none of the analytes {', '.join(plasma)} acts in {constants.id}. It knows: "
+            f"{', '.join(names.values())}."
+        )
+    zero = np.zeros(len(t))
+    given = {k: np.asarray(plasma.get(a, zero), float) for k, a in names.items()}
+    values = draw_sets(constants.rest["priors"], sets, seed, constants.id)
+    after = {k: effect_site(t, c, constants["delay"]) for k, c in given.items()}
+    late = {k: effect_site(t, c, constants["delay_pain"]) for k, c in given.items()}
+    courses = {
+        "dissociation": dissociation(t, after["S"], after["R"], values, constants),
+        "pressure": _linear(constants["pressure_rise"], after["S"], values, constants),
+        "heart_rate": _linear(constants["rate_rise"], after["S"], values, constants),
+        "eeg": np.broadcast_to(slowing(after["S"], after["R"], constants), (sets, len(t))).copy(),
+        "pain": constants["pain_S"] * late["S"] + values["pain_SN"][:, None] * late["SN"],
+        "cardiac_output": values["output_S"][:, None] * after["S"]
+        - values["output_SN"][:, None] * after["SN"],
+    }
+    return AcuteEffects(
+        label=label,
+        times=t,
+        courses=courses,
+        notes=_notes(given, constants, site),
+        method="effect-site delay, then linear or saturating in concentration (design L6)",
+        seed=seed,
+        inputs=digest_of(constants.to_rows(), given, t, sets, seed),
+    )
+
+
+def _times(times: Any) -> np.ndarray:
+    t = np.asarray(times, float)
+    if t.ndim != 1 or len(t) < 2 or np.any(np.diff(t) <= 0):
+        raise InputError("the times of a course must rise, none given twice.")
+    return t
+
+
+def _linear(
+    rise: float, s: np.ndarray, values: Mapping[str, np.ndarray], c: Constants
+) -> np.ndarray:
+    return values["pressure_slope"][:, None] * rise * s / c["pressure_at"]
+
+
+def dissociation(
+    times: np.ndarray,
+    s: np.ndarray,
+    r: np.ndarray,
+    values: Mapping[str, np.ndarray],
+    constants: Constants,
+) -> np.ndarray:
+    """Dissociation (n, T): (S + q R) exp(-tolerance) over the same of the reference racemate.
+
+    Tolerance grows with the dissociation felt and decays with its own time; it is stepped with the
+    mean of each stretch.
+    """
+    q = values["dissociation_R"][:, None]
+    drive = 2.0 * (s + q * r) / ((1.0 + q) * constants["dissociation_reference"])
+    tolerance = np.zeros(len(q))
+    found = np.empty_like(drive)
+    found[:, 0] = drive[:, 0]
+    for i, step in enumerate(np.diff(times)):
+        mean = 0.5 * (drive[:, i] + drive[:, i + 1])
+        tolerance = _tolerance(tolerance, mean, values, float(step))
+        found[:, i + 1] = drive[:, i + 1] * np.exp(-tolerance)
+    return found
+
+
+def _tolerance(
+    before: np.ndarray, drive: np.ndarray, values: Mapping[str, np.ndarray], step: float
+) -> np.ndarray:
+    """x' = g drive exp(-x) - x/tau: gain solved exactly, then decay."""
+    grown = np.log(np.exp(before) + values["tolerance_gain"] * drive * step)
+    return grown * np.exp(-step / values["tolerance_time"])
+
+
+def slowing(s: Any, r: Any, constants: Constants) -> np.ndarray:
+    """EEG slowing (Hz) of S and R together as two agonists of one site.
+
+    E = (E_S S/K_S + E_R R/K_R) / (1 + S/K_S + R/K_R), which is Emax for each alone. The source's
+    own racemate was predicted poorly by such a rule; `racemate_slowing` is what it measured.
+    """
+    x = np.asarray(s, float) / constants["eeg_ic50_S"]
+    y = np.asarray(r, float) / constants["eeg_ic50_R"]
+    return (constants["eeg_emax_S"] * x + constants["eeg_emax_R"] * y) / (1.0 + x + y)
+
+
+def racemate_slowing(total: Any, constants: Constants) -> np.ndarray:
+    """EEG slowing (Hz) by the racemate's own Emax and IC50, from its total concentration."""
+    c = np.asarray(total, float)
+    return constants["eeg_emax_racemate"] * c / (constants["eeg_ic50_racemate"] + c)
+
+
+def _notes(given: Mapping[str, np.ndarray], c: Constants, site: str) -> tuple[str, ...]:
+    notes = [
+        "Dissociation is in units of 100 ng/mL racemate without tolerance: no slope in points was "
+        "seen. Pressure and heart rate are lines through one point at a high concentration.",
+    ]
+    top = float(np.max(given["S"] + given["R"]))
+    if top > c["dissociation_high"]:
+        notes.append(
+            f"The peak of {top:.0f} ng/mL lies above {c['dissociation_high']:.0f} ng/mL, where "
+            f"dissociation was seen to be linear."
+        )
+    if site == "venous":
+        notes.append("The delay of the effect site is arterial; with venous peaks it is too long.")
+    return tuple(notes)

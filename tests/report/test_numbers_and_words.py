@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+
+from klarsyn.errors import UnknownNameError
+from klarsyn.report.numbers import Numbers
+from klarsyn.report.words import LANGUAGES, read_words
+
+EN, NB = Numbers("en"), Numbers("nb")
+
+
+def test_norwegian_writes_a_decimal_comma_and_til() -> None:
+    assert NB.with_interval(-0.62, -0.91, 0.33) == "−0,62 (−0,91 til 0,33)"
+    assert EN.with_interval(-0.62, -0.91, 0.33) == "−0.62 (−0.91 to 0.33)"
+
+
+def test_a_negative_value_that_rounds_to_zero_has_no_sign() -> None:
+    assert EN.fixed(-0.004) == "0.00"
+
+
+def test_a_small_p_is_a_bound() -> None:
+    assert EN.p(0.0004) == "p\u00a0<\u00a00.001"
+    assert NB.p(0.031) == "p\u00a0=\u00a00,031"
+
+
+def test_thousands_are_set_apart_from_ten_thousand_on() -> None:
+    assert EN.whole(9999) == "9999"
+    assert EN.whole(12345) == "12\u202f345"
+
+
+def test_both_languages_have_the_same_sentences() -> None:
+    keys = [set(read_words(lang).entries) for lang in LANGUAGES]
+    assert keys[0] == keys[1]
+    assert len(keys[0]) > 100
+
+
+def test_an_unknown_sentence_gets_the_nearest_keys() -> None:
+    with pytest.raises(UnknownNameError, match=r"works\.title"):
+        read_words("en").entry("works.titel")
+
+
+def test_an_unknown_language_names_the_known_ones() -> None:
+    with pytest.raises(UnknownNameError, match="Known: en, nb"):
+        read_words("de")
+
+
+def test_a_value_in_a_sentence_cannot_become_markup() -> None:
+    text = read_words("en")("works.points", points="<b>", scale="x")
+    assert "&lt;b&gt;" in text
+
+
+def test_one_trial_is_not_some_trials() -> None:
+    words = read_words("en")
+    assert words.count("page.trials_count", 1) == "1 trial"
+    assert words.count("page.trials_count", 0) == "0 trials"
