@@ -49,7 +49,7 @@ def value(base: str, name: str) -> dict:
 
 def test_sections_follow_the_four_answers_in_order() -> None:
     ids = [s.id for s in page("ketamine_depression", "en").sections]
-    assert tuple(ids[4:9]) == SECTIONS
+    assert tuple(i for i in ids[4:] if i in SECTIONS) == SECTIONS
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)

@@ -14,6 +14,7 @@ from klarsyn.report.document import Prose, Result, Section, TableBlock, paragrap
 from klarsyn.report.gradings import (
     Body,
     Graded,
+    derive_ground,
     event_bodies,
     event_body,
     grade_body,
@@ -25,11 +26,12 @@ from klarsyn.report.sections.reference import derive_reference
 
 def build_findings_summary(context: Context) -> tuple[Section, Any] | None:
     """The section and its sentence; None where no outcome can be expressed in points or counts."""
-    symptoms, sd = symptom_bodies(context)
-    bodies = [*symptoms, *event_bodies(context), *_against_reference(context)]
+    ground = derive_ground(context)
+    bodies = [*symptom_bodies(context, ground), *event_bodies(context, ground)]
+    bodies += [*_against_reference(context)]
     if not bodies:
         return None
-    graded = [grade_body(context, b, sd) for b in bodies]
+    graded = [grade_body(context, b, ground) for b in bodies]
     results = {g.body.id: _result(context, g) for g in graded}
     answer = _answer(context, graded)
     blocks = [
