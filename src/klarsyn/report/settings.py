@@ -62,6 +62,7 @@ class Settings:
     review: Mapping[str, Any]
     selection: str
     items: tuple[Mapping[str, Any], ...]
+    harm_blocks: tuple[Mapping[str, Any], ...]
     unblinding: Mapping[str, Any]
     leaving: tuple[str, ...]
     noninferiority: Mapping[str, Any]
@@ -124,6 +125,7 @@ def _settings(base: Base, given: dict[str, Any]) -> Settings:
         review=given.get("review", {}),
         selection=given.get("selection", ""),
         items=tuple(given.get("items", _items(common["outcomes"]))),
+        harm_blocks=tuple(given.get("harm_blocks", ())),
         unblinding=given.get("unblinding", {}),
         leaving=tuple(given.get("leaving", DEFAULT_LEAVING)),
         noninferiority=given.get("noninferiority", {}),

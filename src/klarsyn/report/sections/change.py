@@ -14,7 +14,7 @@ from klarsyn.report.context import Context
 from klarsyn.report.document import Figure, Prose, Section, TableBlock, anchor_of, paragraphs
 from klarsyn.report.grids import SMALL, AllAnalyses, derive_grid
 
-SHOWN = 160
+SHOWN = 120
 
 
 def build_change(context: Context) -> tuple[Section, Any] | None:
