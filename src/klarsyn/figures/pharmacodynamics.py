@@ -197,7 +197,7 @@ def effect_courses(
 def _colour(alt: Any, field: str, names: Sequence[str], title: str | None) -> Any:
     chosen = colours(names)
     scale = alt.Scale(domain=list(chosen), range=list(chosen.values()))
-    legend = None if title is None else alt.Legend(title=title, orient="top")
+    legend = None if title is None else alt.Legend(title=title, orient="top", symbolOpacity=1)
     return alt.Color(f"{field}:N", scale=scale, legend=legend)
 
 
