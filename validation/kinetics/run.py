@@ -23,7 +23,8 @@ from klarsyn.tables import Column, read_table
 
 LINEAR = 1e-9
 NONLINEAR = 1e-6
-FLOOR = 1e-290
+FLOOR = 1e-15  # of the analyte's peak: below it a value is zero
+TINY = 1e-300
 KEYS = {"doses", "F", "ALAG", "D", "R", "init", "compartments", "odes", "outputs", "desc"}
 DOSE_KEYS = {"time", "amt", "cmt", "rate", "dur", "ii", "addl", "ss"}
 COLUMNS = [
@@ -116,11 +117,12 @@ def judge(case: Case) -> Outcome:
     times = np.unique([time for time, _, _ in case.rows])
     course = solve(case.system, case.doses, times)
     worst, at = -1.0, ""
+    peaks = {a: max(abs(v) for _, n, v in case.rows if n == a) for _, a, _ in case.rows}
     for time, analyte, value in case.rows:
         if analyte not in course.outputs:
             raise InputError(f"{case.case_id}: {analyte!r} is not among the outputs.")
         ours = course.outputs[analyte][np.searchsorted(times, time)]
-        difference = abs(ours - value) / max(abs(value), FLOOR)
+        difference = abs(ours - value) / max(abs(value), FLOOR * peaks[analyte], TINY)
         if not difference <= worst:
             worst, at = float(difference), f"{analyte} at {time:g} h"
     linear = is_linear(case.system)

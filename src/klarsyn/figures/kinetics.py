@@ -1,4 +1,4 @@
-"""Pictures of exposure: concentration bands, predicted against observed."""
+"""Pictures of exposure: concentration bands, predicted over observed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 WIDTH, HEIGHT = 300, 170
-MOST_POINTS = 400
+MOST_POINTS = 1_200
 
 
 def concentration_bands(
@@ -54,33 +54,29 @@ def _band_rows(
     ]
 
 
-def predicted_against_observed(rows: Sequence[Mapping[str, Any]], *, title: str) -> Any:
-    """Predicted over observed on two logarithmic axes with the lines of unity and 1.25-fold.
+def predicted_over_observed(rows: Sequence[Mapping[str, Any]], *, title: str) -> Any:
+    """Predicted over observed on a logarithmic axis, one line of points a group; lines at 1 and
+    1.25-fold.
 
-    A row has observed, predicted, group, label and note.
+    A row has ratio, group, kind (its colour), label and note.
     """
     import altair as alt
 
-    low = min(min(r["observed"], r["predicted"]) for r in rows) / 1.5
-    high = max(max(r["observed"], r["predicted"]) for r in rows) * 1.5
+    top = max(max(r["ratio"], 1 / r["ratio"]) for r in rows) * 1.1
+    scale = alt.Scale(type="log", domain=[1 / top, top])
     points = (
         alt.Chart(alt.Data(values=[dict(r) for r in rows]))
-        .mark_point(filled=True, size=45, opacity=0.8)
+        .mark_point(filled=True, size=55, opacity=0.65)
         .encode(
-            x=alt.X(
-                "observed:Q", scale=alt.Scale(type="log", domain=[low, high]), title="observed"
-            ),
-            y=alt.Y(
-                "predicted:Q", scale=alt.Scale(type="log", domain=[low, high]), title="predicted"
-            ),
-            color=alt.Color("group:N", title=None),
-            tooltip=["label:N", "observed:Q", "predicted:Q", "note:N"],
+            x=alt.X("ratio:Q", scale=scale, title="predicted over observed"),
+            y=alt.Y("group:N", title=None, sort=None),
+            color=alt.Color("kind:N", title="model's numbers"),
+            tooltip=["label:N", alt.Tooltip("ratio:Q", format=".2f"), "note:N"],
         )
     )
-    lines = [
-        alt.Chart(alt.Data(values=[{"x": low, "y": low * fold}, {"x": high, "y": high * fold}]))
-        .mark_line(color="#888", strokeDash=dash, clip=True)
-        .encode(x="x:Q", y="y:Q")
-        for fold, dash in ((1.0, [1, 0]), (1.25, [4, 3]), (0.8, [4, 3]))
-    ]
-    return alt.layer(*lines, points).properties(title=title, width=420, height=420)
+    lines = (
+        alt.Chart(alt.Data(values=[{"ratio": 0.8}, {"ratio": 1.0}, {"ratio": 1.25}]))
+        .mark_rule(color="#888", strokeDash=[3, 3])
+        .encode(x=alt.X("ratio:Q", scale=scale))
+    )
+    return alt.layer(lines, points).properties(title=title, width=460)

@@ -76,7 +76,7 @@ class ResponseRule:
     """A dose is given when a measured score asks for it, at most `most` times.
 
     At each check (every `every` hours, the first at the start) one dose is given if the score is
-    at or above `threshold`.
+    at or above `threshold`; checks go on for as many weeks as doses are allowed.
     """
 
     measure: str

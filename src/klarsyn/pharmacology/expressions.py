@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import copy
+import keyword
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import CodeType
@@ -35,6 +38,10 @@ FUNCTIONS: dict[str, str] = {
 TWO_ARGUMENTS = frozenset({"power", "minimum", "maximum"})
 TIME_NAMES = ("t", "time", "TIME")
 
+_MARK = "__as_name"
+_RESERVED = re.compile(
+    rf"\b({'|'.join(sorted(set(keyword.kwlist) - {'if', 'else'}))})\b"  # lambda is a rate, too
+)
 _OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow, ast.USub, ast.UAdd)
 _COMPARISONS = (ast.Gt, ast.GtE, ast.Lt, ast.LtE, ast.Eq, ast.NotEq)
 LONGEST = 20_000
@@ -67,13 +74,17 @@ def read_expression(text: str | float | int, where: str = "expression") -> Expre
     written = str(text).strip()
     if len(written) > LONGEST:
         raise InputError(f"{where}: longer than {LONGEST} characters. Split the equation.")
+    plain = _RESERVED.sub(rf"\1{_MARK}", written.replace("^", "**"))
     try:
-        tree = ast.parse(written.replace("^", "**"), mode="eval").body
+        tree = ast.parse(plain, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise InputError(
             f"{where}: {_short(written)!r} is not an arithmetic expression. Write for example "
             f"CL/V*A1 with + - * / ^ and the functions {', '.join(sorted(FUNCTIONS))}."
         ) from None
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            node.id = node.id.removesuffix(_MARK)
     names: set[str] = set()
     _check(tree, names, where, written, 0)
     return Expression(written, tree, frozenset(names))
@@ -350,7 +361,7 @@ def _indexed(node: ast.AST, place: Mapping[str, int], values: Mapping[str, float
                 return ast.Constant(float(values[node.id]))
             return ast.Name(id="_t", ctx=ast.Load())
 
-    return Rewrite().visit(ast.parse(ast.unparse(node), mode="eval").body)
+    return Rewrite().visit(copy.deepcopy(node))
 
 
 def _scalar_functions() -> dict[str, Callable[..., float]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from klarsyn.errors import InputError, NumericalError, unknown_name
+from klarsyn.errors import NumericalError, unknown_name
 from klarsyn.pharmacology.dosing import Given, Regimen
 from klarsyn.pharmacology.expressions import affine_form
 from klarsyn.pharmacology.kinetics import is_linear, solve
@@ -68,6 +68,15 @@ class Exposure:
             return tuple(math.nan for _ in percents)
         return tuple(float(v) for v in np.percentile(known, percents))
 
+    def cell(self, analyte: str, metric: str) -> str:
+        """Median and 5th to 95th percentile as text, or that it is not estimable."""
+        low, middle, high = self.quantiles(analyte, metric)
+        if not math.isfinite(middle):
+            return "not estimable"
+        if low == high:
+            return f"{middle:.4g}"
+        return f"{middle:.4g} ({low:.4g} to {high:.4g})"
+
     def bands(self, analyte: str) -> dict[str, np.ndarray]:
         """Percentile curves over time, by name such as 'p50'."""
         if analyte not in self.curves:
@@ -86,10 +95,7 @@ class Exposure:
         """What was given, then one line an analyte: median and 5 to 95 percentiles."""
         lines = [f"{self.form}, {self.regimen} ({self.model}, n {len(self.subjects)})"]
         for analyte in self.analytes:
-            words = []
-            for metric in METRICS:
-                low, middle, high = self.quantiles(analyte, metric)
-                words.append(f"{metric} {middle:.4g} ({low:.4g}-{high:.4g})")
+            words = [f"{metric} {self.cell(analyte, metric)}" for metric in METRICS]
             lines.append(f"{analyte} [{self.units[analyte]}]: {', '.join(words)}")
         return "\n".join([*lines, *self.notes])
 
@@ -129,13 +135,17 @@ class Exposure:
             for i, subject in enumerate(self.subjects)
         ]
 
-    def plot(self) -> Any:
-        """Median and bands of every analyte over time, an Altair chart."""
+    def plot(self, hours: float = math.inf, analytes: Sequence[str] | None = None) -> Any:
+        """Median and bands over the first `hours` of some or all analytes, an Altair chart."""
         from klarsyn.figures.kinetics import concentration_bands
 
+        shown = self.times <= hours
         return concentration_bands(
-            times=self.times.tolist(),
-            bands={a: {k: v.tolist() for k, v in self.bands(a).items()} for a in self.analytes},
+            times=self.times[shown].tolist(),
+            bands={
+                a: {k: v[shown].tolist() for k, v in self.bands(a).items()}
+                for a in (analytes or self.analytes)
+            },
             units=dict(self.units),
             title=f"{self.form}, {self.regimen}",
         )
@@ -181,7 +191,7 @@ def simulate(
             metrics[analyte]["tmax"][chunk] = since[values.argmax(axis=1)]
             metrics[analyte]["auc"][chunk] = areas[analyte]
             metrics[analyte]["half_life"][chunk] = halves[analyte]
-    present = [a for a in model.analytes if np.any(metrics[a]["cmax"] > 0)]
+    present = _present(model, metrics)
     return Exposure(
         model=model.id,
         regimen=str(regimen),
@@ -199,6 +209,13 @@ def simulate(
     )
 
 
+def _present(model: Model, metrics: Mapping[str, Mapping[str, np.ndarray]]) -> list[str]:
+    """Analytes that are there at all; a total only where it adds two or more of them."""
+    there = {a for a in model.analytes if np.any(metrics[a]["cmax"] > 0)}
+    single = {t for t, parts in model.totals.items() if len(there.intersection(parts)) < 2}
+    return [a for a in model.analytes if a in there - single]
+
+
 def _hours_since_dose(given: Sequence[Given], grid: np.ndarray) -> np.ndarray:
     starts = np.unique([g.time for g in given if g.portion == 1])
     last = np.searchsorted(starts, grid, side="right") - 1
@@ -206,7 +223,11 @@ def _hours_since_dose(given: Sequence[Given], grid: np.ndarray) -> np.ndarray:
 
 
 def _method(individuals: Individuals, residual: bool) -> str:
-    how = "exact exponentials" if is_linear(individuals.model.system) else "integrated"
+    how = "exact exponentials"
+    if not is_linear(individuals.model.system):
+        how = "integrated, areas by trapezoids to the last time, no half-life"
+    elif individuals.occasions:
+        how = "exact exponentials, areas by trapezoids to the last time"
     error = "with residual error" if residual else "true concentrations"
     return f"{how}; {error}; {individuals.method}"
 
@@ -245,11 +266,11 @@ def expose(
         states, stretches = _states(individuals, regimen, form, times)
     except NotLinearError:
         return _one_by_one(individuals, regimen, form, times)
-    outputs: dict[str, np.ndarray] = {}
-    for number, (start, system) in enumerate(stretches):
-        after = times >= start if number else np.ones(len(times), bool)
+    outputs = read_outputs(stretches[0][1], times, states)
+    for start, system in stretches[1:]:
+        after = times >= start
         for name, values in read_outputs(system, times[after], states[:, after]).items():
-            outputs.setdefault(name, np.zeros(states.shape[:2]))[:, after] = values
+            outputs[name][:, after] = values
     return _with_totals(individuals.model, outputs)
 
 
@@ -259,26 +280,18 @@ def _with_totals(model: Model, outputs: dict[str, np.ndarray]) -> dict[str, np.n
     return outputs
 
 
-def _plans(individuals: Individuals, regimen: Regimen) -> tuple[Given, ...]:
-    """The regimen for 1 kg or in plain mg; mg/kg doses are multiplied by each weight later."""
-    return regimen.given(1.0)
-
-
-def _scaled(individuals: Individuals, regimen: Regimen, given: Sequence[Given]) -> list[np.ndarray]:
-    per_kg = {s.amount.per_kg for s in regimen.steps}
-    if len(per_kg) > 1:
-        raise InputError(
-            "a regimen that mixes mg and mg/kg cannot be given to a population in one run. Use one "
-            "of the two in every step."
-        )
-    factor = individuals.weight if per_kg == {True} else np.ones(len(individuals))
-    return [factor for _ in given]
+def _plan(regimen: Regimen, weight: np.ndarray) -> list[tuple[Given, np.ndarray]]:
+    """Each portion for one kilogram, and by what each individual's differs: mg are a + b kg."""
+    for_one, for_two = regimen.given(1.0), regimen.given(2.0)
+    return [
+        (one, 1 + (weight - 1) * (two.milligrams - one.milligrams) / one.milligrams)
+        for one, two in zip(for_one, for_two, strict=True)
+    ]
 
 
 def _inputs(individuals: Individuals, regimen: Regimen, form: Form) -> list[Input]:
-    given = _plans(individuals, regimen)
     found: list[Input] = []
-    for dose, factor in zip(given, _scaled(individuals, regimen, given), strict=True):
+    for dose, factor in _plan(regimen, individuals.weight):
         values = individuals.at(dose.occasion)
         for entry in individuals.model.inputs([dose], form, values):
             found.append(
@@ -298,7 +311,7 @@ def _stretches(individuals: Individuals, regimen: Regimen) -> list[tuple[float, 
     if not individuals.occasions:
         return [(0.0, model.with_values(individuals.values))]
     starts: dict[int, float] = {}
-    for dose in _plans(individuals, regimen):
+    for dose in regimen.given(1.0):
         starts.setdefault(dose.occasion, dose.time)
     return [(at, model.with_values(individuals.at(k))) for k, at in sorted(starts.items())]
 

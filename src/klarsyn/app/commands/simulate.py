@@ -23,7 +23,7 @@ import click
 @click.option("--weight", default="70", show_default=True, help="Mean kg, or 'mean,SD'.")
 @click.option("--age", default="40", show_default=True, help="Years, or 'low,high'.")
 @click.option("--individuals", help="A CSV with columns weight, age, female, ... instead.")
-@click.option("--typical", is_flag=True, help="No variability: the typical patient.")
+@click.option("--typical", is_flag=True, help="The typical patient: only uncertainty is drawn.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--out", help="Write each patient's metrics (.parquet or .csv).")
 @click.option("--report", "report_path", help="Write a page with the curves as bands (.html).")
@@ -43,6 +43,8 @@ def command(**options: Any) -> None:
     """
     from klarsyn.app.output import print_json
 
+    if options["out"]:
+        _check_suffix(options["out"])
     exposure = _run(options)
     if options["out"]:
         _write_metrics(exposure, options["out"])
@@ -75,7 +77,7 @@ def _run(options: dict[str, Any]) -> Any:
     demographics, table = _who(options)
     individuals = sample_individuals(
         model,
-        1 if options["typical"] else options["n"],
+        options["n"],
         seed=options["seed"],
         demographics=demographics,
         table=table,
@@ -155,8 +157,7 @@ def _print(exposure: Any) -> None:
     for analyte in exposure.analytes:
         cells = [analyte, exposure.units[analyte]]
         for metric in METRICS:
-            low, middle, high = exposure.quantiles(analyte, metric)
-            cells.append(f"{middle:.4g} ({low:.4g} to {high:.4g})")
+            cells.append(exposure.cell(analyte, metric))
         rows.append(cells)
     title = f"{exposure.form}: {exposure.regimen}\n{exposure.model}, n {len(exposure.subjects)}"
     header = ["analyte", "unit", "Cmax", "Tmax (h)", "AUC to infinity", "half-life (h)"]
@@ -166,23 +167,26 @@ def _print(exposure: Any) -> None:
         click.echo(f"- {note}")
 
 
+def _check_suffix(path: str) -> None:
+    from klarsyn.errors import InputError
+
+    if Path(path).suffix.lower() not in (".parquet", ".csv"):
+        raise InputError(f"{path}: write to a file that ends in .parquet or .csv.")
+
+
 def _write_metrics(exposure: Any, path: str) -> None:
     import io
 
     import polars as pl
 
-    from klarsyn.errors import InputError
     from klarsyn.tables import whole_files
 
     frame = pl.DataFrame(exposure.rows())
-    suffix = Path(path).suffix.lower()
     buffer = io.BytesIO()
-    if suffix == ".parquet":
+    if Path(path).suffix.lower() == ".parquet":
         frame.write_parquet(buffer)
-    elif suffix == ".csv":
-        frame.write_csv(buffer)
     else:
-        raise InputError(f"{path}: write to a file that ends in .parquet or .csv.")
+        frame.write_csv(buffer)
     whole_files(Path(path).parent, {Path(path).name: buffer.getvalue()})
 
 

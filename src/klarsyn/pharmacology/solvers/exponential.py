@@ -39,27 +39,31 @@ def _is_metzler(matrix: np.ndarray) -> bool:
 
 
 def _nonnegative(matrix: np.ndarray) -> np.ndarray:
+    """Each matrix of a stack by itself: what is beside it changes no digit."""
     d = matrix.shape[-1]
+    flat = matrix.reshape(-1, d, d)
     index = np.arange(d)
-    shift = -matrix[..., index, index].min(axis=-1)
-    shifted = matrix.copy()
-    shifted[..., index, index] += shift[..., None]
-    norm = float(np.max(shifted.sum(axis=-2), initial=0.0))
-    norm = max(norm, float(np.max(np.abs(shift), initial=0.0)))
-    squarings = max(0, int(np.ceil(np.log2(norm))) + 1) if norm > 0 else 0
-    if squarings > MOST_SQUARINGS:
+    shift = -flat[:, index, index].min(axis=-1)
+    shifted = flat.copy()
+    shifted[:, index, index] += shift[:, None]
+    norm = np.maximum(shifted.sum(axis=-2).max(axis=-1), np.abs(shift))
+    squarings = np.where(norm > 0, np.ceil(np.log2(np.where(norm > 0, norm, 1.0))) + 1, 0)
+    squarings = np.maximum(squarings, 0).astype(int)
+    if squarings.max() > MOST_SQUARINGS:
         raise NumericalError(
             "degenerate",
-            f"Rate constants times the interval reach {norm:.3g}; beyond 2^{MOST_SQUARINGS} no "
-            f"exponential is computed. Check units and volumes.",
+            f"Rate constants times the interval reach {norm.max():.3g}; beyond "
+            f"2^{MOST_SQUARINGS} no exponential is computed. Check units and volumes.",
         )
     scale = 2.0**-squarings
-    term = shifted * scale
-    total = np.broadcast_to(np.eye(d), matrix.shape) + term
+    step = shifted * scale[:, None, None]
+    term = step
+    total = np.eye(d) + term
     for k in range(2, TERMS + 1):
-        term = term @ shifted * (scale / k)
+        term = term @ step / k
         total = total + term
-    total = total * np.exp(-shift * scale)[..., None, None]
-    for _ in range(squarings):
-        total = total @ total
-    return total
+    total = total * np.exp(-shift * scale)[:, None, None]
+    for done in range(squarings.max()):
+        further = squarings > done
+        total[further] = total[further] @ total[further]
+    return total.reshape(matrix.shape)

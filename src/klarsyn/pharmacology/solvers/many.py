@@ -175,8 +175,11 @@ class _Mover:
         if self.ready:
             return
         values, vectors = np.linalg.eig(self.matrix)
+        oscillates = np.any(np.imag(values) != 0, axis=1)
+        values = np.ascontiguousarray(np.real(values))
+        vectors = np.ascontiguousarray(np.real(vectors))
         with np.errstate(all="ignore"):
-            good = np.linalg.cond(vectors) < WELL_CONDITIONED
+            good = ~oscillates & (np.linalg.cond(vectors) < WELL_CONDITIONED)
         safe = np.where(good[:, None, None], vectors, np.eye(vectors.shape[-1]))
         self.values, self.vectors, self.inverse = values, safe, np.linalg.inv(safe)
         self.bad = np.flatnonzero(~good)
@@ -209,8 +212,8 @@ class _Mover:
         still = np.abs(exponent) < 1e-300
         mean = np.where(still, 1.0, np.expm1(exponent) / np.where(still, 1.0, exponent))
         left = self.vectors[who]
-        move = np.real((left * grown[:, None, :]) @ right[who])
-        gain = np.real((left * (mean * lengths[:, None])[:, None, :]) @ right[who])
+        move = (left * grown[:, None, :]) @ right[who]
+        gain = (left * (mean * lengths[:, None])[:, None, :]) @ right[who]
         bad = np.flatnonzero(np.isin(who, self.bad))
         if len(bad):
             exact_move, exact_gain = _series(self.matrix[who[bad]], lengths[bad])

@@ -9,7 +9,13 @@ from typing import Protocol
 
 import numpy as np
 
-from klarsyn.pharmacology.solvers.timeline import Event, Steady, still_running, timeline
+from klarsyn.pharmacology.solvers.timeline import (
+    Event,
+    Steady,
+    still_running,
+    still_to_come,
+    timeline,
+)
 from klarsyn.pharmacology.system import Change, Dose, System, initial_state
 
 
@@ -93,7 +99,9 @@ class _Walk:
             self.state = self.state + found
         else:
             self.state, self.running = found, {}
-        for end in still_running(steady, event.time):
+        ends = still_running(steady, event.time)
+        for end in ends:
             self.running[end.pair] = (end.index, end.amount)
-            heapq.heappush(line, (*end.key(), self.serial, end))
+        for later in [*ends, *still_to_come(steady, event.time)]:
+            heapq.heappush(line, (*later.key(), self.serial, later))
             self.serial += 1

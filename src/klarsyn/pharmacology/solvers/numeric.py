@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -15,9 +16,12 @@ from klarsyn.pharmacology.solvers.timeline import Steady, cut, phase_after_dose
 from klarsyn.pharmacology.system import Change, Dose, System
 
 RELATIVE = 1e-12
+SMALLEST = 1e-30  # of the largest amount: tails keep their relative accuracy down to here
 STIFF = 2_000.0
+ROUGH_POINTS = 9
 MOST_INTERVALS = 5_000
 SETTLED = 1e-11
+REPEATS = 1e-7  # of a dose: what may be gained from one dosing interval to the next
 
 
 def integrate(
@@ -67,6 +71,13 @@ class NumericFlow:
     def _integrate(
         self, state: np.ndarray, rates: np.ndarray, begin: float, times: np.ndarray
     ) -> np.ndarray:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what the integrator says comes back as its message
+            return self._integrated(state, rates, begin, times)
+
+    def _integrated(
+        self, state: np.ndarray, rates: np.ndarray, begin: float, times: np.ndarray
+    ) -> np.ndarray:
         from scipy.integrate import solve_ivp
 
         function = self.function
@@ -76,7 +87,7 @@ class NumericFlow:
 
         self.level = max(self.level, float(np.max(np.abs(state), initial=0.0)))
         self.level = max(self.level, float(np.max(rates, initial=0.0)) * (times[-1] - begin))
-        stiff = self._fastest(derivative, begin, state) * (times[-1] - begin) > STIFF
+        stiff = self._is_stiff(derivative, begin, float(times[-1]), state)
         done = solve_ivp(
             derivative,
             (begin, times[-1]),
@@ -84,7 +95,7 @@ class NumericFlow:
             method="LSODA" if stiff else "DOP853",
             t_eval=np.unique(times),
             rtol=RELATIVE,
-            atol=max(self.level, 1e-300) * 1e-16,
+            atol=max(self.level, 1e-250) * SMALLEST,
         )
         if not done.success or not np.all(np.isfinite(done.y)):
             raise NumericalError(
@@ -94,7 +105,34 @@ class NumericFlow:
             )
         return done.y.T[np.searchsorted(done.t, times)]
 
-    def _fastest(self, derivative, begin: float, state: np.ndarray) -> float:
+    def _is_stiff(
+        self,
+        derivative: Callable[[float, np.ndarray], np.ndarray],
+        begin: float,
+        end: float,
+        state: np.ndarray,
+    ) -> bool:
+        """Whether rates anywhere along a rough first solution are fast against the stretch."""
+        from scipy.integrate import solve_ivp
+
+        rough = solve_ivp(
+            derivative,
+            (begin, end),
+            state,
+            method="LSODA",
+            t_eval=np.linspace(begin, end, ROUGH_POINTS),
+            rtol=1e-5,
+            atol=max(self.level, 1e-300) * 1e-9,
+        )
+        fastest = [self._fastest(derivative, t, x) for t, x in zip(rough.t, rough.y.T, strict=True)]
+        return max(fastest, default=math.inf) * (end - begin) > STIFF
+
+    def _fastest(
+        self,
+        derivative: Callable[[float, np.ndarray], np.ndarray],
+        begin: float,
+        state: np.ndarray,
+    ) -> float:
         base = derivative(begin, state)
         step = 1e-7 * max(self.level, 1e-12)
         fastest = 0.0
@@ -125,7 +163,8 @@ class NumericFlow:
         for _ in range(MOST_INTERVALS):
             image = self._interval(point, steady, now, pieces)
             gap = np.abs(image - point)
-            if np.all(gap <= SETTLED * np.maximum(np.abs(image), self.level * 1e-12)):
+            near = np.all(gap <= SETTLED * np.maximum(np.abs(image), self.level * 1e-12))
+            if near and gap[steady.index] <= REPEATS * steady.amount:
                 return image
             points, images = [*points, point][-6:], [*images, image][-6:]
             point = _accelerated(points, images)

@@ -6,8 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from klarsyn.errors import InputError
 from klarsyn.pharmacology.system import Change, Dose, System, check_doses, value_of
 
@@ -166,15 +164,8 @@ def still_running(steady: Steady, now: float) -> list[Event]:
     ends: list[Event] = []
     if steady.rate == 0 or math.isinf(steady.interval):
         return ends
-    instance = 1
-    while True:
-        end = now + steady.lag - instance * steady.interval + steady.length
-        started = now + steady.lag - instance * steady.interval
-        if started > now + 1e-12:
-            instance += 1
-            continue
-        if end <= now + 1e-12:
-            return ends
+    instance = _pending(steady) + 1
+    while (end := _instance(steady, now, instance) + steady.length) > now + 1e-12:
         ends.append(
             Event(
                 time=end,
@@ -186,13 +177,33 @@ def still_running(steady: Steady, now: float) -> list[Event]:
             )
         )
         instance += 1
+    return ends
+
+
+def still_to_come(steady: Steady, now: float) -> list[Event]:
+    """Earlier doses of a steady state whose lag is not over, where it exceeds the interval."""
+    events: list[Event] = []
+    for instance in range(1, _pending(steady) + 1):
+        start = max(now, _instance(steady, now, instance))
+        given = _given(start, steady.index, steady.amount, steady.rate, steady.length, -1)
+        events += [replace(e, pair=-instance) for e in given]
+    return events
+
+
+def _pending(steady: Steady) -> int:
+    """How many earlier doses are still to enter when the record comes."""
+    if math.isinf(steady.interval):
+        return 0
+    return math.floor(steady.lag / steady.interval * (1 + 1e-14))
+
+
+def _instance(steady: Steady, now: float, instance: int) -> float:
+    return now + steady.lag - instance * steady.interval
 
 
 def phase_after_dose(steady: Steady) -> float:
-    """Hours since the last dose of the steady state when its record comes."""
-    if steady.lag == 0:
-        return steady.interval
-    return steady.interval - np.fmod(steady.lag, steady.interval)
+    """Hours since the last dose of the steady state that entered before its record comes."""
+    return steady.interval - (steady.lag - _pending(steady) * steady.interval)
 
 
 def cut(pattern: list[tuple[float, float]], length: float) -> list[tuple[float, float]]:

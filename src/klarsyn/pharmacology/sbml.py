@@ -1,0 +1,235 @@
+"""SBML models become compartment systems, their reactions the equations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from klarsyn.errors import InputError, MissingExtraError
+from klarsyn.pharmacology.expressions import FUNCTIONS
+from klarsyn.pharmacology.system import System, build_system
+
+MOST_BYTES = 50 << 20
+
+
+def read_sbml(path: str | Path) -> System:
+    """A system whose compartments are the model's species in amounts.
+
+    Reactions with kinetic laws, rate rules, assignment rules (substituted), function definitions,
+    initial amounts and concentrations, local parameters. Events, delays, algebraic rules and
+    varying volumes are refused with the element's name. Outputs are every species' concentration,
+    or its amount where the species is one of substance units only.
+
+    Raises MissingExtraError without libSBML, InputError for a file that is not read whole.
+    """
+    document = _document(Path(path))
+    model = document.getModel()
+    _refuse(path, model)
+    volumes = {
+        c.getId(): c.getSize() if c.isSetSize() else 1.0
+        for c in _list(model.getListOfCompartments())
+    }
+    species = {s.getId(): s for s in _list(model.getListOfSpecies())}
+    parameters = {p.getId(): p.getValue() for p in _list(model.getListOfParameters())}
+    rules = _assignments(model)
+    names = _Names(species, volumes, rules, model)
+    parameters = {k: v for k, v in parameters.items() if k not in rules}
+    equations: dict[str, list[str]] = {s: [] for s in species if s in names.moving}
+    for reaction in _list(model.getListOfReactions()):
+        _add_reaction(path, reaction, equations, names, parameters)
+    for rule in _list(model.getListOfRules()):
+        if rule.isRate():
+            _add_rate_rule(path, rule, equations, species, volumes, names)
+    fixed = {f"{s}_fixed": _initial(x, volumes) for s, x in species.items() if s not in equations}
+    return build_system(
+        compartments=list(equations),
+        equations={s: " + ".join(t) if t else "0" for s, t in equations.items()},
+        parameters={**parameters, **{f"{c}_size": v for c, v in volumes.items()}, **fixed},
+        outputs={s: names.concentration(s) for s in equations},
+        initial={s: repr(_initial(species[s], volumes)) for s in equations},
+        where=str(path),
+    )
+
+
+def _document(path: Path) -> Any:
+    try:
+        import libsbml
+    except ImportError:
+        raise MissingExtraError(
+            "SBML files need libSBML. Install it with: pip install 'klarsyn[sbml]'"
+        ) from None
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file. Check the path and its spelling.")
+    if path.stat().st_size > MOST_BYTES:
+        raise InputError(f"{path}: larger than {MOST_BYTES >> 20} MiB.")
+    document = libsbml.readSBMLFromString(path.read_text(encoding="utf-8", errors="replace"))
+    if document.getNumErrors(libsbml.LIBSBML_SEV_ERROR) or document.getModel() is None:
+        error = document.getError(0)
+        said = error.getShortMessage() if error is not None else "no model"
+        raise InputError(f"{path}: not a valid SBML file ({said}).")
+    return document
+
+
+def _list(items: Any) -> list[Any]:
+    return [items.get(i) for i in range(items.size())]
+
+
+def _refuse(path: str | Path, model: Any) -> None:
+    for event in _list(model.getListOfEvents()):
+        raise InputError(
+            f"{path}: event {event.getId()!r} is not read. Give doses as an event table instead."
+        )
+    for rule in _list(model.getListOfRules()):
+        if rule.isAlgebraic():
+            raise InputError(f"{path}: an algebraic rule is not read.")
+    for compartment in _list(model.getListOfCompartments()):
+        if not compartment.getConstant():
+            raise InputError(f"{path}: the volume of {compartment.getId()!r} varies; not read.")
+    if model.getNumInitialAssignments():
+        symbol = model.getInitialAssignment(0).getSymbol()
+        raise InputError(f"{path}: the initial assignment of {symbol!r} is not read.")
+    if model.getConversionFactor():
+        raise InputError(f"{path}: conversion factors are not read.")
+
+
+def _initial(species: Any, volumes: Mapping[str, float]) -> float:
+    if species.isSetInitialAmount():
+        return float(species.getInitialAmount())
+    if species.isSetInitialConcentration():
+        return float(species.getInitialConcentration()) * volumes[species.getCompartment()]
+    return 0.0
+
+
+def _assignments(model: Any) -> dict[str, Any]:
+    return {r.getVariable(): r.getMath() for r in _list(model.getListOfRules()) if r.isAssignment()}
+
+
+class _Names:
+    """How each SBML symbol is written in an equation in amounts."""
+
+    def __init__(
+        self,
+        species: Mapping[str, Any],
+        volumes: Mapping[str, float],
+        rules: Mapping[str, Any],
+        model: Any,
+    ) -> None:
+        self.species, self.volumes, self.rules, self.model = species, volumes, rules, model
+        ruled = {r.getVariable() for r in _list(model.getListOfRules()) if r.isRate()}
+        self.reacting = {
+            s
+            for s, x in species.items()
+            if not x.getBoundaryCondition() and not x.getConstant() and s not in rules
+        }
+        self.moving = self.reacting | (ruled & set(species))
+        self.functions = {f.getId(): f for f in _list(model.getListOfFunctionDefinitions())}
+
+    def concentration(self, name: str) -> str:
+        """A species as SBML means it: concentration, or amount for substance units only."""
+        item = self.species[name]
+        amount = name if name in self.moving else f"{name}_fixed"
+        if item.getHasOnlySubstanceUnits():
+            return amount
+        return f"({amount}/{item.getCompartment()}_size)"
+
+    def write(self, node: Any, local: Mapping[str, str], path: str | Path) -> str:
+        """The formula as text for `read_expression`."""
+        return _write(node, self, local, path)
+
+
+def _write(node: Any, names: _Names, local: Mapping[str, str], path: str | Path) -> str:
+    import libsbml as sb
+
+    kind = node.getType()
+    children = [node.getChild(i) for i in range(node.getNumChildren())]
+    if kind in (sb.AST_INTEGER, sb.AST_REAL, sb.AST_REAL_E, sb.AST_RATIONAL):
+        return f"({float(node.getValue())!r})"
+    if kind == sb.AST_NAME_TIME:
+        return "t"
+    if kind == sb.AST_NAME:
+        return _symbol(node.getName(), names, local, path)
+    if kind == sb.AST_FUNCTION and node.getName() in names.functions:
+        return _called(names.functions[node.getName()], children, names, local, path)
+    texts = [_write(c, names, local, path) for c in children]
+    joined = {sb.AST_PLUS: " + ", sb.AST_TIMES: "*"}.get(kind)
+    if joined is not None:
+        empty = "0" if kind == sb.AST_PLUS else "1"
+        return f"({joined.join(texts) if texts else empty})"
+    if kind == sb.AST_MINUS:
+        return f"(-{texts[0]})" if len(texts) == 1 else f"({texts[0]} - {texts[1]})"
+    if kind == sb.AST_DIVIDE:
+        return f"({texts[0]}/{texts[1]})"
+    if kind in (sb.AST_POWER, sb.AST_FUNCTION_POWER):
+        return f"pow({texts[0]}, {texts[1]})"
+    if kind == sb.AST_FUNCTION_ROOT:
+        degree, inside = (texts[0], texts[1]) if len(texts) == 2 else ("2", texts[0])
+        return f"pow({inside}, 1/{degree})"
+    known = {sb.AST_FUNCTION_EXP: "exp", sb.AST_FUNCTION_LN: "log", sb.AST_FUNCTION_ABS: "abs"}
+    name = known.get(kind, node.getName())
+    if name in FUNCTIONS and name not in ("log10",):
+        return f"{name}({', '.join(texts)})"
+    raise InputError(f"{path}: {sb.formulaToL3String(node)!r} uses a function that is not read.")
+
+
+def _symbol(name: str, names: _Names, local: Mapping[str, str], path: str | Path) -> str:
+    if name in local:
+        return local[name]
+    if name in names.rules:
+        return f"({names.write(names.rules[name], {}, path)})"
+    if name in names.species:
+        return names.concentration(name)
+    return f"{name}_size" if name in names.volumes else name
+
+
+def _called(
+    function: Any, arguments: list[Any], names: _Names, local: Mapping[str, str], path: str | Path
+) -> str:
+    bound = {
+        function.getArgument(i).getName(): names.write(a, local, path)
+        for i, a in enumerate(arguments)
+    }
+    return f"({names.write(function.getBody(), bound, path)})"
+
+
+def _add_reaction(
+    path: str | Path,
+    reaction: Any,
+    equations: dict[str, list[str]],
+    names: _Names,
+    parameters: dict[str, float],
+) -> None:
+    law = reaction.getKineticLaw()
+    if law is None or law.getMath() is None:
+        raise InputError(f"{path}: reaction {reaction.getId()!r} has no kinetic law.")
+    local = {}
+    for p in [*_list(law.getListOfLocalParameters()), *_list(law.getListOfParameters())]:
+        own = f"{reaction.getId()}_{p.getId()}"
+        parameters[own] = p.getValue()
+        local[p.getId()] = own
+    rate = names.write(law.getMath(), local, path)
+    sides = ((reaction.getListOfReactants(), "-"), (reaction.getListOfProducts(), "+"))
+    for references, sign in sides:
+        for reference in _list(references):
+            if reference.getSpecies() in names.reacting:
+                count = reference.getStoichiometry() if reference.isSetStoichiometry() else 1.0
+                term = f"({sign}{float(count)!r}*({rate}))"
+                equations[reference.getSpecies()].append(term)
+
+
+def _add_rate_rule(
+    path: str | Path,
+    rule: Any,
+    equations: dict[str, list[str]],
+    species: Mapping[str, Any],
+    volumes: Mapping[str, float],
+    names: _Names,
+) -> None:
+    name = rule.getVariable()
+    if name not in species:
+        raise InputError(f"{path}: the rate rule of {name!r}, which is no species, is not read.")
+    item = species[name]
+    text = names.write(rule.getMath(), {}, path)
+    if not item.getHasOnlySubstanceUnits():
+        text = f"{item.getCompartment()}_size*({text})"
+    equations.setdefault(name, []).append(text)

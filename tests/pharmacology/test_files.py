@@ -1,0 +1,185 @@
+"""Event tables and SBML files in and out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from klarsyn.errors import InputError
+from klarsyn.pharmacology.events import Subject, read_events, write_events
+from klarsyn.pharmacology.kinetics import is_linear, solve
+from klarsyn.pharmacology.sbml import read_sbml
+from klarsyn.pharmacology.system import Change, Dose, build_system
+
+TABLE = """ID,TIME,EVID,AMT,RATE,II,ADDL,SS,CMT,DV,MDV,WT
+1,0,1,100,0,12,3,0,GUT,,1,70
+1,1,0,,,,,,,4.5,0,70
+1,30,0,,,,,,,,1,80
+2,0,1,50,25,0,0,0,2,,1,60
+2,2,0,,,,,,,3.1,0,60
+"""
+SUBJECTS = (
+    Subject(
+        id="1",
+        doses=(
+            Dose(time=0, amount=100, compartment="GUT", interval=12, additional=3),
+            Dose(time=50, amount=7.25, compartment="C", duration=2 / 3),
+        ),
+        times=(1.0, 30.0),
+        observed=(4.5, None),
+        changes=(
+            Change(time=0.0, parameters={"WT": 70.0}),
+            Change(time=30.0, parameters={"WT": 80.1}),
+        ),
+    ),
+    Subject(
+        id="2",
+        doses=(Dose(time=0, amount=50, compartment="C", rate=25, interval=24, steady=1),),
+        times=(2.0,),
+        observed=(3.1,),
+        changes=(),
+    ),
+)
+
+
+def test_an_event_table_is_read(tmp_path) -> None:
+    file = tmp_path / "events.csv"
+    file.write_text(TABLE)
+    first, second = read_events(file, ["GUT", "C"], covariates=["WT"])
+    assert first.doses == (Dose(time=0, amount=100, compartment="GUT", interval=12, additional=3),)
+    assert (first.times, first.observed) == ((1.0, 30.0), (4.5, None))
+    assert [c.parameters["WT"] for c in first.changes] == [70, 70, 80]
+    assert second.doses[0] == Dose(time=0, amount=50, compartment="C", rate=25)
+
+
+def test_what_is_written_reads_back_to_the_same(tmp_path) -> None:
+    file = tmp_path / "events.csv"
+    write_events(file, SUBJECTS, covariates=["WT"])
+    assert read_events(file, ["GUT", "C"], covariates=["WT"]) == SUBJECTS
+
+
+def test_a_read_subject_solves_like_doses_written_by_hand(tmp_path) -> None:
+    file = tmp_path / "events.csv"
+    file.write_text(TABLE)
+    system = build_system(
+        compartments=("GUT", "C"),
+        equations={"GUT": "-GUT", "C": "GUT - 0.1*WT/70*C"},
+        parameters={"WT": 70.0},
+        outputs={"C": "C"},
+    )
+    subject = read_events(file, system.compartments, covariates=["WT"])[0]
+    found = solve(system, subject.doses, subject.times, changes=subject.changes).outputs["C"]
+    doses = [Dose(time=12.0 * k, amount=100, compartment="GUT") for k in range(4)]
+    heavier = [Change(time=30, parameters={"WT": 80.0})]
+    expected = solve(system, doses, [1.0, 30.0], changes=heavier).outputs["C"]
+    assert np.allclose(found, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("1,30,0", "1,0.5,0", "row 4: TIME 0.5 comes after 1"),
+        ("1,0,1,100", "1,0,4,100", "EVID 4 .reset. is not read"),
+        ("GUT", "GUZ", "row 2: 'GUZ' is not a known compartment. Nearest: GUT"),
+        ("25,0,0,0,2", "25,0,0,0,9", "'9' is not a known compartment"),
+        ("WT", "WEIGHT", "there is no column 'WT'"),
+        ("1,0,1,100", "1,0,1,lots", "'lots' is not a number"),
+    ],
+)
+def test_a_broken_event_table_names_the_row(tmp_path, old, new, says) -> None:
+    file = tmp_path / "events.csv"
+    file.write_text(TABLE.replace(old, new, 1))
+    with pytest.raises(InputError, match=says):
+        read_events(file, ["GUT", "C"], covariates=["WT"])
+
+
+def test_an_unknown_column_is_refused(tmp_path) -> None:
+    file = tmp_path / "events.csv"
+    file.write_text(TABLE)
+    with pytest.raises(InputError, match="'WT' is not a known column of an event table"):
+        read_events(file, ["GUT", "C"])
+
+
+MATH = 'math xmlns="http://www.w3.org/1998/Math/MathML"'
+SATURATED = (
+    "<apply><divide/><apply><times/><ci>Vmax</ci><ci>A</ci></apply>"
+    "<apply><plus/><ci>Km</ci><ci>A</ci></apply></apply>"
+)
+FIRST_ORDER = "<apply><times/><ci>c</ci><ci>Vmax</ci><ci>A</ci></apply>"
+
+
+def sbml(law: str, extra: str = "") -> str:
+    species = (
+        'hasOnlySubstanceUnits="false" boundaryCondition="false" constant="false" compartment="c"'
+    )
+    reference = 'stoichiometry="1" constant="true"'
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>'
+        '<sbml xmlns="http://www.sbml.org/sbml/level3/version1/core" level="3" version="1">'
+        '<model id="m"><listOfCompartments>'
+        '<compartment id="c" size="50" constant="true" spatialDimensions="3"/></listOfCompartments>'
+        f'<listOfSpecies><species id="A" initialAmount="100" {species}/>'
+        f'<species id="M" initialConcentration="0" {species}/></listOfSpecies>'
+        '<listOfParameters><parameter id="Vmax" value="10" constant="true"/>'
+        '<parameter id="Km" value="0.5" constant="true"/></listOfParameters>'
+        '<listOfReactions><reaction id="r1" reversible="false" fast="false">'
+        f'<listOfReactants><speciesReference species="A" {reference}/></listOfReactants>'
+        f'<listOfProducts><speciesReference species="M" {reference}/></listOfProducts>'
+        f"<kineticLaw><{MATH}>{law}</math></kineticLaw></reaction>"
+        '<reaction id="r2" reversible="false" fast="false">'
+        f'<listOfReactants><speciesReference species="M" {reference}/></listOfReactants>'
+        f"<kineticLaw><{MATH}><apply><times/><ci>c</ci><ci>k</ci><ci>M</ci></apply></math>"
+        '<listOfLocalParameters><localParameter id="k" value="0.3"/></listOfLocalParameters>'
+        f"</kineticLaw></reaction></listOfReactions>{extra}</model></sbml>"
+    )
+
+
+def test_an_sbml_model_gives_what_libroadrunner_gives(tmp_path) -> None:
+    # libroadrunner 2.10.0, CVODE at relative 1e-10, printed to six digits
+    file = tmp_path / "m.xml"
+    file.write_text(sbml(SATURATED))
+    found = solve(read_sbml(file), [], [1.0, 5.0, 10.0])
+    assert found.outputs["A"] == pytest.approx([1.84133, 1.2393, 0.601084], rel=1e-5)
+    assert found.outputs["M"] == pytest.approx([0.137023, 0.388476, 0.406713], rel=1e-5)
+
+
+def test_a_linear_sbml_model_is_solved_exactly(tmp_path) -> None:
+    file = tmp_path / "m.xml"
+    file.write_text(sbml(FIRST_ORDER))
+    system = read_sbml(file)
+    assert is_linear(system)
+    found = solve(system, [], [0.1]).outputs["A"][0]
+    assert found == pytest.approx(2 * np.exp(-1), rel=1e-13)
+
+
+def test_an_sbml_event_is_refused_by_name(tmp_path) -> None:
+    event = (
+        '<listOfEvents><event id="dose2" useValuesFromTriggerTime="true"><trigger '
+        f'initialValue="true" persistent="true"><{MATH}><apply><gt/><csymbol encoding="text" '
+        'definitionURL="http://www.sbml.org/sbml/symbols/time">t</csymbol><cn>4</cn></apply>'
+        "</math></trigger></event></listOfEvents>"
+    )
+    file = tmp_path / "m.xml"
+    file.write_text(sbml(SATURATED, event))
+    with pytest.raises(InputError, match="event 'dose2' is not read"):
+        read_sbml(file)
+
+
+def test_what_is_not_sbml_is_refused(tmp_path) -> None:
+    file = tmp_path / "m.xml"
+    file.write_text("not xml")
+    with pytest.raises(InputError, match="not a valid SBML file"):
+        read_sbml(file)
+    with pytest.raises(InputError, match="no such file"):
+        read_sbml(tmp_path / "none.xml")
+
+
+def test_functions_rules_and_boundary_species_give_what_libroadrunner_gives() -> None:
+    # libroadrunner 2.10.0, CVODE at relative 1e-10, printed to six digits
+    system = read_sbml(Path(__file__).parent / "data" / "rules.xml")
+    found = solve(system, [], [1.0, 3.0]).outputs
+    assert found["A"] == pytest.approx([0.816715, 0.0791661], rel=1e-5)
+    assert found["X"] == pytest.approx([1.90246, 1.27526], rel=1e-5)
+    assert found["Z"] == pytest.approx([6.45821, 8.30208], rel=1e-5)
