@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from klarsyn.errors import InputError, unknown_name
-from klarsyn.pharmacology.constants import Constants, read_constants
+from klarsyn.pharmacology.constants import Constants, needing, read_constants
 from klarsyn.pharmacology.ensemble import bands_over_time, draw_sets
 from klarsyn.pharmacology.receptor import effect_site
 from klarsyn.provenance import digest_of
@@ -108,7 +108,8 @@ def acute_effects(
 
     Raises InputError for times that do not rise, no known analyte, or an unknown site.
     """
-    constants = read_constants(name) if isinstance(name, str) else name
+    read = read_constants(name) if isinstance(name, str) else name
+    constants = needing(read, "acute effects", ("analytes", "priors"))
     t = _times(times)
     if site not in ("arterial", "venous"):
         raise unknown_name("site", site, ("arterial", "venous"))
