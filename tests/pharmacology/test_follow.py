@@ -11,8 +11,11 @@ from click.testing import CliRunner
 
 import klarsyn.pharmacology
 from klarsyn.app.commands.respond import command
+from klarsyn.errors import InputError
 from klarsyn.pharmacology.ensemble import shipped_ensemble
 from klarsyn.pharmacology.follow import follow
+from klarsyn.pharmacology.gating import read_scheme
+from klarsyn.pharmacology.receptor import read_receptor
 from klarsyn.pharmacology.runs import read_study
 
 STUDY = read_study("ketamine_response")
@@ -94,6 +97,25 @@ def test_the_command_prints_bands_verdicts_and_failures() -> None:
     assert "#6 not reproduced" in text
     said = json.loads(CliRunner().invoke(command, [*args, "--json"], catch_exceptions=False).output)
     assert {c["verdict"] for c in said["contrasts"]} == {"cannot be told from these data"}
+
+
+@pytest.mark.parametrize(
+    ("read", "name", "words"),
+    [
+        (read_study, "ketamine_effects", "cannot serve as a response model: it has no receptor"),
+        (read_receptor, "kampa2004", "cannot serve as a receptor: it has no ligands"),
+        (read_scheme, "ketamine_receptor", "cannot serve as a gating scheme: it has no states"),
+        (read_study, "nope", "not a known file of numbers"),
+    ],
+)
+def test_a_file_for_another_purpose_is_one_sentence(read, name, words) -> None:
+    with pytest.raises(InputError, match=words):
+        read(name)
+
+
+def test_no_days_cannot_be_followed(ensemble) -> None:
+    with pytest.raises(InputError, match="0 days cannot be followed"):
+        _follow(ensemble, "S", "0.5 mg/kg base iv", days=0)
 
 
 def test_the_page_s_table_of_experiments_is_what_the_code_computes(ensemble) -> None:

@@ -12,19 +12,19 @@ from typing import Any
 import numpy as np
 
 from klarsyn.errors import InputError, unknown_name
-from klarsyn.pharmacology.constants import Constants, read_constants
+from klarsyn.pharmacology.constants import Constants, needing, read_constants
 from klarsyn.pharmacology.ensemble import bands_over_time, draw_sets
 from klarsyn.pharmacology.receptor import effect_site
 from klarsyn.provenance import digest_of
 
 EFFECTS = ("dissociation", "pressure", "heart_rate", "eeg", "pain", "cardiac_output")
 UNITS = {
-    "dissociation": "times the effect of 100 ng/mL racemate",
-    "pressure": "change, share of baseline",
-    "heart_rate": "change, share of baseline",
-    "eeg": "slowing of median frequency, Hz",
+    "dissociation": "times 100 ng/mL racemate",
+    "pressure": "share of baseline",
+    "heart_rate": "share of baseline",
+    "eeg": "slowing, Hz",
     "pain": "change, cm VAS",
-    "cardiac_output": "change, share of baseline",
+    "cardiac_output": "share of baseline",
 }
 
 
@@ -85,7 +85,8 @@ class AcuteEffects:
         return effect_courses(
             hours=self.times.tolist(),
             bands={k: {p: v.tolist() for p, v in self.bands(k).items()} for k in self.courses},
-            titles={k: f"{k}: {UNITS[k]}" for k in self.courses},
+            titles={k: k.replace("_", " ") for k in self.courses},
+            units=dict(UNITS),
         )
 
 
@@ -107,7 +108,8 @@ def acute_effects(
 
     Raises InputError for times that do not rise, no known analyte, or an unknown site.
     """
-    constants = read_constants(name) if isinstance(name, str) else name
+    read = read_constants(name) if isinstance(name, str) else name
+    constants = needing(read, "acute effects", ("analytes", "priors"))
     t = _times(times)
     if site not in ("arterial", "venous"):
         raise unknown_name("site", site, ("arterial", "venous"))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from klarsyn.errors import InputError
 from klarsyn.pharmacology.clinical import Response, respond
 from klarsyn.pharmacology.effects import AcuteEffects, acute_effects
 from klarsyn.pharmacology.ensemble import Ensemble
@@ -72,6 +73,8 @@ def follow(
     `effects` names the file of acute effects. Raises InputError for what the regimen, model or
     files cannot do.
     """
+    if not days > 0:
+        raise InputError(f"{days:g} days cannot be followed. Give a number above 0.")
     from klarsyn.pharmacology.dosing import parse_regimen
     from klarsyn.pharmacology.model import read_model
     from klarsyn.pharmacology.population import sample_individuals

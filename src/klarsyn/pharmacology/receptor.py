@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from klarsyn.errors import InputError, unknown_name
-from klarsyn.pharmacology.constants import Constants, read_constants, sourced
+from klarsyn.pharmacology.constants import Constants, needing, read_constants, sourced
 from klarsyn.provenance import Sourced
 
 LN2 = float(np.log(2.0))
@@ -98,9 +98,9 @@ def read_receptor(name: str) -> Receptor:
 
     Raises InputError naming what is missing.
     """
-    constants = read_constants(name)
+    constants = needing(read_constants(name), "a receptor", ("ligands", "racemate", "level_from"))
     ligands = {}
-    for ligand, data in constants.rest.get("ligands", {}).items():
+    for ligand, data in constants.rest["ligands"].items():
         scaled = "ki" in data
         raw = data["ki"] if scaled else data["absolute"]
         ligands[ligand] = Ligand(
@@ -109,7 +109,7 @@ def read_receptor(name: str) -> Receptor:
             constant=sourced(raw, constants.sources, f"{constants.id}, {ligand}"),
             scaled=scaled,
         )
-    racemate = tuple(constants.rest.get("racemate", ()))
+    racemate = tuple(constants.rest["racemate"])
     for part in racemate:
         if part not in ligands:
             raise unknown_name("ligand", part, ligands, constants.id)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from klarsyn.errors import InputError, unknown_name
-from klarsyn.pharmacology.constants import Constants, read_constants
+from klarsyn.pharmacology.constants import Constants, needing, read_constants
 from klarsyn.pharmacology.plasticity import (
     Drives,
     blocks,
@@ -82,7 +82,8 @@ class Course:
 
 def read_study(name: str) -> Study:
     """A response model of the library, or a user's own by its path ending in .toml."""
-    constants = read_constants(name)
+    needed = ("receptor", "roles", "priors", "reference", "hazard", "runs", "experiments")
+    constants = needing(read_constants(name), "a response model", needed)
     return Study(
         id=constants.id,
         constants=constants,
