@@ -28,7 +28,6 @@ from klarsyn.bias.adjusted import (
     published_ratios,
     variance_ratio,
 )
-from klarsyn.bias.certainty import within_person_changes
 from klarsyn.bias.questionnaire import tool
 from klarsyn.bias.riskofbias import rob2_domain
 from klarsyn.stats.estimate import Estimate
@@ -70,6 +69,7 @@ EXCLUSION = ("zero_events_two_sided", "rule_of_three", "patients_to_exclude_rate
 PUBLISHED_ONLY = {
     "chemo_nb": "the 10,000 draws of R's voi::chemo_nb are a binary file",
     "ect_meta_2024": "the abstract names no trial; only its own interval can be checked",
+    "madrs_cgi_s_pooled_TRD": "a published threshold, nothing to compute from",
     "voracek2019": "a count of choices on data that are not in the source",
 }
 BONNER_RISE = 0.03  # share by which the published clicks tremble upwards
@@ -296,10 +296,6 @@ def information(example: str, quantity: str, inputs: dict) -> Any:
     return math.ceil(information_size_shares(inputs["pC"], inputs["pC"] * inputs["RR"], **plan))
 
 
-def change(example: str, quantity: str, inputs: dict) -> Any:
-    return within_person_changes()[example].value
-
-
 def value_of_information(example: str, quantity: str, inputs: dict) -> Any:
     if "INB_mean" in inputs:
         return value_of_perfect_information(inputs["INB_mean"], inputs["INB_sd"])
@@ -344,7 +340,6 @@ COMPUTED: dict[str, Callable[[str, str, dict], Any]] = {
     "6_randomised_withdrawal": withdrawal,
     "7_rare_harms": exclusion,
     "8_OIS_RIS": information,
-    "8_GRADE_MID": change,
     "8_VoI": value_of_information,
     "9_GOSH_multiverse": multiverse,
 }

@@ -106,7 +106,7 @@ def test_each_enantiomer_alone_has_its_published_emax_and_ic50() -> None:
 
 
 def test_the_rule_for_two_enantiomers_overpredicts_the_racemate_as_its_source_says() -> None:
-    """Schuttler: the partial-agonist rule overpredicts the racemate at every level."""
+    """Schuttler: such a rule predicted the racemate poorly. Too much at every level."""
     total = C["eeg_ic50_racemate"]
     ratio = slowing(total / 2, total / 2, C) / racemate_slowing(total, C)
     assert ratio == pytest.approx(1.20, abs=0.005)

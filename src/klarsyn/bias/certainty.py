@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from klarsyn.errors import InputError, unknown_name
-from klarsyn.provenance import Sourced, digest_of
+from klarsyn.provenance import digest_of
 from klarsyn.stats.estimate import Estimate
 from klarsyn.stats.information import with_heterogeneity
 
@@ -387,20 +387,3 @@ def _check_domains(
             raise InputError(f"The confirmation of {c.domain} needs who, when and why.")
         if c.change not in (0, -1, -2, -3):
             raise InputError(f"{c.domain}: the change is 0, -1, -2 or -3, not {c.change}.")
-
-
-def within_person_changes() -> dict[str, Sourced[float]]:
-    """Published changes of one person's score that matter to that person, in scale points.
-
-    They are no thresholds between groups: a mean difference half as large can mean that many more
-    people reach them.
-    """
-    return {
-        "madrs_cgi_s_pooled_TRD": Sourced(
-            value=6.0,
-            unit="MADRS points",
-            source="https://ifp.nyu.edu/?p=1552683",
-            locator="Abstract: one point on CGI-S, pooled trials in resistant depression",
-            kind="reported",
-        )
-    }

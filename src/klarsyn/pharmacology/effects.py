@@ -127,7 +127,8 @@ def acute_effects(
         "pressure": _linear(constants["pressure_rise"], after["S"], values, constants),
         "heart_rate": _linear(constants["rate_rise"], after["S"], values, constants),
         "eeg": np.broadcast_to(slowing(after["S"], after["R"], constants), (sets, len(t))).copy(),
-        "pain": constants["pain_S"] * late["S"] + values["pain_SN"][:, None] * late["SN"],
+        "pain": constants["pain_S"] * (late["S"] + values["pain_R"][:, None] * late["R"])
+        + values["pain_SN"][:, None] * late["SN"],
         "cardiac_output": values["output_S"][:, None] * after["S"]
         - values["output_SN"][:, None] * after["SN"],
     }
@@ -207,8 +208,14 @@ def racemate_slowing(total: Any, constants: Constants) -> np.ndarray:
 def _notes(given: Mapping[str, np.ndarray], c: Constants, site: str) -> tuple[str, ...]:
     notes = [
         "Dissociation is in units of 100 ng/mL racemate without tolerance: no slope in points was "
-        "seen. Pressure and heart rate are lines through one point at a high concentration.",
+        "seen. Pressure and heart rate are lines through one point at a high concentration of S; "
+        "what R does to them was not seen and is left out, which does not make it zero.",
     ]
+    if float(np.max(given["S"])) > c["pain_seen_to"]:
+        notes.append(
+            f"The line for pain was seen up to {c['pain_seen_to']:.0f} ng/mL of S; beyond that it "
+            f"is extrapolated and may leave the scale."
+        )
     top = float(np.max(given["S"] + given["R"]))
     if top > c["dissociation_high"]:
         notes.append(

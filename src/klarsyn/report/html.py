@@ -5,13 +5,27 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
 from klarsyn.report.document import Figure, Report, Result, anchor_of
 from klarsyn.report.numbers import Numbers
 from klarsyn.report.words import Words
+
+# How a language writes numbers on an axis, as d3-format names it; English is the default.
+LOCALES: dict[str, dict[str, Any]] = {
+    "nb": {
+        "number": {
+            "decimal": ",",
+            "thousands": "\u00a0",
+            "grouping": [3],
+            "currency": ["", "\u00a0kr"],
+            "percent": "\u00a0%",
+            "minus": "\u2212",
+        }
+    }
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,13 +46,25 @@ def render(
     """
     drawn = []
     files: dict[str, bytes] = {}
-    for figure in report.figures():
+    for given in report.figures():
+        figure = _localised(given, words.lang)
         progress(figure.title)
         drawn.append(_draw(figure))
         files |= _figure_files(drawn[-1])
     files["index.html"] = _page(report, words, drawn).encode()
     files["results.json"] = _results_json(report).encode()
     return files
+
+
+def _localised(figure: Figure, lang: str) -> Figure:
+    """The figure with the language's own decimal mark on its axes."""
+    if lang not in LOCALES:
+        return figure
+
+    def speaking(spec: Mapping[str, Any]) -> dict[str, Any]:
+        return {**spec, "config": {**spec.get("config", {}), "locale": LOCALES[lang]}}
+
+    return replace(figure, wide=speaking(figure.wide), narrow=speaking(figure.narrow))
 
 
 def _draw(figure: Figure) -> Drawn:

@@ -1,0 +1,231 @@
+"""Pictures of what a drug does at the receptor, in the brain and to the patient.
+
+Plain values in, Altair charts out; every word on a picture is an argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from klarsyn.figures.theme import INK, PALETTE, SOFT, colours
+
+WIDTH, HEIGHT = 340, 230
+MOST_POINTS = 300
+BANDS = ("p5", "p25", "p50", "p75", "p95")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConflictWords:
+    """The words of the magnesium conflict."""
+
+    theta: str = "theta: how far magnesium and the drug exclude each other"
+    ic50: str = "half-blocking concentration at rest (µM)"
+    selectivity: str = "K at rest / K depolarised"
+    needed: str = "theta that half block at 1 to 1.4 µM needs"
+    crossing: str = "depolarised cells are blocked more above this theta"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisputeWords:
+    """The words of the dispute over a metabolite."""
+
+    concentration: str = "concentration (µM)"
+    block: str = "channels blocked, no magnesium (%)"
+    assumption: str = "assumed constant"
+
+
+def magnesium_conflict(
+    *,
+    theta: Sequence[float],
+    resting_ic50: Sequence[float],
+    selectivity: Sequence[float],
+    crossing: float,
+    needed: tuple[float, float],
+    wanted: tuple[float, float],
+    words: ConflictWords | None = None,
+) -> Any:
+    """Two panels over theta: the resting IC50, and the selectivity for depolarised cells.
+
+    The shaded strip is the theta that the wanted IC50 needs; the dashed line is the theta at which
+    the selectivity is 1. That they do not meet is the conflict.
+    """
+    import altair as alt
+
+    say = words or ConflictWords()
+    rows = [
+        {"theta": t, "ic50": i, "selectivity": s}
+        for t, i, s in zip(theta, resting_ic50, selectivity, strict=True)
+    ]
+    strip = (
+        alt.Chart(alt.Data(values=[{"from": needed[0], "to": needed[1], "what": say.needed}]))
+        .mark_rect(opacity=0.25, color=PALETTE[4])
+        .encode(x=alt.X("from:Q", title=say.theta), x2="to:Q", tooltip="what:N")
+    )
+    turn = (
+        alt.Chart(alt.Data(values=[{"theta": crossing, "what": say.crossing}]))
+        .mark_rule(strokeDash=[4, 3], color=SOFT)
+        .encode(x="theta:Q", tooltip=["what:N", alt.Tooltip("theta:Q", format=".2f")])
+    )
+    panels = []
+    for field, title, marks in (
+        ("ic50", say.ic50, list(wanted)),
+        ("selectivity", say.selectivity, [1.0]),
+    ):
+        scale = alt.Scale(type="log") if field == "ic50" else alt.Scale(zero=False)
+        line = (
+            alt.Chart(alt.Data(values=rows))
+            .mark_line(color=PALETTE[0], strokeWidth=2)
+            .encode(
+                x=alt.X("theta:Q", title=say.theta),
+                y=alt.Y(f"{field}:Q", title=title, scale=scale),
+                tooltip=[
+                    alt.Tooltip("theta:Q", format=".2f"),
+                    alt.Tooltip(f"{field}:Q", format=".3g"),
+                ],
+            )
+        )
+        rule = (
+            alt.Chart(alt.Data(values=[{field: m} for m in marks]))
+            .mark_rule(color=SOFT, strokeDash=[2, 2])
+            .encode(y=alt.Y(f"{field}:Q", title=title, scale=scale))
+        )
+        panels.append(alt.layer(strip, turn, rule, line).properties(width=WIDTH, height=HEIGHT))
+    return alt.hconcat(*panels)
+
+
+def metabolite_dispute(
+    *,
+    concentrations: Sequence[float],
+    curves: Mapping[str, Sequence[float]],
+    marks: Mapping[str, float],
+    words: DisputeWords | None = None,
+) -> Any:
+    """Blocked share against concentration, one curve an assumption; `marks` are vertical lines."""
+    import altair as alt
+
+    say = words or DisputeWords()
+    rows = [
+        {"c": c, "block": 100 * b, "assumption": name}
+        for name, curve in curves.items()
+        for c, b in zip(concentrations, curve, strict=True)
+    ]
+    x = alt.X("c:Q", title=say.concentration, scale=alt.Scale(type="log"))
+    lines = (
+        alt.Chart(alt.Data(values=rows))
+        .mark_line(strokeWidth=2)
+        .encode(
+            x=x,
+            y=alt.Y("block:Q", title=say.block, scale=alt.Scale(domain=[0, 100])),
+            color=_colour(alt, "assumption", list(curves), say.assumption),
+            tooltip=[
+                "assumption:N",
+                alt.Tooltip("c:Q", format=".3g"),
+                alt.Tooltip("block:Q", format=".0f"),
+            ],
+        )
+    )
+    places = [{"c": c, "what": what, "y": 97 - 9 * i} for i, (what, c) in enumerate(marks.items())]
+    rules = (
+        alt.Chart(alt.Data(values=places))
+        .mark_rule(color=SOFT, strokeDash=[3, 3])
+        .encode(x=x, tooltip=["what:N", "c:Q"])
+    )
+    texts = (
+        alt.Chart(alt.Data(values=places))
+        .mark_text(align="right", dx=-4, color=INK, fontSize=11)
+        .encode(x=x, y="y:Q", text="what:N")
+    )
+    return alt.layer(rules, lines, texts).properties(width=2 * WIDTH, height=HEIGHT + 60)
+
+
+def occupancy_over_time(
+    *,
+    hours: Sequence[float],
+    bands: Mapping[str, Mapping[str, Sequence[float]]],
+    x_title: str = "hours from the first dose",
+    y_title: str = "channels blocked (%)",
+    group_title: str = "form",
+) -> Any:
+    """Blocked share over time, median and 5 to 95 % by group; shares in, percent shown."""
+    scaled = {
+        name: {k: [100 * v for v in curve] for k, curve in one.items()}
+        for name, one in bands.items()
+    }
+    return _banded(hours, scaled, x_title, y_title, group_title, width=2 * WIDTH)
+
+
+def response_bands(
+    *,
+    days: Sequence[float],
+    bands: Mapping[str, Mapping[str, Sequence[float]]],
+    x_title: str = "days from the first dose",
+    y_title: str = "score (lower is better)",
+    group_title: str = "given",
+) -> Any:
+    """A score over days, median and 5 to 95 % of the parameter sets by group."""
+    return _banded(days, bands, x_title, y_title, group_title, width=2 * WIDTH)
+
+
+def effect_courses(
+    *,
+    hours: Sequence[float],
+    bands: Mapping[str, Mapping[str, Sequence[float]]],
+    titles: Mapping[str, str],
+    x_title: str = "hours from the first dose",
+    columns: int = 2,
+) -> Any:
+    """Acute effects over time, one panel an effect: median, 50 % and 90 % of parameter sets."""
+    import altair as alt
+
+    panels = [
+        _banded(hours, {"": curves}, x_title, titles[name], None, width=WIDTH, height=150)
+        for name, curves in bands.items()
+    ]
+    return alt.concat(*panels, columns=columns)
+
+
+def _colour(alt: Any, field: str, names: Sequence[str], title: str | None) -> Any:
+    chosen = colours(names)
+    scale = alt.Scale(domain=list(chosen), range=list(chosen.values()))
+    legend = None if title is None else alt.Legend(title=title, orient="top")
+    return alt.Color(f"{field}:N", scale=scale, legend=legend)
+
+
+def _banded(
+    at: Sequence[float],
+    bands: Mapping[str, Mapping[str, Sequence[float]]],
+    x_title: str,
+    y_title: str,
+    group_title: str | None,
+    *,
+    width: int,
+    height: int = HEIGHT,
+) -> Any:
+    import altair as alt
+
+    step = max(1, len(at) // MOST_POINTS)
+    rows = [
+        {
+            "x": round(float(at[i]), 4),
+            "group": name,
+            **{k: float(f"{curves[k][i]:.5g}") for k in BANDS},
+        }
+        for name, curves in bands.items()
+        for i in range(0, len(at), step)
+    ]
+    base = alt.Chart(alt.Data(values=rows)).encode(
+        x=alt.X("x:Q", title=x_title), color=_colour(alt, "group", list(bands), group_title)
+    )
+    y = alt.Y("p5:Q", title=y_title, scale=alt.Scale(zero=False))
+    wide = base.mark_area(opacity=0.14).encode(y=y, y2="p95:Q")
+    narrow = base.mark_area(opacity=0.22).encode(y="p25:Q", y2="p75:Q")
+    middle = base.mark_line(strokeWidth=2).encode(
+        y="p50:Q",
+        tooltip=[
+            "group:N",
+            *(alt.Tooltip(f"{k}:Q", format=".3g") for k in ("x", "p5", "p50", "p95")),
+        ],
+    )
+    return alt.layer(wide, narrow, middle).properties(width=width, height=height)
