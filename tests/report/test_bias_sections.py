@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from functools import cache
 
 import pytest
 
+from klarsyn.bias.certainty import DOMAINS
+from klarsyn.errors import InputError, UnknownNameError
 from klarsyn.evidence import open_base
 from klarsyn.report.appraisal import build_report
 from klarsyn.report.document import Figure, Prose, Report, Section, TableBlock
@@ -227,3 +230,43 @@ def test_norwegian_numbers_have_a_decimal_comma() -> None:
     for name in SECTIONS:
         prose = re.sub(r"<[^>]+>", "", text(section("ketamine_depression", "nb", name)))
         assert not re.search(r"\d\.\d", prose), name
+
+
+def with_settings(**more: object) -> Report:
+    base = open_base("ketamine_depression")
+    return build_report(replace(base, settings={**base.settings, **more}), "en")[0]
+
+
+def test_a_margin_without_its_basis_is_refused() -> None:
+    with pytest.raises(InputError, match="margin_basis"):
+        with_settings(noninferiority={"trial": "anand_2023", "outcome": "response", "margin": 0.1})
+
+
+def test_a_margin_of_an_unknown_trial_names_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match="anand_2023"):
+        with_settings(noninferiority={"trial": "anand_2032"})
+
+
+def test_certainty_is_confirmed_only_by_a_person_in_all_domains() -> None:
+    name = "day1.inert.symptoms"
+    one = {"outcome": name, "change": -1, "who": "A. Reader", "when": "2026-01-01", "why": "read"}
+
+    def certainty(domains: tuple[str, ...]) -> str:
+        confirmed = [{**one, "domain": d} for d in domains]
+        report = with_settings(findings={"confirmed": confirmed})
+        return next(r for r in report.results() if r.id == f"findings.{name}").value["certainty"]
+
+    assert certainty(DOMAINS[:-1]).endswith("(suggested)")
+    assert certainty(DOMAINS) == "Very low"
+
+
+def test_each_named_harm_says_what_it_cannot_exclude() -> None:
+    """Nobody counts dependence; of 91 patients none died by suicide, which leaves 3.2 %."""
+    told = text(section("ketamine_depression", "en", "safety"))
+    labels = ("Blood pressure", "Dissociation", "Psychosis", "Suicidality", "Bladder", "Dependence")
+    for label in labels:
+        assert f"<strong>{label}</strong>" in told
+    found = value("ketamine_depression", "harm.suicide")
+    assert (found["events"], found["patients"]) == (0, 91)
+    assert found["upper"] == pytest.approx(1 - 0.05 ** (1 / 91), abs=EXACT)
+    assert "No trial of the base counts it by arm" in told

@@ -27,7 +27,7 @@ from klarsyn.report.context import Context
 from klarsyn.report.grids import MASKED, belief_evidence_of
 from klarsyn.report.guessing import ArmGuess, arm_guesses
 from klarsyn.report.pooling import Group, limits, pool_effects
-from klarsyn.report.sections.belief import class_belief
+from klarsyn.report.sections.tipping import class_belief
 from klarsyn.report.sections.works import typical_sd
 from klarsyn.stats.estimate import Estimate
 from klarsyn.stats.information import information_size_means, information_size_shares

@@ -66,7 +66,6 @@ class Settings:
     unblinding: Mapping[str, Any]
     leaving: tuple[str, ...]
     noninferiority: Mapping[str, Any]
-    grid: Mapping[str, Any]
     findings: Mapping[str, Any]
 
 
@@ -125,12 +124,11 @@ def _settings(base: Base, given: dict[str, Any]) -> Settings:
         review=given.get("review", {}),
         selection=given.get("selection", ""),
         items=tuple(given.get("items", _items(common["outcomes"]))),
-        harm_blocks=tuple(given.get("harm_blocks", ())),
+        harm_blocks=tuple(_harm_block(h) for h in given.get("harm_blocks", ())),
         unblinding=given.get("unblinding", {}),
         leaving=tuple(given.get("leaving", DEFAULT_LEAVING)),
-        noninferiority=given.get("noninferiority", {}),
-        grid=given.get("grid", {}),
-        findings=given.get("findings", {}),
+        noninferiority=_noninferiority(base, given.get("noninferiority", {})),
+        findings=_findings(given.get("findings", {})),
     )
 
 
@@ -145,6 +143,40 @@ def _window(entry: Mapping[str, Any], common: Mapping[str, Any]) -> Window:
         **common,
     )
     return Window(id=entry["id"], label=_label(entry["label"]), question=question)
+
+
+def _harm_block(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    out = {
+        "id": str(entry["id"]),
+        "label": _label(entry["label"]),
+        "outcomes": tuple(entry["outcomes"]),
+    }
+    return out | ({"note": _label(entry["note"])} if "note" in entry else {})
+
+
+def _noninferiority(base: Base, entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The trial with a margin, as a positive risk difference, and the trial beside it."""
+    if not entry:
+        return {}
+    base.trial(entry["trial"])
+    if "elsewhere" in entry:
+        base.trial(entry["elsewhere"]["trial"])
+        str(entry["elsewhere"]["outcome"])
+    return {
+        **entry,
+        "outcome": str(entry["outcome"]),
+        "margin": float(entry["margin"]),
+        "margin_basis": _label(entry["margin_basis"]),
+    }
+
+
+def _findings(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Thresholds between groups in points, and what people have confirmed."""
+    if "thresholds" not in entry:
+        return entry
+    given = entry["thresholds"]
+    sizes = {name: float(given[name]) for name in ("small", "moderate", "large")}
+    return {**entry, "thresholds": {**sizes, "origin": _label(given["origin"])}}
 
 
 def _label(value: Any) -> Label:
