@@ -186,11 +186,15 @@ def _label(value: Any) -> Label:
 
 
 def _outcomes(base: Base) -> tuple[str, ...]:
-    """The commonest primary outcome of the trials, as a score and as a change."""
+    """The commonest primary outcome of the trials, as a score and as a change.
+
+    Where no trial names one, the outcome that most findings on a scale are about.
+    """
     primary = [t.primary_outcome for t in base.trials if t.primary_outcome]
-    name = max(sorted(set(primary)), key=primary.count, default="score")
+    named = primary or [f.outcome for f in base.findings if f.scale and f.statistic in ON_A_SCALE]
+    name = max(sorted(set(named)), key=named.count, default="score")
     stem = name.removesuffix("_score").removesuffix("_change")
-    return f"{stem}_score", f"{stem}_change"
+    return (f"{stem}_score", f"{stem}_change") if stem != name else (name,)
 
 
 def _scales(base: Base) -> tuple[str, ...]:
@@ -217,6 +221,7 @@ def days(low: float, high: float, target: float, clock: str) -> dict[str, Any]:
     return {"earliest": low, "latest": high, "target": target, "clock": clock}
 
 
+ON_A_SCALE = ("mean", "median", "mean_difference", "standardised_mean_difference")
 DEFAULT_LEAVING = (
     "dropout_before_treatment",
     "discontinued",
@@ -251,6 +256,11 @@ DEFAULT_WINDOWS: Sequence[Mapping[str, Any]] = (
             "nb": "fire uker eller mer etter siste dose",
         },
         **days(28, 1000, 28, "last_dose"),
+    },
+    {
+        "id": "last",
+        "label": {"en": "at the last time reported", "nb": "ved siste rapporterte tidspunkt"},
+        **days(0.01, 10_000, 10_000, "first_dose"),
     },
 )
 
