@@ -5,6 +5,7 @@ import pytest
 from klarsyn.errors import UnknownNameError
 from klarsyn.report.numbers import Numbers
 from klarsyn.report.words import LANGUAGES, read_words
+from klarsyn.synthesis.pairwise import pool
 
 EN, NB = Numbers("en"), Numbers("nb")
 
@@ -53,3 +54,12 @@ def test_one_trial_is_not_some_trials() -> None:
     words = read_words("en")
     assert words.count("page.trials_count", 1) == "1 trial"
     assert words.count("page.trials_count", 0) == "0 trials"
+
+
+def test_every_caution_of_a_random_effects_pooling_has_words_on_the_page() -> None:
+    few = pool([0.1, 0.2, 0.15], [0.1] * 3, test="z")
+    dominated = pool([0.1, 0.5, -0.4, 0.9, 0.2], [0.001, 0.1, 0.1, 0.1, 0.1])
+    said = {name for p in (few, dominated) for name, _ in p.warnings} | {"sparse"}
+    assert said >= {"few_studies", "normal_interval", "prediction", "dominant_study"}
+    for lang in LANGUAGES:
+        assert [n for n in said if not read_words(lang).knows(f"works.few.{n}")] == []
