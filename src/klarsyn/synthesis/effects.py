@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -264,5 +265,5 @@ def _labels(named: Mapping[str, list[Any]], study: str | None, count: int) -> tu
     if study is None:
         return _numbered(count)
     labels = [str(s) for s in _column(named, study)]
-    twice = {s for s in labels if labels.count(s) > 1}
+    twice = {s for s, count in Counter(labels).items() if count > 1}
     return tuple(f"{s} (row {i})" if s in twice else s for i, s in enumerate(labels, start=2))
