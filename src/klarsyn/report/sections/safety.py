@@ -19,7 +19,7 @@ from klarsyn.report.document import (
     paragraphs,
 )
 from klarsyn.report.sections.harms import harm_blocks
-from klarsyn.stats.counts import patients_to_exclude, upper_limit
+from klarsyn.stats.rates import patients_without_event, upper_limit
 
 
 def build_safety(context: Context) -> tuple[Section, Any]:
@@ -141,7 +141,7 @@ def _exclusion_table(context: Context) -> TableBlock:
     )
     rows = []
     for rate in context.settings.rates_to_exclude:
-        needed = patients_to_exclude(rate)
+        needed = patients_without_event(rate)
         verdict = "enough" if treated >= needed else "short"
         rows.append(
             (
