@@ -113,6 +113,13 @@ class MultilevelFit:
             lines.append("On their bound: " + ", ".join(self.certificate.boundary))
         return "\n".join([*lines, *(f"Warning: {w}" for w in self.warnings)])
 
+    def plot(self) -> Any:
+        """The coefficients with their 95 % intervals, as an Altair chart."""
+        from klarsyn.figures.estimates import estimate_lines
+
+        lines = [(n, e.value, *e.interval()) for n, e in self.coefficients.items()]
+        return estimate_lines([], pooled=lines, title=f"Coefficient ({self.method})")
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready result, without the data."""
         return {

@@ -126,6 +126,42 @@ class Regression:
         )
         return "\n".join(lines + [sentence for _, sentence in self.warnings])
 
+    def plot(self) -> Any:
+        """Effects over the moderator where there is one number, else the coefficients.
+
+        An Altair chart on the effects' scale (logarithms for ratios).
+        """
+        from klarsyn.figures.estimates import estimate_lines
+
+        over = self._only_number()
+        if over is not None:
+            return self._bubbles(over)
+        lines = [(c.name, c.estimate, c.ci_lower, c.ci_upper) for c in self.coefficients]
+        return estimate_lines(lines, title=self._axis())
+
+    def _axis(self) -> str:
+        return f"{self.measure} (log)" if self.effects.scale == "log" else self.measure
+
+    def _only_number(self) -> int | None:
+        names = self.design.names
+        if len(names) == 2 and names[0] == INTERCEPT and names[1] in self.effects.covariates:
+            return 1
+        return None
+
+    def _bubbles(self, column: int) -> Any:
+        from klarsyn.figures.bubble import bubble_chart
+
+        name, x = self.design.names[column], self.design.matrix[:, column]
+        weights = 1 / (self.effects.v + self.tau2)
+        points = zip(
+            self.effects.study, x.tolist(), self.effects.y.tolist(), weights.tolist(), strict=True
+        )
+        line = []
+        for at in np.linspace(x.min(), x.max(), 41).tolist():
+            p = predict(self, {name: at})
+            line.append((at, p.estimate, p.ci_lower, p.ci_upper))
+        return bubble_chart(list(points), line, moderator=name, axis=self._axis())
+
 
 def regress(
     effects: Effects,

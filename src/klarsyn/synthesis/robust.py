@@ -90,6 +90,13 @@ class RobustFit:
             lines.append("Fewer than 4 df, do not trust: " + ", ".join(self.unreliable))
         return "\n".join(lines)
 
+    def plot(self) -> Any:
+        """The coefficients with their 95 % intervals, as an Altair chart."""
+        from klarsyn.figures.estimates import estimate_lines
+
+        lines = [(n, e.value, *e.interval()) for n, e in self.coefficients.items()]
+        return estimate_lines([], pooled=lines, title=f"Coefficient ({self.method})")
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready result."""
         return {
