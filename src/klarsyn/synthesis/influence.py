@@ -76,6 +76,7 @@ class Steps(Sequence[Step]):
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
         out = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "steps"}
+        out["definitions"] = {"i2": "τ²/(τ² + typical variance), Higgins & Thompson 2002"}
         return out | {"steps": [s.to_dict() for s in self.steps]}
 
     def plot(self) -> Any:

@@ -141,6 +141,11 @@ class MultilevelFit:
             "components": dict(self.components),
             "covariances": {n: g.tolist() for n, g in self.covariances.items()},
             "I2": dict(self.I2),
+            "definitions": {
+                "I2": "each variance over all variances + typical sampling variance (n − p)/tr(P)"
+                " (Nakagawa & Santos 2012)",
+                "prediction": "mean ± the test's own quantile × √(SE² + all variances)",
+            },
             "log_likelihood": self.log_likelihood,
             "aic": self.aic,
             "bic": self.bic,

@@ -219,6 +219,10 @@ class NetworkFit:
             "df": self.df,
             "p": self.p,
             "I2": self.I2,
+            "definitions": {
+                "I2": "(Q − df)/Q, never below 0, Q of heterogeneity and inconsistency",
+                "prediction": "t with Q's degrees of freedom, √(SE² + τ²)",
+            },
             "league": self.league(),
             "p_scores": self.p_scores() if self.better else None,
             "warnings": list(self.warnings),

@@ -107,6 +107,16 @@ class Regression:
         ]
         out["covariance"] = self.covariance.tolist()
         out["vif"] = variance_inflation(self)
+        random = self.method not in {"EE", "FE"}
+        out["definitions"] = {
+            "i2": "τ²/(τ² + typical variance given the moderators), Higgins & Thompson 2002"
+            if random
+            else "(QE − df)/QE, never below 0",
+            "r2": "share of τ² without moderators that they explain, same estimator, never below 0 "
+            "(Raudenbush 2009)",
+            "test": TESTS[self.test],
+            "pi": "mean ± the test's own quantile × √(SE² + τ²)",
+        }
         out["warnings"] = [{"name": n, "sentence": s} for n, s in self.warnings]
         out["excluded"] = [{"study": n, "reason": s} for n, s in self.excluded]
         return out

@@ -116,6 +116,9 @@ class RobustFit:
             },
             "vcov": self.vcov.tolist(),
             "heterogeneity": dict(self.heterogeneity),
+            "definitions": {"I2": "(QE − its expectation at τ² = 0)/QE, never below 0"}
+            if "I2" in self.heterogeneity
+            else {},
             "unreliable": list(self.unreliable),
             "digest": self.digest,
         }
