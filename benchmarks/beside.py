@@ -1,4 +1,7 @@
-"""Timing of ours beside R and Python peers in one run; shared by the scripts of this folder."""
+"""Timing of ours beside R and Python peers in one run; shared by the scripts of this folder.
+
+A peer that takes more than a second is timed once.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +27,11 @@ took <- function(f, rounds) { f(); t <- numeric(rounds)
     while (proc.time()[["elapsed"]] - s < 0.05) { f(); n <- n + 1 }
     t[i] <- (proc.time()[["elapsed"]] - s) / n }
   1000 * median(t) }
-say <- function(name, f) { v <- try(suppressWarnings(f()), silent = TRUE)
+say <- function(name, f) { s <- proc.time()[["elapsed"]]
+  v <- try(suppressWarnings(f()), silent = TRUE); once <- proc.time()[["elapsed"]] - s
   if (inherits(v, "try-error")) { cat(name, "NA", "NA\\n", sep = "\\t")
-  } else cat(name, took(function() suppressWarnings(f()), ROUNDS), v, sep = "\\t"); cat("\\n") }
+  } else cat(name, if (once > 1) 1000 * once else took(function() suppressWarnings(f()), ROUNDS),
+    v, sep = "\\t"); cat("\\n") }
 """
 
 PYTHON_HEAD = """
@@ -34,9 +39,9 @@ import json, time, warnings
 warnings.filterwarnings("ignore")
 def say(name, f):
     try:
-        value = float(f())
-        took = []
-        for _ in range(ROUNDS):
+        start = time.perf_counter(); value = float(f())
+        took = [time.perf_counter() - start]
+        for _ in range(ROUNDS if took[0] < 1 else 0):
             start = time.perf_counter(); f(); took.append(time.perf_counter() - start)
         ms = 1e3 * sorted(took)[len(took) // 2]
     except Exception as bad:

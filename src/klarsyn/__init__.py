@@ -1,7 +1,8 @@
 """Klarsyn appraises the evidence for a psychoactive medicine and simulates how it could act.
 
 The front doors, imported when first asked for: `open_base`, `read_questions`, `derive_effects`,
-`as_effects`, `pool`, `build_report`, `render`.
+`as_effects`, `pool`, `fit_network`, `sensitivity_grid`, `build_report`, `render`; `read_substance`,
+`read_model`, `parse_regimen`, `sample_individuals`, `simulate`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,13 @@ _DOORS = {
     "derive_effects": "synthesis.extraction",
     "as_effects": "synthesis.extraction",
     "pool": "synthesis.pairwise",
+    "fit_network": "synthesis.network",
+    "sensitivity_grid": "bias.grid",
+    "read_substance": "pharmacology.substance",
+    "read_model": "pharmacology.model",
+    "parse_regimen": "pharmacology.dosing",
+    "sample_individuals": "pharmacology.population",
+    "simulate": "pharmacology.simulate",
     "build_report": "report.appraisal",
     "render": "report.html",
 }

@@ -73,7 +73,7 @@ def test_the_command_answers_in_json(line: str, folder: Path, capsys) -> None:
             "network ketamine_depression --measure OR --outcome response --days 1..3",
             "falls into 2 pieces",
         ),
-        ("network arms.csv --measure MD", "Give mean"),
+        ("network arms.csv --measure MD", "mean is missing"),
         ("network holes.csv --measure MD", "Comparison 2 has no name"),
         ("network effects.csv --measure MD", "no column 'treatment'"),
         ("network arms.csv --measure OR --reference Z", "'Z' is not a known treatment"),

@@ -20,7 +20,7 @@ from klarsyn.stats.fail_safe import fail_safe
 from klarsyn.stats.rare_likelihoods import noncentral_hypergeometric
 from klarsyn.stats.selection import fit_selection
 from klarsyn.stats.trim_and_fill import trim_and_fill
-from klarsyn.synthesis import rare
+from klarsyn.synthesis import rare, rare_one_group
 from klarsyn.synthesis.bayes import pool_bayes
 from klarsyn.synthesis.effects import Effects, effects_from_table
 
@@ -162,17 +162,12 @@ def p21() -> dict[str, float]:
 
 
 def p25() -> dict[str, float]:
-    from klarsyn.stats.freeman_tukey import double_arcsine, harmonic_mean, invert_double_arcsine
-    from klarsyn.stats.heterogeneity import estimate_tau2
-    from klarsyn.stats.weighted import fit
-
     d = data("dat.pritz1997")
-    y, v = double_arcsine(d["xi"], d["ni"])
-    pooled = fit(y, v, None, estimate_tau2(y, v, method="REML").value).beta[0]
-    glmm = rare.pool_proportions([str(i) for i in range(14)], d["xi"], d["ni"])
-    return named("GLMM", glmm) | {
-        "PFT.back": invert_double_arcsine(float(pooled), harmonic_mean(d["ni"]))
-    }
+    names = [str(i) for i in range(14)]
+    arcsine = rare_one_group.pool_double_arcsines(names, d["xi"], d["ni"])
+    assert arcsine.certificate is not None
+    glmm = rare_one_group.pool_proportions(names, d["xi"], d["ni"])
+    return named("GLMM", glmm) | {"PFT.back": arcsine.certificate["proportion"]}
 
 
 def p27() -> dict[str, float]:

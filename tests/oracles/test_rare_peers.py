@@ -15,7 +15,7 @@ from klarsyn.stats import asymmetry
 from klarsyn.stats.fail_safe import fail_safe
 from klarsyn.stats.selection import fit_selection
 from klarsyn.stats.trim_and_fill import trim_and_fill
-from klarsyn.synthesis import rare
+from klarsyn.synthesis import rare, rare_one_group
 from klarsyn.synthesis.effects import Effects, effects_from_table
 
 CLOSED = 1e-8
@@ -196,7 +196,7 @@ def test_the_coding_of_the_groups_is_part_of_the_model(
 
 def test_one_rate_a_study() -> None:
     c = nielweise_rates()
-    fit = rare.pool_single_rates(c.studies, list(c.events1), list(c.total1))
+    fit = rare_one_group.pool_single_rates(c.studies, list(c.events1), list(c.total1))
     assert fit.estimate is not None
     assert fit.estimate.value == pytest.approx(-6.0583513219, rel=GLMM)
     assert fit.estimate.se == pytest.approx(0.3302646561, rel=GLMM)

@@ -163,6 +163,17 @@ def test_patients_do_not_depend_on_who_else_is_there() -> None:
     assert part.states.tolist() == whole.states[2:4].tolist()
 
 
+def test_times_may_start_at_zero_and_end_before_the_last_dose() -> None:
+    late = [*DOSE, (100.0, 1.0, 50.0)]
+    times = np.r_[0.0, TIMES]
+    found = simulate_driven(TYPICAL, late, times, rtol=1e-6, atol=1e-9)
+    plain = simulate_driven(TYPICAL, DOSE, TIMES, rtol=1e-6, atol=1e-9)
+    assert found.states[0, 0].tolist() == [0.0] * 7 + [1.0, 1.0]
+    assert found.states[:, 1:] == pytest.approx(plain.states, rel=1e-5, abs=1e-9)
+    during = simulate_driven(TYPICAL, [(0.0, 10.0, 100.0)], [1.0, 2.0], rtol=1e-6, atol=1e-9)
+    assert np.isfinite(during.states).all()
+
+
 def test_what_is_missing_or_impossible_is_named() -> None:
     with pytest.raises(InputError, match="kt are missing"):
         simulate_driven(

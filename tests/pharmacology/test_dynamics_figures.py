@@ -75,5 +75,7 @@ def test_courses_and_occupancy_draw_every_group() -> None:
     assert max(r["p50"] for r in rows if r["group"] == "S") == pytest.approx(30)
     assert "blokkert" in _svg(chart)
     assert _svg(response_bands(days=at, bands=groups)).startswith("<svg")
-    panels = effect_courses(hours=at, bands={"pain": _bands(-3)}, titles={"pain": "smerte"})
+    panels = effect_courses(
+        hours=at, bands={"pain": _bands(-3)}, titles={"pain": "smerte"}, units={"pain": "cm"}
+    )
     assert "smerte" in _svg(panels)

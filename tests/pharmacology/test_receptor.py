@@ -17,7 +17,10 @@ from klarsyn.pharmacology.receptor import (
     drive,
     effect_site,
     half_blocking,
+    occupancy,
+    occupancy_bands,
     occupied,
+    off_targets,
     read_receptor,
     site,
     slow_block,
@@ -98,10 +101,10 @@ def test_apparent_slopes_are_shallow() -> None:
 
 
 def test_opioid_receptors_are_hardly_occupied() -> None:
-    peak = C["total_peak"]
-    assert 100 * occupied(peak, 10 ** (6 - C["pki_mu"])) == pytest.approx(1.8, abs=0.05)
-    assert 100 * occupied(peak, 10 ** (6 - C["pki_kappa"])) == pytest.approx(2.7, abs=0.05)
-    assert occupied(peak, 10 ** (6 - C["pki_delta"])) < 0.01
+    found = off_targets(RECEPTOR, C["total_peak"])
+    assert 100 * found["mu opioid"] == pytest.approx(1.8, abs=0.05)
+    assert 100 * found["kappa opioid"] == pytest.approx(2.7, abs=0.05)
+    assert found["delta opioid"] < 0.01
 
 
 def test_human_occupancy_is_an_extrapolation_between_18_and_35_percent() -> None:
@@ -155,3 +158,13 @@ def test_every_number_has_a_known_source_and_kind() -> None:
     assert len(rows) == len(C.numbers)
     assert all(r["locator"] and r["citation"] for r in rows)
     assert {r["kind"] for r in rows} <= {"reported", "derived", "digitised", "assumed"}
+
+
+def test_occupancy_of_the_racemate_s_peak_is_the_extrapolated_18_to_35_percent() -> None:
+    half = C["total_peak"] / 2 * 237.73
+    plasma = {"S-ketamine": half, "R-ketamine": half, "aspirin": 1.0}
+    for unbound, percent in ((1.0, 35), (0.6, 25), (0.4, 18)):
+        found = 100 * occupancy(RECEPTOR, plasma, unbound=unbound, level=C["rat_ec50_parent"])
+        assert found == pytest.approx(percent, abs=0.6)
+    bands = occupancy_bands(RECEPTOR, plasma, unbound=(0.4, 1.0), level=C["rat_ec50_parent"])
+    assert 0.18 < bands["p5"] < bands["p50"] < bands["p95"] < 0.355

@@ -24,6 +24,11 @@ def test_a_small_p_is_a_bound() -> None:
     assert NB.p(0.031) == "p\u00a0=\u00a00,031"
 
 
+def test_a_limit_beyond_a_thousand_shows_no_false_digits() -> None:
+    assert EN.with_interval(2.5, 0.0, 809165.59) == "2.50 (0.00 to >1000)"
+    assert EN.interval(-5000, 3) == "<−1000 to 3.00"
+
+
 def test_thousands_are_set_apart_from_ten_thousand_on() -> None:
     assert EN.whole(9999) == "9999"
     assert EN.whole(12345) == "12\u202f345"

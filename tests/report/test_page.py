@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -14,6 +15,8 @@ from klarsyn.evidence import open_base
 from klarsyn.report.appraisal import build_report
 from klarsyn.report.html import render
 from klarsyn.report.settings import read_settings
+
+from ..evidence.small import small, write_base
 
 TEXT_DIGITS = 0.005  # the page prints two decimals
 
@@ -157,3 +160,13 @@ def test_a_base_without_trials_is_refused() -> None:
 
     with pytest.raises(InputError, match="has no trial"):
         build_report(replace(open_base("mdma_ptsd"), trials=()))
+
+
+def test_a_base_without_settings_is_asked_for_what_it_holds(tmp_path: Path) -> None:
+    """The example in the README of a new base: one trial, one outcome, day 28."""
+    tables = small()
+    for t in tables["trials"]:
+        t.pop("primary_outcome", None)
+    settings = read_settings(open_base(write_base(tmp_path / "own", tables)))
+    assert settings.windows[-1].id == "last"
+    assert "depression_score" in settings.windows[0].question.outcomes

@@ -12,7 +12,8 @@ from klarsyn.errors import NumericalError, UnknownNameError
 from klarsyn.stats import rare_betabinomial as bb
 from klarsyn.stats import rare_likelihoods as likelihoods
 from klarsyn.stats import rare_random, rare_stratified, rare_unconditional
-from klarsyn.stats.freeman_tukey import double_arcsine, invert_double_arcsine
+from klarsyn.stats.contrasts import contrasts
+from klarsyn.stats.freeman_tukey import invert_double_arcsine
 
 ARITHMETIC = 1e-12  # the same formula summed in another order
 OPTIMISER = 1e-6  # a root or maximum found twice by different means
@@ -241,5 +242,5 @@ def test_the_beta_binomial_fit_is_a_maximum_by_another_optimiser() -> None:
 
 @pytest.mark.parametrize(("events", "total"), [(0, 10), (1, 10), (5, 10), (10, 10), (300, 1000)])
 def test_inverting_the_double_arcsine_gives_the_proportion_back(events: int, total: int) -> None:
-    value, _ = double_arcsine(np.array([float(events)]), np.array([float(total)]))
-    assert invert_double_arcsine(float(value[0]), total) == pytest.approx(events / total, abs=1e-10)
+    value = contrasts("PFT", {"xi": [events], "ni": [total]}).y[0]
+    assert invert_double_arcsine(float(value), total) == pytest.approx(events / total, abs=1e-10)

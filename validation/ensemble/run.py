@@ -1,6 +1,6 @@
 """Search the priors again and write the shipped ensemble, or say whether it is still the same.
 
-python validation/ensemble/run.py [--check] [--draws 80000] [--seed 1]
+python validation/ensemble/run.py [--check] [--draws 100000] [--seed 1]
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from klarsyn.tables import write_text
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
-    parser.add_argument("--draws", type=int, default=80_000)
+    parser.add_argument("--draws", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--study", default="ketamine_response")
     options = parser.parse_args()

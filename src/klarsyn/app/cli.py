@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "noninferiority": ("noninferiority", "A difference of proportions against a margin."),
     "inclusion": ("inclusion", "What each set of included trials concludes."),
     "simulate": ("simulate", "Exposure of each analyte after a dose, as bands over patients."),
+    "respond": ("respond", "What follows from a regimen: occupancy, score, side effects."),
     "nca": ("nca", "Non-compartmental analysis of a concentration table."),
     "relapse": ("relapse", "Rebuild printed survival curves: how long it lasts."),
     "harms": ("harms", "Say what the evidence on rare harms can and cannot exclude."),

@@ -63,6 +63,8 @@ def _locate(base: str | Path) -> Path:
     shipped = known_bases()
     if isinstance(base, str) and base in shipped:
         return shipped[base]
+    if not str(base).strip():
+        raise unknown_name("base", str(base), shipped)
     place = Path(base)
     if place.is_dir() or (place.is_file() and place.suffix.lower() in EXCEL):
         return place

@@ -89,6 +89,38 @@ SETTINGS_START = """# What is asked of this base. Each line may be left out: the
 # name = "spread of the primary outcome"
 # outcomes = ["symptom_score"]
 # statistics = ["sd", "se"]
+
+# Each harm that matters, with the outcomes that speak of it: a block of the page
+# [[harm_blocks]]
+# id = "heart"
+# label = { en = "Heart", nb = "Hjerte" }
+# outcomes = ["ae_arrhythmia"]
+
+# A trial with a margin against the reference treatment, and the trial to hold beside it
+# [noninferiority]
+# trial = "smith_2020"
+# outcome = "response"
+# margin = 0.10
+# margin_basis = { en = "declared by the trial", nb = "oppgitt av studien" }
+# refusals = "dropout_before_treatment"
+# elsewhere = { trial = "jones_2021", outcome = "remission" }
+# anchor = "remission"
+
+# Differences between groups that count as small, moderate and large, in points
+# [findings.thresholds]
+# small = 2
+# moderate = 5
+# large = 8
+# origin = { en = "who declared them, and why", nb = "hvem som valgte dem, og hvorfor" }
+
+# What a person has decided: until all five domains of an outcome are here, it stays a suggestion
+# [[findings.confirmed]]
+# outcome = "day1.inert.symptoms"
+# domain = "risk of bias"
+# change = -1
+# who = "A. Reader"
+# when = "2026-01-01"
+# why = "one sentence"
 """
 
 

@@ -102,6 +102,9 @@ def _marks(
         out.append(layer(allowed, bar, x=at, x2=end, y=y, color=colour, **hover(found)))
     if sure:
         out.append(layer(sure, rule, x=low, x2={"field": "high"}, y=y, color=colour))
+    if allowed and not points:
+        unseen = [{"y": d["y"], "x": d["from"], "group": d["group"]} for d in allowed]
+        out.append(layer(unseen, dot | {"opacity": 0}, x=x, y=y, color=colour))
     if points:
         out.append(layer(points, dot, x=x, y=y, color=colour, **hover(found)))
     return out

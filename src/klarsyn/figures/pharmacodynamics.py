@@ -173,23 +173,31 @@ def effect_courses(
     hours: Sequence[float],
     bands: Mapping[str, Mapping[str, Sequence[float]]],
     titles: Mapping[str, str],
+    units: Mapping[str, str],
+    until: float = 8.0,
     x_title: str = "hours from the first dose",
     columns: int = 2,
 ) -> Any:
-    """Acute effects over time, one panel an effect: median, 50 % and 90 % of parameter sets."""
+    """Acute effects over time, one panel an effect: median, 50 % and 90 % of parameter sets.
+
+    Panels end at `until` hours; `titles` stand above, `units` beside them.
+    """
     import altair as alt
 
-    panels = [
-        _banded(hours, {"": curves}, x_title, titles[name], None, width=WIDTH, height=150)
-        for name, curves in bands.items()
-    ]
+    kept = [i for i, h in enumerate(hours) if h <= until]
+    at = [hours[i] for i in kept]
+    panels = []
+    for name, curves in bands.items():
+        shown = {k: [curve[i] for i in kept] for k, curve in curves.items()}
+        panel = _banded(at, {"": shown}, x_title, units[name], None, width=WIDTH, height=150)
+        panels.append(panel.properties(title=titles[name]))
     return alt.concat(*panels, columns=columns)
 
 
 def _colour(alt: Any, field: str, names: Sequence[str], title: str | None) -> Any:
     chosen = colours(names)
     scale = alt.Scale(domain=list(chosen), range=list(chosen.values()))
-    legend = None if title is None else alt.Legend(title=title, orient="top")
+    legend = None if title is None else alt.Legend(title=title, orient="top", symbolOpacity=1)
     return alt.Color(f"{field}:N", scale=scale, legend=legend)
 
 

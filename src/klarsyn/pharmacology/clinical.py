@@ -51,7 +51,7 @@ class Response:
 
     def summary(self) -> str:
         """The difference from placebo after a day, and what to keep in mind."""
-        day = self.difference(min(24.0, float(self.times[-1])), agreement=0.9)
+        day = self.difference(min(24.0, float(self.times[-1])), agreement=0.95)
         return "\n".join([day.summary(), *self.notes])
 
     def to_dict(self) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def respond(
     )
 
 
-def contrast(first: Response, second: Response, hours: float, *, agreement: float = 0.9) -> Band:
+def contrast(first: Response, second: Response, hours: float, *, agreement: float = 0.95) -> Band:
     """Points by which `first` lies below `second` at one time, set by set.
 
     Where fewer than `agreement` of the sets agree on the sign, the verdict is that it cannot be
@@ -142,7 +142,7 @@ def contrast(first: Response, second: Response, hours: float, *, agreement: floa
 
 
 def contrasts(
-    responses: Sequence[Response], hours: Sequence[float], *, agreement: float = 0.9
+    responses: Sequence[Response], hours: Sequence[float], *, agreement: float = 0.95
 ) -> list[Band]:
     """Every pair of responses at every time."""
     return [

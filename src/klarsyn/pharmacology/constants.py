@@ -45,6 +45,20 @@ class Constants:
         ]
 
 
+def needing(constants: Constants, purpose: str, keys: tuple[str, ...]) -> Constants:
+    """The same file, once it holds the tables that a purpose needs.
+
+    Raises InputError naming what is missing.
+    """
+    missing = [k for k in keys if k not in constants.rest]
+    if missing:
+        raise InputError(
+            f"{constants.id} cannot serve as {purpose}: it has no {', '.join(missing)}. "
+            f"Name a file that has."
+        )
+    return constants
+
+
 def dynamics_files() -> tuple[str, ...]:
     """The names of the shipped files of numbers."""
     place = resources.files("klarsyn.pharmacology") / "library" / FOLDER

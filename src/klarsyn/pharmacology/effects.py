@@ -12,19 +12,19 @@ from typing import Any
 import numpy as np
 
 from klarsyn.errors import InputError, unknown_name
-from klarsyn.pharmacology.constants import Constants, read_constants
+from klarsyn.pharmacology.constants import Constants, needing, read_constants
 from klarsyn.pharmacology.ensemble import bands_over_time, draw_sets
 from klarsyn.pharmacology.receptor import effect_site
 from klarsyn.provenance import digest_of
 
 EFFECTS = ("dissociation", "pressure", "heart_rate", "eeg", "pain", "cardiac_output")
 UNITS = {
-    "dissociation": "times the effect of 100 ng/mL racemate",
-    "pressure": "change, share of baseline",
-    "heart_rate": "change, share of baseline",
-    "eeg": "slowing of median frequency, Hz",
+    "dissociation": "times 100 ng/mL racemate",
+    "pressure": "share of baseline",
+    "heart_rate": "share of baseline",
+    "eeg": "slowing, Hz",
     "pain": "change, cm VAS",
-    "cardiac_output": "change, share of baseline",
+    "cardiac_output": "share of baseline",
 }
 
 
@@ -85,7 +85,8 @@ class AcuteEffects:
         return effect_courses(
             hours=self.times.tolist(),
             bands={k: {p: v.tolist() for p, v in self.bands(k).items()} for k in self.courses},
-            titles={k: f"{k}: {UNITS[k]}" for k in self.courses},
+            titles={k: k.replace("_", " ") for k in self.courses},
+            units=dict(UNITS),
         )
 
 
@@ -107,7 +108,8 @@ def acute_effects(
 
     Raises InputError for times that do not rise, no known analyte, or an unknown site.
     """
-    constants = read_constants(name) if isinstance(name, str) else name
+    read = read_constants(name) if isinstance(name, str) else name
+    constants = needing(read, "acute effects", ("analytes", "priors"))
     t = _times(times)
     if site not in ("arterial", "venous"):
         raise unknown_name("site", site, ("arterial", "venous"))
@@ -127,7 +129,8 @@ def acute_effects(
         "pressure": _linear(constants["pressure_rise"], after["S"], values, constants),
         "heart_rate": _linear(constants["rate_rise"], after["S"], values, constants),
         "eeg": np.broadcast_to(slowing(after["S"], after["R"], constants), (sets, len(t))).copy(),
-        "pain": constants["pain_S"] * late["S"] + values["pain_SN"][:, None] * late["SN"],
+        "pain": constants["pain_S"] * (late["S"] + values["pain_R"][:, None] * late["R"])
+        + values["pain_SN"][:, None] * late["SN"],
         "cardiac_output": values["output_S"][:, None] * after["S"]
         - values["output_SN"][:, None] * after["SN"],
     }
@@ -207,8 +210,14 @@ def racemate_slowing(total: Any, constants: Constants) -> np.ndarray:
 def _notes(given: Mapping[str, np.ndarray], c: Constants, site: str) -> tuple[str, ...]:
     notes = [
         "Dissociation is in units of 100 ng/mL racemate without tolerance: no slope in points was "
-        "seen. Pressure and heart rate are lines through one point at a high concentration.",
+        "seen. Pressure and heart rate are lines through one point at a high concentration of S; "
+        "what R does to them was not seen and is left out, which does not make it zero.",
     ]
+    if float(np.max(given["S"])) > c["pain_seen_to"]:
+        notes.append(
+            f"The line for pain was seen up to {c['pain_seen_to']:.0f} ng/mL of S; beyond that it "
+            f"is extrapolated and may leave the scale."
+        )
     top = float(np.max(given["S"] + given["R"]))
     if top > c["dissociation_high"]:
         notes.append(

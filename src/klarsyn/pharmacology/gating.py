@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from klarsyn.errors import InputError, NumericalError, unknown_name
-from klarsyn.pharmacology.constants import Constants, read_constants
+from klarsyn.pharmacology.constants import Constants, needing, read_constants
 
 BLOCKED = "+B"
 
@@ -65,7 +65,8 @@ def read_scheme(name: str) -> Scheme:
 
     Raises InputError for a transition whose state or rate is not in the file.
     """
-    constants = read_constants(name)
+    tables = ("states", "conducting", "magnesium_arm", "transitions", "voltage")
+    constants = needing(read_constants(name), "a gating scheme", tables)
     data = constants.rest
     states = tuple(data["states"])
     transitions = tuple(

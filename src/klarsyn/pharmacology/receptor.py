@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from klarsyn.errors import InputError, unknown_name
-from klarsyn.pharmacology.constants import Constants, read_constants, sourced
+from klarsyn.pharmacology.constants import Constants, needing, read_constants, sourced
 from klarsyn.provenance import Sourced
 
 LN2 = float(np.log(2.0))
@@ -98,9 +98,9 @@ def read_receptor(name: str) -> Receptor:
 
     Raises InputError naming what is missing.
     """
-    constants = read_constants(name)
+    constants = needing(read_constants(name), "a receptor", ("ligands", "racemate", "level_from"))
     ligands = {}
-    for ligand, data in constants.rest.get("ligands", {}).items():
+    for ligand, data in constants.rest["ligands"].items():
         scaled = "ki" in data
         raw = data["ki"] if scaled else data["absolute"]
         ligands[ligand] = Ligand(
@@ -109,7 +109,7 @@ def read_receptor(name: str) -> Receptor:
             constant=sourced(raw, constants.sources, f"{constants.id}, {ligand}"),
             scaled=scaled,
         )
-    racemate = tuple(constants.rest.get("racemate", ()))
+    racemate = tuple(constants.rest["racemate"])
     for part in racemate:
         if part not in ligands:
             raise unknown_name("ligand", part, ligands, constants.id)
@@ -172,6 +172,15 @@ def occupied(concentration: Any, constant: float) -> np.ndarray:
     return c / (c + constant)
 
 
+def off_targets(receptor: Receptor, concentration: Any) -> dict[str, np.ndarray]:
+    """The occupied share of each other receptor of the file at a racemate concentration (uM)."""
+    c = receptor.constants
+    return {
+        name: occupied(concentration, 10.0 ** (6.0 - c[number]))
+        for name, number in c.rest.get("targets", {}).items()
+    }
+
+
 def slow_block(times: Any, x: Any, *, on: float, off: float, open_probability: float) -> np.ndarray:
     """The blocked share B where the gate is slower than clinical change (per-second rates).
 
@@ -214,3 +223,33 @@ def effect_site(times: Any, c: Any, half_life: float) -> np.ndarray:
             found[..., i] * decay + u[..., i] * (mean - decay) + u[..., i + 1] * (1.0 - mean)
         )
     return found
+
+
+def occupancy(
+    receptor: Receptor, plasma: Mapping[str, Any], *, unbound: float, level: float
+) -> np.ndarray:
+    """The occupied share of channels from plasma concentrations in ng/mL, all ligands competing.
+
+    `unbound` is the share of plasma that reaches the receptor and `level` (uM) the racemate's
+    constant there: with the rat's unbound EC50 this is an extrapolation, since no human percentage
+    has been published.
+    """
+    if not unbound > 0:
+        raise InputError(f"an unbound share of {unbound:g} cannot be. Give a number above 0.")
+    free = {k: unbound * c for k, c in receptor.micromolar(plasma).items()}
+    x = drive(free, receptor.affinities(level))
+    return x / (1.0 + x)
+
+
+def occupancy_bands(
+    receptor: Receptor, plasma: Mapping[str, Any], *, unbound: tuple[float, float], level: float
+) -> dict[str, np.ndarray]:
+    """Occupancy by percentile ('p5' to 'p95') when the unbound share is log-uniform in a range.
+
+    Occupancy rises with the share, so its percentiles are those of the share.
+    """
+    low, high = unbound
+    return {
+        f"p{p}": occupancy(receptor, plasma, unbound=low * (high / low) ** (p / 100), level=level)
+        for p in (5, 25, 50, 75, 95)
+    }

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from klarsyn.errors import InputError, unknown_name
-from klarsyn.pharmacology.constants import Constants, read_constants
+from klarsyn.pharmacology.constants import Constants, needing, read_constants
 from klarsyn.pharmacology.plasticity import (
     Drives,
     blocks,
@@ -82,7 +82,8 @@ class Course:
 
 def read_study(name: str) -> Study:
     """A response model of the library, or a user's own by its path ending in .toml."""
-    constants = read_constants(name)
+    needed = ("receptor", "roles", "priors", "reference", "hazard", "runs", "experiments")
+    constants = needing(read_constants(name), "a response model", needed)
     return Study(
         id=constants.id,
         constants=constants,
@@ -171,7 +172,7 @@ def drives_of(study: Study, name: str, values: Mapping[str, np.ndarray]) -> Driv
         return Drives(times=curves.times, block=zero + run["level"], direct=zero, metabolite=zero)
     if run["system"] == "animal":
         return _animal(study, run, curves.times, values, zero)
-    scaled = {k: values["unbound"][:, None] * v for k, v in curves.analytes.items()}
+    scaled = {k: _in_patients(study, k, values) * v for k, v in curves.analytes.items()}
     return _combined(study, curves.times, scaled, values, zero)
 
 
@@ -186,10 +187,17 @@ def drives_from(
     micromolar = study.receptor.micromolar(plasma)
     n = len(values["selectivity"])
     scaled = {
-        k: values["unbound"][:, None] * np.atleast_2d(effect_site(times, v, half))
+        k: _in_patients(study, k, values) * np.atleast_2d(effect_site(times, v, half))
         for k, v in micromolar.items()
     }
     return _combined(study, times, scaled, values, np.zeros((n, len(times))))
+
+
+def _in_patients(study: Study, analyte: str, values: Mapping[str, np.ndarray]) -> np.ndarray:
+    """What a concentration in a patient is multiplied by, (n, 1)."""
+    metabolite = "metabolite" in study.data["roles"].get(analyte, {})
+    level = values["metabolite_level"] if metabolite else 1.0
+    return (values["unbound"] * level)[:, None]
 
 
 def _animal(

@@ -9,7 +9,7 @@ from klarsyn.evidence.trial import Arm, Finding, Trial
 from klarsyn.figures.rates import RatePoint
 from klarsyn.report.context import Context
 from klarsyn.report.document import anchor_of
-from klarsyn.stats.counts import exact_interval
+from klarsyn.stats.rates import clopper_pearson
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ def compared_pairs(counts: Sequence[Count]) -> list[tuple[Trial, list[Count]]]:
 def rate_point(context: Context, count: Count, group: str) -> RatePoint:
     """The share of one arm with its exact limits, as a point of a picture of rates."""
     w, n = context.words, context.numbers
-    low, high = exact_interval(count.events, count.n)
+    low, high = clopper_pearson(count.events, count.n)
     share = count.events / count.n
     return RatePoint(
         group=group,

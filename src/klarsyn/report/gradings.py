@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from klarsyn.bias.belief import BeliefEvidence
 from klarsyn.bias.certainty import (
     Certainty,
     Confirmation,
@@ -26,7 +27,7 @@ from klarsyn.report.context import Context
 from klarsyn.report.grids import MASKED, belief_evidence_of
 from klarsyn.report.guessing import ArmGuess, arm_guesses
 from klarsyn.report.pooling import Group, limits, pool_effects
-from klarsyn.report.sections.belief import class_belief
+from klarsyn.report.sections.tipping import class_belief
 from klarsyn.report.sections.works import typical_sd
 from klarsyn.stats.estimate import Estimate
 from klarsyn.stats.information import information_size_means, information_size_shares
@@ -34,6 +35,15 @@ from klarsyn.synthesis.extraction import TrialEffect, derive_effects
 
 Pool = Callable[[Sequence[TrialEffect]], Any]
 GUIDE = 1.25  # the ratio that GRADE takes as appreciable where no thresholds are declared
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What every outcome is graded with: the SD of a point, the guesses, and belief's effect."""
+
+    sd: float | None
+    guesses: tuple[ArmGuess, ...]
+    evidence: BeliefEvidence | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +67,7 @@ class Body:
     baseline: float | None
     tip: float | None
     repool: Pool
+    test: str
 
     @property
     def null_inside(self) -> bool:
@@ -87,12 +98,19 @@ def thresholds_of(context: Context) -> Thresholds | None:
     )
 
 
-def grade_body(context: Context, body: Body, sd: float | None) -> Graded:
+def derive_ground(context: Context) -> Ground:
+    """The standard deviation of the page's scale (None off standardised differences) and belief."""
+    first = derive_effects(context.base, context.settings.windows[0].question)
+    sd = typical_sd(context, first) if context.settings.measure == "SMD" else None
+    return Ground(sd=sd, guesses=arm_guesses(context), evidence=belief_evidence_of(context))
+
+
+def grade_body(context: Context, body: Body, ground: Ground) -> Graded:
     """The five domains' suggestions for one outcome, and the certainty they add up to."""
     thresholds = thresholds_of(context) if body.unit == "points" else None
-    bias, bias_facts = _risk_of_bias(context, body)
+    bias, bias_facts = _risk_of_bias(context, body, ground)
     spread, spread_facts = _inconsistency(body, thresholds)
-    precision, precision_facts = _imprecision(body, thresholds, sd)
+    precision, precision_facts = _imprecision(body, thresholds, ground.sd)
     missing, missing_facts = _publication(body)
     suggestions = (
         bias,
@@ -119,7 +137,9 @@ def grade_body(context: Context, body: Body, sd: float | None) -> Graded:
     )
 
 
-def _risk_of_bias(context: Context, body: Body) -> tuple[Suggestion, dict[str, Any]]:
+def _risk_of_bias(
+    context: Context, body: Body, ground: Ground
+) -> tuple[Suggestion, dict[str, Any]]:
     """Masking stands in for judgements of bias that nobody has recorded."""
     weights = [1 / e.v for e in body.effects]
     masked = [context.base.trial(e.trial).blinding in MASKED for e in body.effects]
@@ -129,7 +149,7 @@ def _risk_of_bias(context: Context, body: Body) -> tuple[Suggestion, dict[str, A
     if open_share and kept:
         low, high = body.repool(kept)
         survives = (low > 0 or high < 0) == (not body.null_inside)
-    evidence = belief_evidence_of(context)
+    evidence = ground.evidence
     unblinding = None
     if body.tip is not None and evidence is not None:
         unblinding = UnblindingTip(
@@ -188,21 +208,18 @@ def _publication(body: Body) -> tuple[Suggestion, dict[str, Any]]:
     return made, {"k": len(body.effects), "nulls": count}
 
 
-def symptom_bodies(context: Context) -> tuple[list[Body], float | None]:
-    """Each window and comparator class in points of the page's scale, with the SD used."""
-    windows = context.settings.windows
-    sd = typical_sd(context, derive_effects(context.base, windows[0].question))
-    if sd is None or context.settings.measure != "SMD":
-        return [], None
-    guesses = arm_guesses(context)
+def symptom_bodies(context: Context, ground: Ground) -> list[Body]:
+    """Each window and comparator class in points of the page's scale."""
+    if ground.sd is None:
+        return []
     out = []
-    for window in windows:
+    for window in context.settings.windows:
         extraction = derive_effects(context.base, window.question)
         for comparator in compared(context):
             effects = tuple(e for e in extraction.effects if e.comparator == comparator)
             if effects:
-                out.append(_symptoms(context, window.id, comparator, effects, sd, guesses))
-    return out, sd
+                out.append(_symptoms(context, window.id, comparator, effects, ground, ground.sd))
+    return out
 
 
 def compared(context: Context) -> list[str]:
@@ -216,8 +233,8 @@ def _symptoms(
     window: str,
     comparator: str,
     effects: tuple[TrialEffect, ...],
+    ground: Ground,
     sd: float,
-    guesses: Sequence[ArmGuess],
 ) -> Body:
     found = summary(context, effects)
     estimate = Estimate(
@@ -237,19 +254,20 @@ def _symptoms(
         participants=participants(effects, comparator),
         unit="points",
         baseline=None,
-        tip=tip_of(context, guesses, comparator, interval),
+        tip=tip_of(context, ground, comparator, interval),
         repool=lambda kept: interval_of(context, kept),
+        test=context.settings.test,
     )
 
 
 def tip_of(
-    context: Context, guesses: Sequence[ArmGuess], comparator: str, interval: tuple[float, float]
+    context: Context, ground: Ground, comparator: str, interval: tuple[float, float]
 ) -> float | None:
     """The belief effect in points that brings the nearer limit to zero; infinite for none."""
-    if belief_evidence_of(context) is None:
+    if ground.evidence is None:
         return None
     low, high = interval
-    _, seen = class_belief(context, guesses, comparator)
+    _, seen = class_belief(context, ground.guesses, comparator)
     difference = abs(sum(seen) / 2) if seen else 1.0
     if low <= 0 <= high or difference < 1e-9:
         return math.inf
@@ -262,14 +280,16 @@ def participants(effects: Sequence[TrialEffect], comparator: str) -> int:
     return round(group.participants)
 
 
-def interval_of(context: Context, effects: Sequence[TrialEffect]) -> tuple[float, float]:
+def interval_of(
+    context: Context, effects: Sequence[TrialEffect], test: str = ""
+) -> tuple[float, float]:
     """The limits of some effects together, or of the only one."""
-    found = summary(context, effects)
+    found = summary(context, effects, test)
     return found["low"], found["high"]
 
 
-def summary(context: Context, effects: Sequence[TrialEffect]) -> dict[str, Any]:
-    """Pooled by the page's method, or one trial as it is."""
+def summary(context: Context, effects: Sequence[TrialEffect], test: str = "") -> dict[str, Any]:
+    """Pooled by the page's method and `test`, or one trial as it is."""
     if len(effects) == 1:
         e = effects[0]
         low, high = limits(e)
@@ -282,7 +302,7 @@ def summary(context: Context, effects: Sequence[TrialEffect]) -> dict[str, Any]:
             "prediction": (math.nan, math.nan),
             "i2": 0.0,
         }
-    p = pool_effects(context, effects)
+    p = pool_effects(context, effects, test)
     return {
         "estimate": p.estimate,
         "se": p.se,
@@ -294,11 +314,10 @@ def summary(context: Context, effects: Sequence[TrialEffect]) -> dict[str, Any]:
     }
 
 
-def event_bodies(context: Context) -> list[Body]:
+def event_bodies(context: Context, ground: Ground) -> list[Body]:
     """Response at each window and class with two trials or more, as log risk ratios."""
     out = []
-    guesses = arm_guesses(context)
-    sd = typical_sd(context, derive_effects(context.base, context.settings.windows[0].question))
+    sd = ground.sd
     for window in context.settings.windows:
         outcomes = window.question.binary_outcomes
         if not outcomes:
@@ -316,7 +335,7 @@ def event_bodies(context: Context) -> list[Body]:
             tip = None
             if same and sd:
                 low, high = interval_of(context, same)
-                tip = tip_of(context, guesses, comparator, (low * sd, high * sd))
+                tip = tip_of(context, ground, comparator, (low * sd, high * sd))
             made = event_body(context, f"{window.id}.{comparator}.{outcomes[0]}", effects, tip)
             if made is not None:
                 out.append(made)
@@ -324,13 +343,17 @@ def event_bodies(context: Context) -> list[Body]:
 
 
 def event_body(
-    context: Context, name: str, effects: tuple[TrialEffect, ...], tip: float | None
+    context: Context,
+    name: str,
+    effects: tuple[TrialEffect, ...],
+    tip: float | None,
+    test: str = "",
 ) -> Body | None:
     """One event against one class; None where no control arm gives counts."""
     baseline = control_share(context, effects)
     if baseline is None or not 0 < baseline < 1:
         return None
-    found = summary(context, effects)
+    found = summary(context, effects, test)
     return Body(
         id=name,
         outcome=name.split(".")[0],
@@ -346,7 +369,8 @@ def event_body(
         unit="per 1000",
         baseline=baseline,
         tip=tip,
-        repool=lambda kept: interval_of(context, kept),
+        repool=lambda kept: interval_of(context, kept, test),
+        test=test or context.settings.test,
     )
 
 

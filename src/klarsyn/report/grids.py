@@ -15,7 +15,8 @@ from klarsyn.evidence.trial import Trial
 from klarsyn.report.context import Context
 from klarsyn.report.document import Result
 from klarsyn.report.guessing import ArmGuess, arm_guesses
-from klarsyn.report.sections.belief import belief_of, class_belief, derive_readings, main_reading
+from klarsyn.report.sections.belief import belief_of, derive_readings, main_reading
+from klarsyn.report.sections.tipping import class_belief
 from klarsyn.report.sections.works import typical_sd
 from klarsyn.stats.many_fits import ESTIMATORS, INTERVALS
 from klarsyn.synthesis.extraction import Question, TrialEffect, derive_effects

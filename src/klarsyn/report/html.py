@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
 from klarsyn.report.document import Figure, Report, Result, anchor_of
+from klarsyn.report.drawing import Pictures, draw_pictures
 from klarsyn.report.numbers import Numbers
 from klarsyn.report.words import Words
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drawn:
-    """A figure's two pictures as SVG text."""
-
-    figure: Figure
-    wide: str
-    narrow: str
+# How a language writes numbers on an axis, as d3-format names it; English is the default.
+LOCALES: dict[str, dict[str, Any]] = {
+    "nb": {
+        "number": {
+            "decimal": ",",
+            "thousands": "\u00a0",
+            "grouping": [3],
+            "currency": ["", "\u00a0kr"],
+            "percent": "\u00a0%",
+            "minus": "\u2212",
+        }
+    }
+}
 
 
 def render(
@@ -30,47 +35,47 @@ def render(
 
     Equal reports give equal bytes. `progress` hears the name of each figure as it is drawn.
     """
-    drawn = []
+    figures = {f.id: _localised(f, words.lang) for f in report.figures()}
+    specs = {name: (_plain_json(f.wide), _plain_json(f.narrow)) for name, f in figures.items()}
+    pictures = draw_pictures(specs, lambda name: progress(figures[name].title))
     files: dict[str, bytes] = {}
-    for figure in report.figures():
-        progress(figure.title)
-        drawn.append(_draw(figure))
-        files |= _figure_files(drawn[-1])
-    files["index.html"] = _page(report, words, drawn).encode()
+    for name, drawn in pictures.items():
+        files |= _figure_files(drawn, figures[name])
+    files["index.html"] = _page(report, words, figures, pictures).encode()
     files["results.json"] = _results_json(report).encode()
     return files
 
 
-def _draw(figure: Figure) -> Drawn:
-    import vl_convert
+def _localised(figure: Figure, lang: str) -> Figure:
+    """The figure with the language's own decimal mark on its axes."""
+    if lang not in LOCALES:
+        return figure
 
-    wide = vl_convert.vegalite_to_svg(dict(figure.wide))
-    narrow = vl_convert.vegalite_to_svg(dict(figure.narrow))
-    return Drawn(figure=figure, wide=_renumbered(wide), narrow=_renumbered(narrow))
+    def speaking(spec: Mapping[str, Any]) -> dict[str, Any]:
+        return {**spec, "config": {**spec.get("config", {}), "locale": LOCALES[lang]}}
 
-
-def _renumbered(svg: str) -> str:
-    """The SVG with its clip paths counted from 0: the renderer counts through the whole process."""
-    seen: dict[str, str] = {}
-
-    def number(found: re.Match[str]) -> str:
-        return seen.setdefault(found.group(0), f"clip{len(seen)}")
-
-    return re.sub(r"\bclip\d+\b", number, svg)
+    return replace(figure, wide=speaking(figure.wide), narrow=speaking(figure.narrow))
 
 
-def _figure_files(drawn: Drawn) -> dict[str, bytes]:
-    import vl_convert
+def _plain_json(spec: Mapping[str, Any]) -> Any:
+    return json.loads(_json(spec))
 
-    name = f"figures/{drawn.figure.id}"
+
+def _figure_files(drawn: Pictures, figure: Figure) -> dict[str, bytes]:
+    name = f"figures/{drawn.id}"
     return {
         f"{name}.svg": drawn.wide.encode(),
-        f"{name}.png": vl_convert.svg_to_png(drawn.wide, scale=2),
-        f"{name}.vl.json": _json(drawn.figure.wide, indent=1).encode(),
+        f"{name}.png": drawn.png,
+        f"{name}.vl.json": _json(figure.wide, indent=1).encode(),
     }
 
 
-def _page(report: Report, words: Words, drawn: list[Drawn]) -> str:
+def _page(
+    report: Report,
+    words: Words,
+    figures: Mapping[str, Figure],
+    pictures: Mapping[str, Pictures],
+) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
     environment = Environment(
@@ -87,8 +92,8 @@ def _page(report: Report, words: Words, drawn: list[Drawn]) -> str:
     return environment.get_template("page.html.j2").render(
         report=report,
         words=words,
-        pictures={d.figure.id: _pictures(d) for d in drawn},
-        specs=_embedded({d.figure.id: _variants(d.figure) for d in drawn}),
+        pictures={name: _pictures(d) for name, d in pictures.items()},
+        specs=_embedded({name: _variants(f) for name, f in figures.items()}),
         vega=_vega(),
     )
 
@@ -112,7 +117,7 @@ def _printed(value: Any, lang: str) -> str:
     return "–" if value is None else str(value)
 
 
-def _pictures(drawn: Drawn) -> dict[str, str]:
+def _pictures(drawn: Pictures) -> dict[str, str]:
     def uri(svg: str) -> str:
         return "data:image/svg+xml," + quote(svg, safe="/:;=@!()'")
 

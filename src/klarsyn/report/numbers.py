@@ -7,6 +7,7 @@ from dataclasses import dataclass
 MINUS = "\u2212"
 THIN = "\u202f"
 NBSP = "\u00a0"
+FAR = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +34,17 @@ class Numbers:
         return text.replace(",", THIN).replace("-", MINUS)
 
     def interval(self, low: float, high: float, digits: int = 2) -> str:
-        """Two limits in words, so that a minus sign is never read as a dash."""
+        """Two limits in words, so that a minus sign is never read as a dash.
+
+        A limit beyond a thousand says only that: its digits would feign knowledge.
+        """
         word = "til" if self.lang == "nb" else "to"
-        return f"{self.fixed(low, digits)} {word} {self.fixed(high, digits)}"
+        return f"{self._limit(low, digits)} {word} {self._limit(high, digits)}"
+
+    def _limit(self, value: float, digits: int) -> str:
+        if abs(value) < FAR:
+            return self.fixed(value, digits)
+        return f">{self.whole(FAR)}" if value > 0 else f"<{self.whole(-FAR)}"
 
     def with_interval(self, value: float, low: float, high: float, digits: int = 2) -> str:
         """The value with its limits in brackets."""

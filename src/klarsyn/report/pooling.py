@@ -54,10 +54,10 @@ def _group(
     return Group(comparator=comparator, effects=effects, pooled=pooled, result=result)
 
 
-def pool_effects(context: Context, effects: Sequence[TrialEffect]) -> Pooled:
-    """The effects pooled by the page's method and test."""
+def pool_effects(context: Context, effects: Sequence[TrialEffect], test: str = "") -> Pooled:
+    """The effects pooled by the page's method and its test, or another one."""
     settings = context.settings
-    return pool(as_effects(effects), method=settings.method, test=settings.test)
+    return pool(as_effects(effects), method=settings.method, test=test or settings.test)
 
 
 def pooled_result(name: str, pooled: Pooled, effects: Sequence[TrialEffect]) -> Result:

@@ -62,10 +62,10 @@ class Settings:
     review: Mapping[str, Any]
     selection: str
     items: tuple[Mapping[str, Any], ...]
+    harm_blocks: tuple[Mapping[str, Any], ...]
     unblinding: Mapping[str, Any]
     leaving: tuple[str, ...]
     noninferiority: Mapping[str, Any]
-    grid: Mapping[str, Any]
     findings: Mapping[str, Any]
 
 
@@ -124,11 +124,11 @@ def _settings(base: Base, given: dict[str, Any]) -> Settings:
         review=given.get("review", {}),
         selection=given.get("selection", ""),
         items=tuple(given.get("items", _items(common["outcomes"]))),
+        harm_blocks=tuple(_harm_block(h) for h in given.get("harm_blocks", ())),
         unblinding=given.get("unblinding", {}),
         leaving=tuple(given.get("leaving", DEFAULT_LEAVING)),
-        noninferiority=given.get("noninferiority", {}),
-        grid=given.get("grid", {}),
-        findings=given.get("findings", {}),
+        noninferiority=_noninferiority(base, given.get("noninferiority", {})),
+        findings=_findings(given.get("findings", {})),
     )
 
 
@@ -145,6 +145,40 @@ def _window(entry: Mapping[str, Any], common: Mapping[str, Any]) -> Window:
     return Window(id=entry["id"], label=_label(entry["label"]), question=question)
 
 
+def _harm_block(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    out = {
+        "id": str(entry["id"]),
+        "label": _label(entry["label"]),
+        "outcomes": tuple(entry["outcomes"]),
+    }
+    return out | ({"note": _label(entry["note"])} if "note" in entry else {})
+
+
+def _noninferiority(base: Base, entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The trial with a margin, as a positive risk difference, and the trial beside it."""
+    if not entry:
+        return {}
+    base.trial(entry["trial"])
+    if "elsewhere" in entry:
+        base.trial(entry["elsewhere"]["trial"])
+        str(entry["elsewhere"]["outcome"])
+    return {
+        **entry,
+        "outcome": str(entry["outcome"]),
+        "margin": float(entry["margin"]),
+        "margin_basis": _label(entry["margin_basis"]),
+    }
+
+
+def _findings(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Thresholds between groups in points, and what people have confirmed."""
+    if "thresholds" not in entry:
+        return entry
+    given = entry["thresholds"]
+    sizes = {name: float(given[name]) for name in ("small", "moderate", "large")}
+    return {**entry, "thresholds": {**sizes, "origin": _label(given["origin"])}}
+
+
 def _label(value: Any) -> Label:
     if isinstance(value, str):
         return {"en": value, "nb": value}
@@ -152,11 +186,15 @@ def _label(value: Any) -> Label:
 
 
 def _outcomes(base: Base) -> tuple[str, ...]:
-    """The commonest primary outcome of the trials, as a score and as a change."""
+    """The commonest primary outcome of the trials, as a score and as a change.
+
+    Where no trial names one, the outcome that most findings on a scale are about.
+    """
     primary = [t.primary_outcome for t in base.trials if t.primary_outcome]
-    name = max(sorted(set(primary)), key=primary.count, default="score")
+    named = primary or [f.outcome for f in base.findings if f.scale and f.statistic in ON_A_SCALE]
+    name = max(sorted(set(named)), key=named.count, default="score")
     stem = name.removesuffix("_score").removesuffix("_change")
-    return f"{stem}_score", f"{stem}_change"
+    return (f"{stem}_score", f"{stem}_change") if stem != name else (name,)
 
 
 def _scales(base: Base) -> tuple[str, ...]:
@@ -183,6 +221,7 @@ def days(low: float, high: float, target: float, clock: str) -> dict[str, Any]:
     return {"earliest": low, "latest": high, "target": target, "clock": clock}
 
 
+ON_A_SCALE = ("mean", "median", "mean_difference", "standardised_mean_difference")
 DEFAULT_LEAVING = (
     "dropout_before_treatment",
     "discontinued",
@@ -217,6 +256,11 @@ DEFAULT_WINDOWS: Sequence[Mapping[str, Any]] = (
             "nb": "fire uker eller mer etter siste dose",
         },
         **days(28, 1000, 28, "last_dose"),
+    },
+    {
+        "id": "last",
+        "label": {"en": "at the last time reported", "nb": "ved siste rapporterte tidspunkt"},
+        **days(0.01, 10_000, 10_000, "first_dose"),
     },
 )
 

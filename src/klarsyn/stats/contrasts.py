@@ -240,10 +240,10 @@ def check_cells(kind: Measure, columns: Cells, labels: Sequence[str] = ()) -> No
     for name, bad, why in checks:
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
-            hint = "; do the events exceed the group's size?" if name in {"bi", "di"} else ""
+            end = "; do the events exceed the group's size?" if name in {"bi", "di"} else "."
             raise InputError(
-                f"Study {labels[row] if labels else row + 1}: {name} = {columns[name][row]:g} "
-                f"{why}{hint}. Correct it or leave the study out."
+                f"{labels[row] if labels else f'Study {row + 1}'}: {name} = "
+                f"{columns[name][row]:g} {why}{end} Correct it or leave the study out."
             )
 
 

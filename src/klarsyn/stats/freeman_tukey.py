@@ -1,4 +1,4 @@
-"""Freeman–Tukey double arcsine of a proportion, and the way back.
+"""The way back from the Freeman–Tukey double arcsine of a proportion.
 
 Inverting a pooled value needs one sample size for all studies; the answer depends on that choice
 and can lie outside what any study saw (Schwarzer, Chemaitelly, Abu-Raddad & Rücker 2019). Prefer
@@ -20,14 +20,6 @@ CAVEAT = (
 )
 
 
-def double_arcsine(events: Array, total: Array) -> tuple[Array, Array]:
-    """The transformed proportions (half the sum of both arcsines) and their variances."""
-    value = 0.5 * (
-        np.arcsin(np.sqrt(events / (total + 1))) + np.arcsin(np.sqrt((events + 1) / (total + 1)))
-    )
-    return value, 1 / (4 * total + 2)
-
-
 def invert_double_arcsine(value: float, total: float) -> float:
     """The proportion whose double arcsine is `value` in a sample of `total` (Miller 1978).
 
@@ -37,7 +29,8 @@ def invert_double_arcsine(value: float, total: float) -> float:
     if total <= 0:
         raise InputError(f"A sample size is positive; {total:g} is not.")
     t = 2 * value
-    low, high = double_arcsine(np.array([0.0, total]), np.array([total, total]))[0]
+    low = 0.5 * float(np.arcsin(np.sqrt(1 / (total + 1))))
+    high = 0.5 * (float(np.arcsin(np.sqrt(total / (total + 1)))) + np.pi / 2)
     if value <= low:
         return 0.0
     if value >= high:

@@ -9,7 +9,7 @@ from klarsyn.errors import InputError
 _MOST = 10**10
 
 
-def upper_limit(events: int, patients: float, confidence: float = 0.95) -> float:
+def upper_limit(events: float, patients: float, confidence: float = 0.95) -> float:
     """Exact one-sided upper limit of a share (Clopper–Pearson); 1 − alpha^(1/n) without events.
 
     `patients` may be a fraction, for effective numbers.
@@ -22,7 +22,7 @@ def upper_limit(events: int, patients: float, confidence: float = 0.95) -> float
     return float(special.betaincinv(events + 1, patients - events, confidence))
 
 
-def lower_limit(events: int, patients: float, confidence: float = 0.95) -> float:
+def lower_limit(events: float, patients: float, confidence: float = 0.95) -> float:
     """Exact one-sided lower limit of a share; 0 without events."""
     from scipy import special
 
@@ -32,7 +32,7 @@ def lower_limit(events: int, patients: float, confidence: float = 0.95) -> float
     return float(special.betaincinv(events, patients - events + 1, 1 - confidence))
 
 
-def clopper_pearson(events: int, patients: float, level: float = 0.95) -> tuple[float, float]:
+def clopper_pearson(events: float, patients: float, level: float = 0.95) -> tuple[float, float]:
     """Exact two-sided limits of a share."""
     side = (1 + level) / 2
     return lower_limit(events, patients, side), upper_limit(events, patients, side)
@@ -109,7 +109,7 @@ def expected_events_to_exclude(events: int, rate: float, confidence: float = 0.9
     return float(special.gammaincinv(events + 1, confidence)) / rate
 
 
-def _check(events: int, patients: float, confidence: float) -> None:
+def _check(events: float, patients: float, confidence: float) -> None:
     if events < 0 or events > patients or patients <= 0:
         raise InputError(f"{events} events among {patients:g} patients is not possible.")
     if not 0 < confidence < 1:

@@ -16,6 +16,7 @@ Array = np.ndarray
 
 ESTIMATORS = ("L0", "R0", "Q0")
 SIDES = ("left", "right")
+DECIMALS = 12  # of the effects' range
 MOST_ROUNDS = 100
 
 
@@ -96,7 +97,8 @@ def _missing(y: Array, v: Array, estimator: str, tau2_method: str) -> tuple[int,
         kept_y, kept_v = y[: k - missing], v[: k - missing]
         tau2 = estimate_tau2(kept_y, kept_v, method=tau2_method).value
         centre = float(fit(kept_y, kept_v, None, tau2).beta[0])
-        away = y - centre
+        # Studies that lie equally far off, or on the centre, must not be told apart by rounding.
+        away = np.round((y - centre) / (np.ptp(y) or 1.0), DECIMALS)
         ranks = np.empty(k)
         ranks[np.argsort(np.abs(away), kind="stable")] = np.arange(1, k + 1)
         number, raw = _number(np.sign(away) * ranks, estimator)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -11,6 +12,7 @@ import numpy as np
 
 from klarsyn.errors import InputError, NumericalError, nearest
 from klarsyn.stats.contrasts import DROPPED, MEASURES, contrasts
+from klarsyn.tables import Table, in_file
 
 Array = np.ndarray
 
@@ -158,9 +160,31 @@ def effects_from_table(
     covariates. `study` names the column of labels. Continuity correction as in
     `klarsyn.stats.contrasts.contrasts`.
     """
+    if isinstance(table, Table):
+        with in_file(table.path):
+            return _from_columns(table, measure, columns, study, add, to, drop00, variance, origin)
+    return _from_columns(table, measure, columns, study, add, to, drop00, variance, origin)
+
+
+def _from_columns(
+    table: Any,
+    measure: str,
+    columns: Mapping[str, str],
+    study: str | None,
+    add: float | None,
+    to: str,
+    drop00: bool,
+    variance: str,
+    origin: str,
+) -> Effects:
     named = columns_of(table)
-    cells = {role: _numbers(named, column) for role, column in columns.items()}
+    cells = {
+        role: table.numbers(column) if isinstance(table, Table) else _numbers(named, column)
+        for role, column in columns.items()
+    }
     size = len(next(iter(named.values()), []))
+    rows = table.row_numbers if isinstance(table, Table) else range(2, size + 2)
+    names = _labels(named, study, size)
     empty = _empty_cells(columns, cells, size)
     whole = [i for i, reason in enumerate(empty) if not reason]
     made = contrasts(
@@ -170,7 +194,7 @@ def effects_from_table(
         to=to,
         drop00=drop00,
         variance=variance,
-        labels=[str(i + 1) for i in whole],
+        labels=[f"{names[i].removesuffix(f' (row {rows[i]})')} (row {rows[i]})" for i in whole],
     )
     used = set(columns.values())
     problem = np.array(empty, dtype=object)
@@ -178,7 +202,7 @@ def effects_from_table(
     return Effects(
         y=_spread(made.y, whole, size),
         v=_spread(made.v, whole, size),
-        study=_labels(named, study, size),
+        study=names,
         measure=measure,
         scale=made.scale,
         method=made.method,
@@ -230,6 +254,8 @@ def _numbers(named: Mapping[str, list[Any]], name: str) -> Array:
             values.append(np.nan if cell is None else float(str(cell).replace("\u2212", "-")))
         except ValueError:
             raise InputError(f"Row {row}, column {name!r}: {cell!r} is not a number.") from None
+        if np.isinf(values[-1]):
+            raise InputError(f"Row {row}, column {name!r}: {cell!r} is not a finite number.")
     return np.array(values, dtype=float)
 
 
@@ -239,5 +265,5 @@ def _labels(named: Mapping[str, list[Any]], study: str | None, count: int) -> tu
     if study is None:
         return _numbered(count)
     labels = [str(s) for s in _column(named, study)]
-    twice = {s for s in labels if labels.count(s) > 1}
+    twice = {s for s, count in Counter(labels).items() if count > 1}
     return tuple(f"{s} (row {i})" if s in twice else s for i, s in enumerate(labels, start=2))

@@ -215,7 +215,9 @@ def _arm_rows(
     needed = MEASURES[measure]
     for column in needed:
         if given[column] is None:
-            raise InputError(f"{measure} from arms needs: {', '.join(needed)}. Give {column}.")
+            raise InputError(
+                f"{measure} from arms needs the columns {', '.join(needed)}; {column} is missing."
+            )
     columns = {c: np.asarray(given[c], dtype=float) for c in needed}
     length = len(list(study))
     for name, values in [*columns.items(), ("treatment", list(treatment))]:

@@ -15,7 +15,6 @@ from klarsyn.stats.estimate import Estimate
 from klarsyn.synthesis.rare_counts import Counts, count_table, rate_table
 
 if TYPE_CHECKING:
-    from klarsyn.stats.rare_likelihoods import StudyLikelihood
     from klarsyn.stats.rare_random import RandomEffectFit
     from klarsyn.stats.rare_stratified import ChiSquare, Stratified
 
@@ -27,9 +26,7 @@ __all__ = [
     "RareFit",
     "count_table",
     "fit_glmm",
-    "pool_proportions",
     "pool_rare",
-    "pool_single_rates",
     "rate_table",
 ]
 
@@ -224,44 +221,6 @@ def fit_glmm(
     )  # fmt: skip
 
 
-def pool_proportions(
-    studies: Sequence[str], events: Sequence[float], totals: Sequence[float]
-) -> RareFit:
-    """Random-effects model of one proportion a study; the estimate is a logit.
-
-    Studies with no events or only events stay in.
-    """
-    from klarsyn.stats.rare_likelihoods import binomial
-
-    counts = count_table(studies, events, totals, [0.0] * len(studies), [1.0] * len(studies))
-    return _one_group(binomial(counts.events1, counts.total1), counts, "PLO", "logit")
-
-
-def pool_single_rates(
-    studies: Sequence[str], events: Sequence[float], times: Sequence[float]
-) -> RareFit:
-    """Random-effects Poisson model of one rate a study; the estimate is a log rate."""
-    from klarsyn.stats.rare_likelihoods import poisson
-
-    counts = rate_table(studies, events, times, [0.0] * len(studies), [1.0] * len(studies))
-    return _one_group(poisson(counts.events1, counts.total1), counts, "IRLN", "log")
-
-
-def _one_group(study: StudyLikelihood, counts: Counts, measure: str, scale: str) -> RareFit:
-    from klarsyn.stats.rare_random import fit_random_effect, heterogeneity_tests
-
-    k = len(counts.studies)
-    fit = fit_random_effect(study, k)
-    method = f"{scale} GLMM"
-    return RareFit(
-        method=method, measure=measure, used_studies=k, ignored_studies=(), ignored=0.0,
-        estimate=Estimate(value=fit.mu, se=fit.se, method=method, scale=scale), tau2=fit.tau2,
-        se_tau2=None if fit.boundary else fit.se_tau2, log_likelihood=fit.log_likelihood,
-        boundary=fit.boundary, tests=heterogeneity_tests(study, k, fit.mu_common),
-        notes=(BOUNDARY,) if fit.boundary else (),
-    )  # fmt: skip
-
-
 def _need_studies(counts: Counts, what: str) -> None:
     if not counts.studies:
         raise NumericalError(
@@ -321,7 +280,9 @@ def _stratified(measure: str, method: str) -> Callable[[Counts, str], RareFit]:
         return RareFit(
             method=method, measure=measure, estimate=found.estimate,
             tests=(*found.heterogeneity, *cochran),
-            effect_test=found.effect_test, notes=_peto_notes(counts, found, method),
+            effect_test=found.effect_test,
+            notes=_peto_notes(counts, found, method)
+            + _heterogeneity_note((*found.heterogeneity, *cochran)),
             **_ignored(counts, found.informative),
         )  # fmt: skip
 
@@ -339,6 +300,12 @@ def _cochran_q(counts: Counts, measure: str, pooled: Estimate) -> tuple[ChiSquar
     used = np.isfinite(own.y)
     q = float(((own.y[used] - pooled.value) ** 2 / own.v[used]).sum())
     return (ChiSquare(name="Cochran Q", value=q, df=max(int(used.sum()) - 1, 0)),)
+
+
+def _heterogeneity_note(tests: tuple[ChiSquare, ...]) -> tuple[str, ...]:
+    if not any(t.df > 0 and t.p < 0.1 for t in tests):
+        return ()
+    return ("The studies differ more than by chance; this common-effect interval ignores that.",)
 
 
 def _peto_notes(counts: Counts, found: Stratified, method: str) -> tuple[str, ...]:

@@ -1,13 +1,14 @@
 """Strict reading of a table at the edge, and writing that appears whole or not at all."""
 
 from klarsyn.tables.reading import read_table
-from klarsyn.tables.table import Column, Table, missing_column
+from klarsyn.tables.table import Column, Table, in_file, missing_column
 from klarsyn.tables.workbook import sheet_names
 from klarsyn.tables.writing import whole_files, write_text
 
 __all__ = [
     "Column",
     "Table",
+    "in_file",
     "missing_column",
     "read_table",
     "sheet_names",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,6 +77,17 @@ class Table:
         return [
             dict(zip(names, row, strict=True)) for row in zip(*self.columns.values(), strict=True)
         ]
+
+
+@contextmanager
+def in_file(path: str) -> Iterator[None]:
+    """Begin every InputError raised inside with the file it is about, once."""
+    try:
+        yield
+    except InputError as bad:
+        if str(bad).startswith(path):
+            raise
+        raise type(bad)(f"{path}: {bad}") from None
 
 
 def missing_column(path: str, name: str, known: Mapping[str, Any] | Sequence[str]) -> InputError:

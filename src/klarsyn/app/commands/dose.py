@@ -57,12 +57,15 @@ def command(
 def read_doses(file: str, sheet: str | None) -> Any:
     """The dose groups of a file: relative risks when it has a column `cases`, otherwise means."""
     from klarsyn.synthesis.dose_data import doses_from_means, doses_from_risks
-    from klarsyn.tables import read_table
+    from klarsyn.tables import Column, in_file, read_table
 
-    table = read_table(file, sheet=sheet)
-    if "cases" in table:
-        numbers = [table.numbers(c) for c in ("dose", "effect", "se", "cases", "n")]
-        return doses_from_risks(table["study"], *numbers, design=table["design"])
-    return doses_from_means(
-        table["study"], *(table.numbers(c) for c in ("dose", "mean", "sd", "n"))
-    )
+    above = [Column(name=c, kind="number", required=False, above=0) for c in ("sd", "n", "cases")]
+    least = [Column(name=c, kind="number", required=False, minimum=0) for c in ("dose", "se")]
+    table = read_table(file, [*above, *least], sheet=sheet)
+    with in_file(file):
+        if "cases" in table:
+            numbers = [table.numbers(c) for c in ("dose", "effect", "se", "cases", "n")]
+            return doses_from_risks(table["study"], *numbers, design=table["design"])
+        return doses_from_means(
+            table["study"], *(table.numbers(c) for c in ("dose", "mean", "sd", "n"))
+        )

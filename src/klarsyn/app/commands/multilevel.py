@@ -55,9 +55,10 @@ def command(
     from klarsyn.synthesis.multilevel import fit_multilevel
     from klarsyn.synthesis.random_terms import Intercepts, nested
     from klarsyn.synthesis.robust import robust
-    from klarsyn.tables import read_table
+    from klarsyn.tables import Column, read_table
 
-    table = read_table(file, sheet=sheet)
+    numbers = (Column(name=effect, kind="number"), Column(name=se, kind="number", above=0))
+    table = read_table(file, numbers, sheet=sheet)
     inside, across = _names(nesting), _names(crossed)
     if not inside and not across:
         raise InputError("Name the groupings: --nested study,effect or --crossed study,scale.")

@@ -27,6 +27,7 @@ or an evidence base, its arms' treatments at one time:
     --clock first_dose --merge saline+placebo_nasal+placebo_oral=inert --largest-piece
 """
 
+ABOVE = ("n", "sd", "se", "time")
 ARM_COLUMNS = ("events", "n", "time", "mean", "sd", "estimate", "se")
 
 
@@ -80,26 +81,28 @@ def _merged(merge: tuple[str, ...]) -> dict[str, str]:
 def read_network(file: str, measure: str, sheet: str | None, add: float) -> Any:
     """The network of a file: contrasts when it has a column `treat1`, otherwise arms."""
     from klarsyn.synthesis.network_data import network_from_arms, network_from_contrasts
-    from klarsyn.tables import read_table
-    from klarsyn.tables.reading import missing_column
+    from klarsyn.tables import Column, in_file, missing_column, read_table
 
-    table = read_table(file, sheet=sheet)
-    if "treat1" in table:
-        return network_from_contrasts(
-            table["study"],
-            table["treat1"],
-            table["treat2"],
-            table.numbers("effect"),
-            table.numbers("se"),
-            measure=measure,
+    above = [Column(name=c, kind="number", required=False, above=0) for c in ABOVE]
+    events = Column(name="events", kind="number", required=False, minimum=0)
+    table = read_table(file, [*above, events], sheet=sheet)
+    with in_file(file):
+        if "treat1" in table:
+            return network_from_contrasts(
+                table["study"],
+                table["treat1"],
+                table["treat2"],
+                table.numbers("effect"),
+                table.numbers("se"),
+                measure=measure,
+            )
+        for name in ("study", "treatment"):
+            if name not in table:
+                raise missing_column(file, name, tuple(table.columns))
+        numbers = {c: table.numbers(c) for c in ARM_COLUMNS if c in table}
+        return network_from_arms(
+            table["study"], table["treatment"], measure=measure, add=add, **numbers
         )
-    for name in ("study", "treatment"):
-        if name not in table:
-            raise missing_column(file, name, tuple(table.columns))
-    numbers = {c: table.numbers(c) for c in ARM_COLUMNS if c in table}
-    return network_from_arms(
-        table["study"], table["treatment"], measure=measure, add=add, **numbers
-    )
 
 
 @click.command(epilog=EPILOG)

@@ -26,7 +26,7 @@ def read_counts(file: str, columns: str, study: str | None, sheet: str | None, r
     """The counts of a file's rows, checked; a row with an empty cell is left out."""
     from klarsyn.app.commands.pool import roles
     from klarsyn.synthesis.rare import count_table, rate_table
-    from klarsyn.tables import read_table
+    from klarsyn.tables import in_file, read_table
 
     table = read_table(file, sheet=sheet)
     named = roles(columns, "IRR" if rates else "OR", tuple(table.columns))
@@ -35,13 +35,14 @@ def read_counts(file: str, columns: str, study: str | None, sheet: str | None, r
     def column(role: str) -> Any:
         return table.numbers(named.get(role, role))
 
-    if rates:
-        return rate_table(labels, column("x1i"), column("t1i"), column("x2i"), column("t2i"))
-    totals = [
-        column(total) if total in named else column(event) + column(rest)
-        for total, event, rest in (("n1i", "ai", "bi"), ("n2i", "ci", "di"))
-    ]
-    return count_table(labels, column("ai"), totals[0], column("ci"), totals[1])
+    with in_file(file):
+        if rates:
+            return rate_table(labels, column("x1i"), column("t1i"), column("x2i"), column("t2i"))
+        totals = [
+            column(total) if total in named else column(event) + column(rest)
+            for total, event, rest in (("n1i", "ai", "bi"), ("n2i", "ci", "di"))
+        ]
+        return count_table(labels, column("ai"), totals[0], column("ci"), totals[1])
 
 
 def _labels(table: Any, study: str | None) -> list[str]:
@@ -58,7 +59,7 @@ def _labels(table: Any, study: str | None) -> list[str]:
 @click.option("--sheet", default=None, help="The sheet of an Excel workbook.")
 @click.option("--rates", is_flag=True, help="Totals are person-times: rate ratios.")
 @click.option("--methods", default="", help="A comma-separated choice; all when left out.")
-@click.option("--coding", default="half", help="Treatment in UM models: half or first.")
+@click.option("--coding", default="half", help="Treatment in UM models: half, first or second.")
 @click.option("--level", type=float, default=0.95, help="Confidence level.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(

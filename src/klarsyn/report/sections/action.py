@@ -18,6 +18,7 @@ from klarsyn.pharmacology.simulate import Exposure, simulate
 from klarsyn.pharmacology.substance import read_substance
 from klarsyn.report.context import Context
 from klarsyn.report.document import Figure, Prose, Result, Section, anchor_of, paragraphs
+from klarsyn.report.sections.response import follow_regimens
 
 CURVE_POINTS = 60
 
@@ -39,6 +40,7 @@ def build_action(context: Context) -> tuple[Section, Any] | None:
     given = [_simulated(context, wanted, entry) for entry in wanted["regimens"]]
     results = [_result(g, a) for g in given for a in wanted["analytes"] if a in g.exposure.metrics]
     sentence = _sentence(context, given, results, wanted)
+    followed = follow_regimens(context)
     section = Section(
         id="action",
         title=context.words.plain("action.title"),
@@ -46,9 +48,10 @@ def build_action(context: Context) -> tuple[Section, Any] | None:
             Prose(paragraphs=paragraphs(sentence), tone="finding"),
             _peaks(context, given, wanted["analytes"]),
             _courses(context, given, wanted["course"]),
+            *followed.blocks,
             Prose(paragraphs=paragraphs(*_notes(context, given)), tone="caution"),
         ],
-        results=results,
+        results=[*results, *followed.results],
     )
     return section, sentence
 

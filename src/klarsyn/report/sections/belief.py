@@ -1,4 +1,4 @@
-"""Outcome by guess, and the belief effect at which a pooled effect falls: parts of one section."""
+"""Outcome by guess: the readings of one trial, never one of them alone."""
 
 from __future__ import annotations
 
@@ -7,26 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from klarsyn.bias.belief import BeliefEvidence, Tipping, belief_evidence, tipping
+from klarsyn.bias.belief import BeliefEvidence, belief_evidence
 from klarsyn.bias.expectancy import Expectancy, GuessStratum, read_guesses
 from klarsyn.errors import InputError, NumericalError
 from klarsyn.evidence.trial import GuessOutcome
-from klarsyn.figures.panels import CurvePoint, Panel, Span, panels
+from klarsyn.figures.panels import CurvePoint, Panel, panels
 from klarsyn.figures.theme import PALETTE, finish
 from klarsyn.provenance import digest_of
 from klarsyn.report.context import Context
 from klarsyn.report.document import Figure, Prose, Result, TableBlock, anchor_of, paragraphs
-from klarsyn.report.guessing import ArmGuess, believed_oftener
-from klarsyn.report.pooling import Group, derive_groups
 from klarsyn.report.records import cited, record_id
-from klarsyn.report.sections.works import typical_sd
-from klarsyn.stats.estimate import Estimate
-from klarsyn.synthesis.extraction import derive_effects
 
 GUESSED = {"test": "active", "control": "control", "dont_know": "unknown"}
 RHOS = (0.0, 0.25, 0.5, 0.75, 1.0)
 STEPS = 25
-SMALLEST = 0.05  # a difference in belief below which no tipping point is drawn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,45 +31,6 @@ class Reading:
     expectancy: Expectancy
     groups: tuple[GuessStratum, ...]
     result: Result
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tipped:
-    """One comparator class: its pooled effect in points and the belief effect that undoes it."""
-
-    group: Group
-    trials: tuple[str, ...]
-    seen: tuple[float, float] | None
-    tipping: Tipping
-    result: Result
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BeliefBlocks:
-    """What the section shows about belief, with its results and the rows they stand on."""
-
-    blocks: list[Any]
-    results: list[Result]
-    findings: list[str]
-
-
-def belief_blocks(context: Context, guesses: Sequence[ArmGuess]) -> BeliefBlocks:
-    """The curves of outcome by guess, then the tipping curves of the first time window."""
-    readings = derive_readings(context)
-    main = main_reading(context, readings)
-    blocks: list[Any] = []
-    if main is not None:
-        blocks += [_curve_figure(context, main), _curve_prose(context, main)]
-        blocks.append(_readings_table(context, readings))
-    evidence = belief_of(context, main) if main is not None else None
-    tipped = derive_tipped(context, guesses, evidence)
-    if tipped:
-        blocks += [_tip_figure(context, tipped, main), _tip_prose(context, tipped, main)]
-    results = [r.result for r in readings] + [t.result for t in tipped]
-    if main is not None:
-        results.append(_evidence_result(main, evidence))
-    findings = [record_id(row) for r in readings for row in r.rows]
-    return BeliefBlocks(blocks=blocks, results=results, findings=findings)
 
 
 def derive_readings(context: Context) -> tuple[Reading, ...]:
@@ -178,7 +133,8 @@ def belief_of(context: Context, reading: Reading) -> BeliefEvidence | None:
         return None
 
 
-def _evidence_result(reading: Reading, evidence: BeliefEvidence | None) -> Result:
+def evidence_result(reading: Reading, evidence: BeliefEvidence | None) -> Result:
+    """The association of belief and outcome as a numbered result."""
     value = {"value": None, "ci": []}
     if evidence is not None:
         value = {"value": evidence.value, "ci": [evidence.low, evidence.high]}
@@ -212,7 +168,8 @@ def _outcome(context: Context, row: GuessOutcome) -> str:
     return f"{name} ({row.scale})" if row.scale else name
 
 
-def _curve_figure(context: Context, reading: Reading) -> Figure:
+def curve_figure(context: Context, reading: Reading) -> Figure:
+    """The difference by rate of right guesses, beside the range from adjusted to raw."""
     w, n = context.words, context.numbers
     row, read = reading.rows[0], reading.expectancy
     link = "#" + anchor_of("result", reading.result.id)
@@ -259,7 +216,8 @@ def _curve_figure(context: Context, reading: Reading) -> Figure:
     )
 
 
-def _curve_prose(context: Context, reading: Reading) -> Prose:
+def curve_prose(context: Context, reading: Reading) -> Prose:
+    """All three readings in one sentence, and what the timing of the guess means."""
     w, row = context.words, reading.rows[0]
     sentence = w(
         "told.readings_lead",
@@ -272,7 +230,8 @@ def _curve_prose(context: Context, reading: Reading) -> Prose:
     return Prose(paragraphs=paragraphs(sentence, timing + " " + w("told.trait")))
 
 
-def _readings_table(context: Context, readings: Sequence[Reading]) -> TableBlock:
+def readings_table(context: Context, readings: Sequence[Reading]) -> TableBlock:
+    """Every reading of every outcome by guess."""
     w, n = context.words, context.numbers
     rows = []
     for r in readings:
@@ -286,228 +245,3 @@ def _readings_table(context: Context, readings: Sequence[Reading]) -> TableBlock
         header=[w.plain(f"told.head_{h}") for h in ("outcome", "raw", "half", "between")],
         rows=rows,
     )
-
-
-def derive_tipped(
-    context: Context, guesses: Sequence[ArmGuess], evidence: BeliefEvidence | None
-) -> tuple[Tipped, ...]:
-    """Each pooled class of the first window, in points of the page's scale."""
-    window = context.settings.windows[0]
-    extraction = derive_effects(context.base, window.question)
-    sd = typical_sd(context, extraction)
-    if sd is None or context.settings.measure != "SMD":
-        return ()
-    aside = {context.settings.reference.get("comparator", ""), "same_drug"}
-    out = []
-    for group in derive_groups(context, extraction):
-        if group.pooled is None or group.result is None or group.comparator in aside:
-            continue
-        p = group.pooled
-        trials, seen = class_belief(context, guesses, group.comparator)
-        low, high = seen or (1.0, 1.0)
-        effect = Estimate(value=p.estimate * sd, se=p.se * sd, method=p.method, df=p.df)
-        found = tipping(
-            effect,
-            belief_difference=(low + high) / 2,
-            belief_interval=(low, high),
-            threshold=0.0,
-            deltas=_deltas(effect, (low + high) / 2, evidence),
-            evidence=[evidence] if evidence else [],
-        )
-        used = [g for g in guesses if g.trial.id in trials and g.guess.respondent == "patient"]
-        out.append(_tipped(group, trials, seen, found, sd, used))
-    return tuple(out)
-
-
-def _deltas(effect: Estimate, difference: float, evidence: BeliefEvidence | None) -> list[float]:
-    """Belief effects from none to beyond the tipping point and what was seen."""
-    far = abs(effect.value / difference) if abs(difference) > SMALLEST else abs(effect.value)
-    seen = max(abs(evidence.low), abs(evidence.high)) if evidence else 0.0
-    widest = 1.25 * max(seen, min(far, 6 * abs(effect.value)))
-    sign = math.copysign(1.0, effect.value * difference or effect.value)
-    return [sign * widest * i / (STEPS - 1) for i in range(STEPS)]
-
-
-def class_belief(
-    context: Context, guesses: Sequence[ArmGuess], comparator: str
-) -> tuple[tuple[str, ...], tuple[float, float] | None]:
-    """How much oftener the drug arm believes, over all trials of a class that asked both arms."""
-    found = {
-        t.id: ends
-        for t in context.base.trials
-        if t.comparator == comparator and (ends := believed_oftener(guesses, t.id)) is not None
-    }
-    if not found:
-        return (), None
-    return tuple(found), (min(e[0] for e in found.values()), max(e[1] for e in found.values()))
-
-
-def _tipped(
-    group: Group,
-    trials: tuple[str, ...],
-    seen: tuple[float, float] | None,
-    found: Tipping,
-    sd: float,
-    used: Sequence[ArmGuess],
-) -> Tipped:
-    assert group.result is not None
-    value = {
-        "effect": found.effect.value,
-        "ci": list(found.interval),
-        "belief_difference": found.belief_difference,
-        "belief_range": list(found.belief_interval),
-        "at_limit": None if found.fallen else found.at_limit,
-        "at_estimate": found.at_estimate,
-        "sd": sd,
-    }
-    result = Result(
-        id=f"told.tipping.{group.comparator}",
-        value=value,
-        method=f"{found.method}; standardised difference times the median SD of its rows",
-        inputs=(group.result.id, *(g.result.id for g in used)),
-        digest=digest_of(found.inputs, sd),
-    )
-    return Tipped(group=group, trials=trials, seen=seen, tipping=found, result=result)
-
-
-def _tip_figure(context: Context, tipped: Sequence[Tipped], main: Reading | None) -> Figure:
-    w, n, s = context.words, context.numbers, context.settings
-    when = s.windows[0].label[context.lang]
-    drawn = [_tip_panel(context, t) for t in tipped]
-    y_title = w.plain("told.tip_y", scale=s.points_scale)
-    reach = max(abs(t.tipping.effect.value) for t in tipped)
-    limits = (-2.2 * reach, 1.3 * reach)
-    if all(t.tipping.effect.value > 0 for t in tipped):
-        limits = (-1.3 * reach, 2.2 * reach)
-    key = "tip_caption" if main is not None else "tip_caption_bare"
-    alts = [
-        w.plain(
-            "told.tip_alt",
-            comparator=w.plain(f"against.{t.group.comparator}"),
-            effect=n.with_interval(t.tipping.effect.value, *t.tipping.interval, digits=1),
-            estimate=n.fixed(abs(t.tipping.at_estimate or 0.0), 1),
-        )
-        for t in tipped
-    ]
-    return Figure(
-        id="told-tipping",
-        title=w.plain("told.tip", when=when),
-        alt=" ".join(alts),
-        wide=finish(panels(drawn, y_title=y_title, limits=limits)),
-        narrow=finish(panels(drawn, y_title=y_title, limits=limits, narrow=True)),
-        caption=w(
-            f"told.{key}",
-            differences="; ".join(_difference(context, t) for t in tipped),
-        ),
-    )
-
-
-def _difference(context: Context, t: Tipped) -> str:
-    w, n = context.words, context.numbers
-    name = context.comparator(t.group.comparator)
-    if t.seen is None:
-        return w.plain("told.difference_none", comparator=name)
-    return w.plain(
-        "told.difference_seen",
-        comparator=name,
-        low=n.percent(t.seen[0]),
-        high=n.percent(t.seen[1]),
-        used=n.percent(t.tipping.belief_difference),
-        trials=", ".join(context.base.trial(i).label for i in t.trials),
-    )
-
-
-def _tip_panel(context: Context, t: Tipped) -> Panel:
-    """Belief effects are drawn as points of improvement, whatever the scale's direction."""
-    w, n, s = context.words, context.numbers, context.settings
-    x_title = w.plain("told.tip_x", scale=s.points_scale)
-    link = "#" + anchor_of("result", t.result.id)
-    source = context.source_of(t.group.result.inputs if t.group.result else ())
-    points = [
-        CurvePoint(
-            x=abs(delta),
-            value=value,
-            low=low,
-            high=high,
-            link=link,
-            details={
-                x_title: n.fixed(abs(delta), 1),
-                w.plain("told.tip_y", scale=s.points_scale): n.with_interval(
-                    value, low, high, digits=1
-                ),
-                w.plain("hover.source"): source,
-            },
-        )
-        for delta, value, low, high in t.tipping.curve
-    ]
-    marks = []
-    if not t.tipping.fallen and t.tipping.at_limit is not None:
-        marks.append((abs(t.tipping.at_limit), w.plain("told.tip_at_limit")))
-    if t.tipping.at_estimate is not None:
-        marks.append((abs(t.tipping.at_estimate), w.plain("told.tip_at_estimate")))
-    end = max(p.x for p in points)
-    spans = [
-        Span(
-            label=w.plain("told.tip_seen", trial=e.label),
-            low=max(0.0, min(-e.low, -e.high)),
-            value=-e.value,
-            high=min(end, max(-e.low, -e.high)),
-            link="#" + anchor_of("result", f"told.belief.{_trial_id(context, e.label)}"),
-            details={
-                w.plain("hover.trial"): e.label,
-                w.plain("hover.effect"): n.with_interval(
-                    -e.value, min(-e.low, -e.high), max(-e.low, -e.high), digits=1
-                ),
-                w.plain("hover.source"): e.source,
-            },
-        )
-        for e in t.tipping.evidence
-    ]
-    return Panel(
-        title=w.plain(
-            "told.tip_panel",
-            comparator=context.comparator(t.group.comparator),
-            trials=w.count("page.trials_count", len(t.group.effects)),
-        ),
-        x_title=x_title,
-        points=points,
-        colour=context.colour(t.group.comparator),
-        marks=tuple(m for m in marks if m[0] <= end),
-        spans=spans,
-    )
-
-
-def _trial_id(context: Context, label: str) -> str:
-    return next((t.id for t in context.base.trials if t.label == label), label)
-
-
-def _tip_prose(context: Context, tipped: Sequence[Tipped], main: Reading | None) -> Prose:
-    w, n = context.words, context.numbers
-    texts = []
-    for t in tipped:
-        key = "tip_fallen" if t.tipping.fallen else "tip_sentence"
-        parts = {
-            "comparator": w.plain(f"against.{t.group.comparator}"),
-            "estimate": context.result_claim(
-                t.result, n.fixed(abs(t.tipping.at_estimate or 0.0), 1)
-            ),
-        }
-        if not t.tipping.fallen:
-            parts["limit"] = context.result_claim(
-                t.result, n.fixed(abs(t.tipping.at_limit or 0.0), 1)
-            )
-        texts.append(w(f"told.{key}", **parts))
-    if main is not None and (evidence := belief_of(context, main)) is not None:
-        result = _evidence_result(main, evidence)
-        shown = n.with_interval(-evidence.value, -evidence.high, -evidence.low, digits=1)
-        texts.append(
-            w(
-                "told.tip_evidence",
-                trial=evidence.label,
-                value=context.result_claim(result, shown),
-            )
-        )
-    joined = texts[0]
-    for text in texts[1:]:
-        joined = joined + " " + text
-    return Prose(paragraphs=(joined,))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from klarsyn.bias.grid import Choice
 from klarsyn.figures.choices import Analysis, choices
@@ -14,7 +15,7 @@ from klarsyn.report.context import Context
 from klarsyn.report.document import Figure, Prose, Section, TableBlock, anchor_of, paragraphs
 from klarsyn.report.grids import SMALL, AllAnalyses, derive_grid
 
-SHOWN = 160
+SHOWN = 120
 
 
 def build_change(context: Context) -> tuple[Section, Any] | None:
@@ -56,10 +57,18 @@ def _sentence(context: Context, made: AllAnalyses) -> Any:
     if not ranked or ranked[0]["redrawn"] == 0:
         return w("change.sentence_firm", **parts)
     top = ranked[0]
+    second = Markup("")
+    if len(ranked) > 1 and ranked[1]["redrawn"] > 0:
+        second = w(
+            "change.second",
+            choice=_choice(context, ranked[1]["choice"]).lower(),
+            redrawn=claim(n.percent(ranked[1]["redrawn"])),
+        )
     return w(
         "change.sentence",
         choice=_choice(context, top["choice"]).lower(),
         redrawn=claim(n.percent(top["redrawn"])),
+        second=second,
         **parts,
     )
 

@@ -14,6 +14,7 @@ from klarsyn.report.document import Prose, Result, Section, TableBlock, paragrap
 from klarsyn.report.gradings import (
     Body,
     Graded,
+    derive_ground,
     event_bodies,
     event_body,
     grade_body,
@@ -25,11 +26,12 @@ from klarsyn.report.sections.reference import derive_reference
 
 def build_findings_summary(context: Context) -> tuple[Section, Any] | None:
     """The section and its sentence; None where no outcome can be expressed in points or counts."""
-    symptoms, sd = symptom_bodies(context)
-    bodies = [*symptoms, *event_bodies(context), *_against_reference(context)]
+    ground = derive_ground(context)
+    bodies = [*symptom_bodies(context, ground), *event_bodies(context, ground)]
+    bodies += [*_against_reference(context)]
     if not bodies:
         return None
-    graded = [grade_body(context, b, sd) for b in bodies]
+    graded = [grade_body(context, b, ground) for b in bodies]
     results = {g.body.id: _result(context, g) for g in graded}
     answer = _answer(context, graded)
     blocks = [
@@ -56,7 +58,13 @@ def _against_reference(context: Context) -> list[Body]:
     for panel in reference.panels:
         pair = tuple(e for e in panel.effects if e.trial in context.settings.reference["pair"])
         if len(pair) > 1:
-            made = event_body(context, f"reference.all.{panel.outcome}", pair, None)
+            made = event_body(
+                context,
+                f"reference.all.{panel.outcome}",
+                pair,
+                None,
+                test=context.settings.reference.get("test", "z"),
+            )
             out += [made] if made is not None else []
     return out
 
@@ -82,8 +90,7 @@ def _result(context: Context, graded: Graded) -> Result:
     return Result(
         id=f"findings.{body.id}",
         value=told,
-        method=f"{certainty.method}; effect pooled by {context.settings.method}, "
-        f"{context.settings.test}",
+        method=f"{certainty.method}; effect pooled by {context.settings.method}, {body.test}",
         inputs=tuple(dict.fromkeys(i for e in body.effects for i in e.findings)),
         digest=digest_of(certainty.digest, body.estimate, list(body.interval)),
     )
@@ -148,8 +155,19 @@ def _size(context: Context, body: Body) -> str:
 def _relative(context: Context, body: Body) -> str:
     if body.unit == "points":
         return "–"
-    values = [math.exp(x) for x in (body.estimate.value, *body.interval)]
-    return context.numbers.with_interval(values[0], values[1], values[2])
+    value = context.numbers.fixed(math.exp(body.estimate.value))
+    return f"{value} ({_ratios(context, body.interval)})"
+
+
+def _ratios(context: Context, logs: tuple[float, float]) -> str:
+    """Limits of a ratio; what is beyond 100 or below 0.01 is not worth its digits."""
+    w, n = context.words, context.numbers
+    low, high = (math.exp(min(x, 700.0)) for x in logs)
+    return w.plain(
+        "findings.limits",
+        low=n.fixed(low) if low >= 0.01 else w.plain("findings.under"),
+        high=n.fixed(high) if high <= 100 else w.plain("findings.over"),
+    )
 
 
 def _plain(context: Context, graded: Graded) -> str:
@@ -204,7 +222,7 @@ def _reasons(context: Context, graded: Sequence[Graded], results: dict[str, Resu
         changes = {s.domain: s.change for s in g.certainty.suggestions}
         cells = [
             context.result_claim(results[g.body.id], _change(context, changes[d]))
-            + " "
+            + ": "
             + _reason(context, d, g)
             for d in DOMAINS
         ]
@@ -234,8 +252,9 @@ def _reason(context: Context, domain: str, graded: Graded) -> str:
             return w.plain("findings.one_trial")
         if facts["prediction"] is None:
             return w.plain("findings.no_prediction", k=facts["k"])
-        turn = float if graded.body.unit == "points" else math.exp
-        ends = n.interval(*(turn(x) for x in facts["prediction"]), digits=1)
+        ends = _ratios(context, facts["prediction"])
+        if graded.body.unit == "points":
+            ends = n.interval(*facts["prediction"], digits=1)
         return w.plain("findings.prediction", interval=ends, i2=n.percent(facts["i2"]))
     if domain == "indirectness":
         given = ", ".join(context.term("treatment", t) for t in facts["treatments"])
@@ -247,11 +266,12 @@ def _reason(context: Context, domain: str, graded: Graded) -> str:
             share=n.percent(facts["share"]),
             needed=n.whole(facts["needed"]),
         )
+    trials = w.count("page.trials_count", facts["k"])
     if facts["nulls"] is None:
-        return w.plain("findings.nulls_none", k=facts["k"])
+        return w.plain("findings.nulls_none", trials=trials)
     if math.isinf(facts["nulls"]):
-        return w.plain("findings.nulls_never", k=facts["k"])
-    return w.plain("findings.nulls", k=facts["k"], count=n.whole(facts["nulls"]))
+        return w.plain("findings.nulls_never", trials=trials)
+    return w.plain("findings.nulls", trials=trials, count=n.whole(facts["nulls"]))
 
 
 def _bias_reason(context: Context, graded: Graded) -> str:
@@ -260,6 +280,8 @@ def _bias_reason(context: Context, graded: Graded) -> str:
     if facts["open_share"] > 0:
         state = {None: "none_left", True: "stands", False: "falls"}[facts["survives"]]
         told.append(w.plain(f"findings.without_{state}"))
+    if facts["falls"] is None and facts["open_share"] == 1:
+        return " ".join(told)
     if facts["falls"] is None:
         told.append(w.plain("findings.belief_unknown"))
     elif math.isinf(facts["tip"]):

@@ -33,13 +33,13 @@ def build_network(context: Context) -> tuple[Section, Any] | None:
     except NumericalError:
         return None
     result = _result(fit, piece)
-    sentence = _sentence(context, fit, result, others)
+    sentence = _sentence(context, fit, result, others, wanted)
     section = Section(
         id="network",
         title=context.words.plain("network.title"),
         blocks=[
             Prose(paragraphs=paragraphs(sentence), tone="finding"),
-            _graph(context, fit),
+            _graph(context, fit, wanted.get("nodes", {})),
             _league(context, fit, result),
             Prose(paragraphs=paragraphs(context.words("network.caution")), tone="caution"),
         ],
@@ -119,7 +119,13 @@ def _result(fit: NetworkFit, edges: Sequence[Edge]) -> Result:
     )
 
 
-def _sentence(context: Context, fit: NetworkFit, result: Result, others: list[set[str]]) -> Any:
+def _sentence(
+    context: Context,
+    fit: NetworkFit,
+    result: Result,
+    others: list[set[str]],
+    wanted: Mapping[str, Any],
+) -> Any:
     w, n = context.words, context.numbers
     loops = sum(k > 0 for k in fit.comparisons.values()) - len(fit.treatments) + 1
     text = w(
@@ -127,6 +133,7 @@ def _sentence(context: Context, fit: NetworkFit, result: Result, others: list[se
         treatments=len(fit.treatments),
         trials=context.result_claim(result, w.count("page.trials_count", fit.studies)),
         tau=n.fixed(fit.tau),
+        **{name: n.general(float(day)) for name, day in wanted["days"].items()},
         loops=w.plain("network.no_loop")
         if loops == 0
         else w.plain("network.loops", loops=loops, df=fit.df),
@@ -139,7 +146,7 @@ def _sentence(context: Context, fit: NetworkFit, result: Result, others: list[se
     return text + " " + w("network.apart", pieces=names)
 
 
-def _graph(context: Context, fit: NetworkFit) -> Figure:
+def _graph(context: Context, fit: NetworkFit, nodes: Mapping[str, str]) -> Figure:
     w = context.words
     names = [context.term("treatment", t) for t in fit.treatments]
     edges = [
@@ -154,8 +161,22 @@ def _graph(context: Context, fit: NetworkFit) -> Figure:
         alt=w.plain("network.alt", edges=told),
         wide=finish(network_graph(names, edges)),
         narrow=finish(network_graph(names, edges, size=200)),
-        caption=w("network.caption"),
+        caption=w("network.caption", joined=_joined(context, nodes)),
     )
+
+
+def _joined(context: Context, nodes: Mapping[str, str]) -> str:
+    """Which treatments the base's settings take as one."""
+    groups: dict[str, list[str]] = {}
+    for name, to in nodes.items():
+        groups.setdefault(context.term("treatment", to), []).append(context.term("treatment", name))
+    if not groups:
+        return ""
+    told = (
+        context.words.plain("network.joined_one", to=to, names=", ".join(names))
+        for to, names in groups.items()
+    )
+    return context.words.plain("network.joined", names="; ".join(told))
 
 
 def _league(context: Context, fit: NetworkFit, result: Result) -> TableBlock:

@@ -11,7 +11,7 @@ from klarsyn.figures.theme import PALETTE, finish
 from klarsyn.figures.timeline import TimelineRow, timeline
 from klarsyn.report.context import Context
 from klarsyn.report.document import Figure, anchor_of
-from klarsyn.stats.counts import exact_interval
+from klarsyn.stats.rates import clopper_pearson
 
 TICKS = (0, 7, 28, 90, 180, 365)
 OUTCOMES = ("relapse", "no_relapse", "time_to_relapse")
@@ -107,7 +107,7 @@ def _share(value: dict[str, float]) -> tuple[float, float | None, float | None] 
     if events is None and percent is not None and n:
         events = float(round(percent * n / 100))
     if events is not None and n and events <= n:
-        return (events / n, *exact_interval(events, n))
+        return (events / n, *clopper_pearson(events, n))
     return None if percent is None else (percent / 100, None, None)
 
 

@@ -18,7 +18,8 @@ from klarsyn.report.document import (
     TableBlock,
     paragraphs,
 )
-from klarsyn.stats.counts import patients_to_exclude, upper_limit
+from klarsyn.report.sections.harms import harm_blocks
+from klarsyn.stats.rates import patients_without_event, upper_limit
 
 
 def build_safety(context: Context) -> tuple[Section, Any]:
@@ -30,7 +31,8 @@ def build_safety(context: Context) -> tuple[Section, Any]:
     answer = _answer(context, rare)
     blocks: list[Any] = [Prose(paragraphs=paragraphs(answer), tone="finding")]
     blocks += [_figure(context, shown)] if shown else []
-    blocks += [_rare_table(context, rare)] if rare else []
+    pages = harm_blocks(context)
+    blocks += pages.blocks or ([_rare_table(context, rare)] if rare else [])
     blocks.append(_exclusion_table(context))
     blocks.append(Prose(paragraphs=paragraphs(context.words("safety.caution")), tone="caution"))
     counts = [c for cs in shown.values() for c in cs] + [c for _, cs, _ in rare for c in cs]
@@ -38,8 +40,8 @@ def build_safety(context: Context) -> tuple[Section, Any]:
         id="safety",
         title=context.words.plain("safety.title"),
         blocks=blocks,
-        results=results,
-        findings=[f.id for c in counts for f in c.rows],
+        results=[*results, *pages.results],
+        findings=[*(f.id for c in counts for f in c.rows), *pages.findings],
     )
     return section, answer
 
@@ -139,7 +141,7 @@ def _exclusion_table(context: Context) -> TableBlock:
     )
     rows = []
     for rate in context.settings.rates_to_exclude:
-        needed = patients_to_exclude(rate)
+        needed = patients_without_event(rate)
         verdict = "enough" if treated >= needed else "short"
         rows.append(
             (

@@ -26,7 +26,16 @@ from klarsyn.report.document import (
 )
 from klarsyn.report.guessing import CUT, ArmGuess, arm_guesses
 from klarsyn.report.records import cited, record_claim, record_id
-from klarsyn.report.sections.belief import belief_blocks
+from klarsyn.report.sections.belief import (
+    belief_of,
+    curve_figure,
+    curve_prose,
+    derive_readings,
+    evidence_result,
+    main_reading,
+    readings_table,
+)
+from klarsyn.report.sections.tipping import derive_tipped, tip_figure, tip_prose
 
 OPEN = frozenset({"open_label", "rater_masked", "unknown", ""})
 
@@ -39,13 +48,13 @@ def build_told(context: Context) -> tuple[Section, Any] | None:
     guesses = arm_guesses(context)
     answer = _answer(context, trials, guesses)
     pooled = _pooled(guesses)
-    belief = belief_blocks(context, guesses)
+    blocks_of_belief, belief_results, belief_rows = _belief(context, guesses)
     blocks: list[Any] = [Prose(paragraphs=paragraphs(answer), tone="finding")]
     if guesses:
         blocks.append(_figure(context, guesses, pooled))
     if context.base.guesses:
         blocks.append(_table(context, guesses))
-    blocks += belief.blocks
+    blocks += blocks_of_belief
     blocks.append(_silent(context, trials))
     blocks.append(Prose(paragraphs=paragraphs(context.words("told.missing")), tone="caution"))
     records = [record_id(g) for g in context.base.guesses]
@@ -53,10 +62,29 @@ def build_told(context: Context) -> tuple[Section, Any] | None:
         id="told",
         title=context.words.plain("told.title"),
         blocks=blocks,
-        results=[*(g.result for g in guesses), *(r for _, r in pooled), *belief.results],
-        findings=[*records, *belief.findings],
+        results=[*(g.result for g in guesses), *(r for _, r in pooled), *belief_results],
+        findings=[*records, *belief_rows],
     )
     return section, answer
+
+
+def _belief(
+    context: Context, guesses: Sequence[ArmGuess]
+) -> tuple[list[Any], list[Result], list[str]]:
+    """The curves of outcome by guess, then the tipping curves of the first time window."""
+    readings = derive_readings(context)
+    main = main_reading(context, readings)
+    evidence = belief_of(context, main) if main is not None else None
+    tipped = derive_tipped(context, guesses, evidence)
+    blocks: list[Any] = []
+    results = [*(r.result for r in readings), *(t.result for t in tipped)]
+    if main is not None:
+        blocks += [curve_figure(context, main), curve_prose(context, main)]
+        blocks.append(readings_table(context, readings))
+        results.append(evidence_result(main, evidence))
+    if tipped:
+        blocks += [tip_figure(context, tipped, main), tip_prose(context, tipped, main)]
+    return blocks, results, [record_id(row) for r in readings for row in r.rows]
 
 
 def _masked(trial: Trial) -> bool:

@@ -1,0 +1,209 @@
+"""One block for each harm that matters: what this evidence can and cannot exclude."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from klarsyn.bias.harms import Exposure, HarmAppraisal, HarmRecord, appraise_harm
+from klarsyn.errors import NumericalError
+from klarsyn.figures.theme import finish
+from klarsyn.figures.upper import LimitRow, limits
+from klarsyn.report.context import Context
+from klarsyn.report.counts import Count, arm_counts
+from klarsyn.report.document import Figure, Prose, Result, anchor_of
+
+# Nobody recorded how the trials of a base asked; counts are taken as they stand.
+AS_TOLD: Mapping[str, float] = {"systematic": 1.0, "spontaneous": 1.0, "unknown": 1.0}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """One outcome of a harm: the counts, what they exclude, and the numbered result."""
+
+    outcome: str
+    counts: tuple[Count, ...]
+    appraisal: HarmAppraisal
+    result: Result
+
+    @property
+    def exposure(self) -> Exposure:
+        """All patients given the drug."""
+        return self.appraisal.exposures[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HarmBlocks:
+    """What the section gains, with its results and rows."""
+
+    blocks: list[Any]
+    results: list[Result]
+    findings: list[str]
+
+
+def harm_blocks(context: Context) -> HarmBlocks:
+    """A picture of all harms that the settings name, then a paragraph for each."""
+    wanted = context.settings.harm_blocks
+    found = {h["id"]: [s for o in h["outcomes"] if (s := _seen(context, o))] for h in wanted}
+    every = [s for seen in found.values() for s in seen]
+    if not wanted:
+        return HarmBlocks(blocks=[], results=[], findings=[])
+    blocks: list[Any] = [_figure(context, found)] if every else []
+    told = [_paragraph(context, h, found[h["id"]]) for h in wanted]
+    blocks.append(Prose(paragraphs=tuple(told)))
+    return HarmBlocks(
+        blocks=blocks,
+        results=[s.result for s in every],
+        findings=[f.id for s in every for c in s.counts for f in c.rows],
+    )
+
+
+def _seen(context: Context, outcome: str) -> Seen | None:
+    counts = tuple(c for c in arm_counts(context, outcome) if c.arm.role in {"test", "control"})
+    if not any(c.arm.role == "test" for c in counts):
+        return None
+    both = {c.trial.id for c in counts if c.arm.role == "control"}
+    records = [
+        HarmRecord(
+            study=c.trial.id,
+            harm=outcome,
+            arm=c.arm.role if c.trial.id in both else "single",
+            events=int(c.events),
+            patients=int(c.n),
+            ascertainment="unknown",
+        )
+        for c in counts
+    ]
+    try:
+        made = appraise_harm(
+            records,
+            outcome,
+            rates=context.settings.rates_to_exclude,
+            multipliers=AS_TOLD,
+        )
+    except NumericalError:
+        return None
+    return Seen(
+        outcome=outcome, counts=counts, appraisal=made, result=_result(outcome, made, counts)
+    )
+
+
+def _result(outcome: str, made: HarmAppraisal, counts: Sequence[Count]) -> Result:
+    whole = made.exposures[0]
+    value: dict[str, Any] = {
+        "events": whole.events,
+        "patients": whole.patients,
+        "trials": whole.studies,
+        "upper": whole.upper,
+        "excluded": [e.rate for e in whole.exclusions if e.excluded],
+        "not_excluded": [e.rate for e in whole.exclusions if not e.excluded],
+        "still_needed": [e.needed for e in whole.exclusions],
+    }
+    if (difference := _difference(made)) is not None:
+        value |= {"risk_difference": difference[0], "risk_difference_ci": list(difference[1:])}
+    return Result(
+        id=f"harm.{outcome}",
+        value=value,
+        method=f"{made.method}; Mantel–Haenszel risk difference, trials without events kept; "
+        "counts as told, ascertainment unknown",
+        inputs=tuple(f.id for c in counts for f in c.rows),
+        digest=made.digest,
+    )
+
+
+def _difference(made: HarmAppraisal) -> tuple[float, float, float] | None:
+    if made.pooled is None:
+        return None
+    fit = made.pooled.fit("MH RD")
+    if fit.estimate is None:
+        return None
+    return (fit.estimate.value, *fit.estimate.interval(made.confidence))
+
+
+def _figure(context: Context, found: Mapping[str, Sequence[Seen]]) -> Figure:
+    w, n, lang = context.words, context.numbers, context.lang
+    rows: list[LimitRow] = []
+    for harm in context.settings.harm_blocks:
+        rows.append(LimitRow(kind="heading", label=harm["label"][lang]))
+        rows += [_row(context, s) for s in found[harm["id"]]]
+        if not found[harm["id"]]:
+            rows.append(LimitRow(kind="study", label=w.plain("harms.nobody")))
+    rates = [
+        (r, w.plain("safety.one_in", count=n.whole(1 / r)))
+        for r in context.settings.rates_to_exclude
+    ]
+    ends = rates[:: max(1, len(rates) - 1)]
+    x_title = w.plain("harms.x")
+    told = [f"{r.label}: {r.numbers}." for r in rows if r.numbers]
+
+    def draw(narrow: bool) -> Any:
+        return finish(limits(rows, rates=ends, x_title=x_title, narrow=narrow))
+
+    return Figure(
+        id="harm-limits",
+        title=w.plain("harms.figure"),
+        alt=" ".join([w.plain("harms.alt"), *told]),
+        wide=draw(False),
+        narrow=draw(True),
+        caption=w("harms.caption"),
+    )
+
+
+def _row(context: Context, s: Seen) -> LimitRow:
+    w, n, e = context.words, context.numbers, s.exposure
+    text = f"{e.events}/{e.patients}, < {n.percent(e.upper, 1)}"
+    return LimitRow(
+        kind="study",
+        label=context.heading("outcome", s.outcome),
+        numbers=text,
+        share=e.events / e.patients,
+        upper=e.upper,
+        link="#" + anchor_of("result", s.result.id),
+        details={
+            w.plain("safety.rare_harm"): context.term("outcome", s.outcome),
+            w.plain("safety.rare_trials"): n.whole(e.studies),
+            w.plain("hover.events"): f"{e.events} / {e.patients}",
+            w.plain("safety.rare_upper"): n.percent(e.upper, 2),
+            w.plain("hover.source"): context.source_of(s.result.inputs),
+        },
+    )
+
+
+def _paragraph(context: Context, harm: Mapping[str, Any], seen: Sequence[Seen]) -> Any:
+    w, lang = context.words, context.lang
+    heading = Markup("<strong>{}</strong>. ").format(harm["label"][lang])
+    texts = [_sentence(context, s) for s in seen] or [w("harms.none")]
+    if note := harm.get("note"):
+        texts.append(Markup("{}").format(note[lang]))
+    return heading + Markup(" ").join(texts)
+
+
+def _sentence(context: Context, s: Seen) -> Any:
+    w, n, e = context.words, context.numbers, s.exposure
+
+    def claim(text: str) -> Any:
+        return context.result_claim(s.result, text)
+
+    parts: list[Any] = [
+        w(
+            "harms.seen",
+            harm=context.heading("outcome", s.outcome),
+            events=claim(n.whole(e.events)),
+            patients=claim(n.whole(e.patients)),
+            trials=w.count("page.trials_count", e.studies),
+            upper=claim(n.percent(e.upper, 1)),
+        )
+    ]
+    missed = [x for x in e.exclusions if not x.excluded]
+    if missed:
+        least = max(missed, key=lambda x: x.rate)
+        one_in = w.plain("safety.one_in", count=n.whole(1 / least.rate))
+        if least.needed:
+            parts.append(w("harms.open", rate=one_in, needed=claim(n.whole(least.needed))))
+    if (difference := _difference(s.appraisal)) is not None:
+        text = n.with_interval(*(100 * x for x in difference), digits=1)
+        parts.append(w("harms.against", difference=claim(text)))
+    return Markup(" ").join(parts)

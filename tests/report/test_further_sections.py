@@ -1,0 +1,111 @@
+"""What stands on the page beside the four answers: choices, the network, exposure."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from klarsyn.evidence import open_base
+from klarsyn.pharmacology.dosing import parse_regimen
+from klarsyn.report.appraisal import build_report
+from klarsyn.report.document import Figure, Report, Result, TableBlock
+from klarsyn.synthesis.extraction import as_effects, derive_effects
+from klarsyn.synthesis.pairwise import pool
+
+ARITHMETIC = 1e-9  # order of operations, and a batched fit against a single one
+
+
+@pytest.fixture(scope="module")
+def page() -> Report:
+    return build_report(open_base("ketamine_depression"), "en")[0]
+
+
+def results(page: Report) -> dict[str, Result]:
+    return {r.id: r for r in page.results()}
+
+
+def figure(page: Report, name: str) -> Figure:
+    return next(f for f in page.figures() if f.id == name)
+
+
+def test_the_range_over_all_sets_of_trials_is_that_of_every_single_pooling(page: Report) -> None:
+    from klarsyn.report.settings import read_settings
+
+    base = open_base("ketamine_depression")
+    question = read_settings(base).windows[0].question
+    effects = derive_effects(base, question).against("inert").effects
+    every = [
+        pool(as_effects(chosen), method="REML", test="z").estimate
+        for k in range(1, len(effects) + 1)
+        for chosen in itertools.combinations(effects, k)
+    ]
+    value = results(page)["choices.range"].value
+    assert value["subsets"] == 2 ** len(effects) - 1
+    assert value["subsets_lowest"] == pytest.approx(min(every), rel=ARITHMETIC)
+    assert value["subsets_highest"] == pytest.approx(max(every), rel=ARITHMETIC)
+
+
+def test_the_range_of_choices_contains_the_page_s_own_estimate(page: Report) -> None:
+    value = results(page)["choices.range"].value
+    assert value["lowest"] <= value["estimate"] <= value["highest"]
+    assert 0 <= value["crossing"] <= value["choices"]
+
+
+def test_every_set_of_the_cloud_names_its_members(page: Report) -> None:
+    cloud = figure(page, "subsets").wide["hconcat"][0]["layer"][-1]["data"]["values"]
+    assert all(point["k"] == len(point["members"]) >= 2 for point in cloud)
+    assert len({tuple(p["members"]) for p in cloud}) == len(cloud)
+
+
+def test_the_league_is_consistent_row_by_column(page: Report) -> None:
+    """What a does against b and b against c adds up to a against c."""
+    fit = results(page)["network.fit"].value
+    pairs = {(r["treatment"], r["against"]): r["estimate"] for r in fit["league"]}
+    both = pairs | {(b, a): -y for (a, b), y in pairs.items()}
+    for a, b, c in itertools.permutations(fit["treatments"], 3):
+        assert both[a, b] + both[b, c] == pytest.approx(both[a, c], abs=ARITHMETIC)
+
+
+def test_the_league_table_shows_each_treatment_against_every_other(page: Report) -> None:
+    section = next(s for s in page.sections if s.id == "network")
+    table = next(b for b in section.blocks if isinstance(b, TableBlock))
+    assert len(table.rows) == len(results(page)["network.fit"].value["treatments"])
+    assert all(len(row) == len(table.header) for row in table.rows)
+
+
+def test_half_a_racemate_gives_the_exposure_of_half_the_dose_of_one_form(page: Report) -> None:
+    """The chains of the mirror images do not meet: 0.25 mg/kg S alone, or within the racemate."""
+    found = results(page)
+    alone = found["action.s_iv.S-ketamine"].value["cmax"]
+    within = found["action.racemate_iv.S-ketamine"].value["cmax"]
+    assert alone == pytest.approx(within, rel=ARITHMETIC)
+
+
+def test_a_form_that_was_not_given_is_not_shown(page: Report) -> None:
+    assert not any(name.startswith("action.s_nasal.R-") for name in results(page))
+
+
+def test_the_simulated_regimens_are_those_of_the_settings(page: Report) -> None:
+    wanted = open_base("ketamine_depression").settings["action"]["regimens"]  # type: ignore[index]
+    for entry in wanted:
+        shown = next(r for n, r in results(page).items() if n.startswith(f"action.{entry['id']}."))
+        assert shown.value["regimen"] == str(parse_regimen(entry["regimen"]))
+        assert shown.seed == 1
+
+
+def test_no_section_shows_a_number_that_is_not_finite(page: Report) -> None:
+    def numbers(value: object) -> list[float]:
+        if isinstance(value, dict):
+            return [n for v in value.values() for n in numbers(v)]
+        if isinstance(value, (list, tuple)):
+            return [n for v in value for n in numbers(v)]
+        return [float(value)] if isinstance(value, (int, float)) else []
+
+    assert all(np.isfinite(n) for r in page.results() for n in numbers(r.value))
+
+
+def test_a_base_without_such_settings_has_no_such_sections() -> None:
+    other = build_report(open_base("mdma_ptsd"), "en")[0]
+    assert {"network", "action"} & {s.id for s in other.sections} == set()
