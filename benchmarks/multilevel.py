@@ -22,6 +22,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
 import numpy as np  # noqa: E402  (after the number of threads is set)
+from growth import growth  # noqa: E402
 
 from klarsyn.synthesis.multilevel import fit_multilevel  # noqa: E402
 from klarsyn.synthesis.random_terms import nested  # noqa: E402
@@ -143,16 +144,13 @@ def main() -> None:
     for label, seconds, check in rows:
         ratio = seconds / own["CR2" if "CR2" in label else "fit"]
         print(f"{label:24}{1e3 * seconds:12.2f}{ratio:10.1f}{check:20.9f}")
-    cost = []
-    for clusters in GROWTH:
-        e = example(clusters)
-        grown = nested(study=e["study"], effect=e["effect"])
-        cost.append(median(lambda e=e, t=grown: fit_multilevel(e["y"], e["v"], random=t), 3))
-    exponent = np.polyfit(np.log(GROWTH[2:]), np.log(cost[2:]), 1)[0]
-    print("\nclusters of 5   median ms")
-    for clusters, seconds in zip(GROWTH, cost, strict=True):
-        print(f"{clusters:13d}{1e3 * seconds:12.2f}")
-    print(f"cost grows as clusters^{exponent:.2f} (from {GROWTH[2]} on)")
+    growth("fit: clusters of 5", GROWTH, _fit, 3)
+
+
+def _fit(clusters: int) -> Callable[[], object]:
+    d = example(clusters)
+    terms = nested(study=d["study"], effect=d["effect"])
+    return lambda: fit_multilevel(d["y"], d["v"], random=terms)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
 import numpy as np  # noqa: E402  (after the number of threads is set)
+from growth import growth  # noqa: E402
 
 from klarsyn.synthesis.network import fit_network  # noqa: E402
 from klarsyn.synthesis.network_consistency import node_splits  # noqa: E402
@@ -175,15 +176,18 @@ def main() -> None:
     for label, seconds, check in rows:
         ratio = seconds / own[label.split()[1]]
         print(f"{label:26}{1e3 * seconds:12.2f}{ratio:10.1f}{check:16.9f}")
-    cost = []
-    for size in GROWTH:
-        grown = example(size, 4 * size)
-        cost.append(median(lambda g=grown: fit_network(g), 3))
-    exponent = np.polyfit(np.log(GROWTH[1:]), np.log(cost[1:]), 1)[0]
-    print("\ntreatments (4 trials each)   median ms")
-    for size, seconds in zip(GROWTH, cost, strict=True):
-        print(f"{size:10d}{1e3 * seconds:29.2f}")
-    print(f"cost grows as treatments^{exponent:.2f} (from {GROWTH[1]} on)")
+    growth("fit: treatments (4 trials each)", GROWTH, _fit, 3)
+    growth("contributions: treatments", GROWTH[:3], _shares, 3)
+
+
+def _fit(treatments: int) -> Callable[[], object]:
+    data = example(treatments, 4 * treatments)
+    return lambda: fit_network(data)
+
+
+def _shares(treatments: int) -> Callable[[], object]:
+    fit = fit_network(example(treatments, 4 * treatments))
+    return lambda: contribution_shares(fit)
 
 
 if __name__ == "__main__":

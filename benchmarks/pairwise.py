@@ -23,6 +23,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
 import numpy as np  # noqa: E402  (after the number of threads is set)
+from growth import growth  # noqa: E402
 
 SEED = 20260101
 SIZES = (20, 1000)
@@ -193,19 +194,23 @@ def from_python(interpreter: str) -> dict[str, Any]:
     return json.loads(ran.stdout.strip().splitlines()[-1])
 
 
-def cost_table(rounds: int) -> None:
+def cost_tables(rounds: int) -> None:
+    from klarsyn.stats.batched import fit_rows
     from klarsyn.synthesis.pairwise import pool
 
-    print("\ncost of pool(), REML with Knapp-Hartung, Q-profile and prediction interval")
-    times = []
-    for k in LADDER:
+    def one(k: int) -> Callable[[], Any]:
         d = studies(k)
         y, v = np.array(d["y"]), np.array(d["v"])
-        times.append(median_ms(lambda y=y, v=v: pool(y, v), rounds))
-        print(f"  k = {k:6d}  {times[-1]:8.3f} ms")
-    half = len(LADDER) // 2
-    slope = np.polyfit(np.log(LADDER[half:]), np.log(times[half:]), 1)[0]
-    print(f"  exponent of k from {LADDER[half]}: {slope:.2f}")
+        return lambda: pool(y, v)
+
+    def batch(rows: int) -> Callable[[], Any]:
+        rng = np.random.default_rng(SEED)
+        v = rng.uniform(0.02, 0.4, 20)
+        y = rng.normal(0, np.sqrt(v + 0.1), (rows, 20))
+        return lambda: fit_rows(y, v, method="REML")
+
+    growth("pool(), all of it: studies", LADDER, one, rounds)
+    growth("batch of fits of 20: fits", LADDER, batch, rounds)
 
 
 def main() -> None:
@@ -234,7 +239,7 @@ def main() -> None:
         for name, cell in found.items():
             if "error" in cell:
                 print(f"{peer}, {name}: {cell['error']}")
-    cost_table(chosen.rounds)
+    cost_tables(chosen.rounds)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,9 @@ from klarsyn.synthesis.effects import Effects, effects_from_table
 
 CLOSED = 1e-8
 GLMM = 2e-4
+# metafor's UM.FS goes through lme4, whose seven quadrature points and stopping rule leave tau² this
+# far from the exact integral's maximum (as P21.UM.tau2 of the table); ours moves with neither.
+LME4 = 1e-3
 SELECTION = 2e-4  # optim's stopping rule
 
 
@@ -173,12 +176,13 @@ def test_mixed_models_and_their_heterogeneity_tests(
     """UM.FS of the counts is the value with 25 quadrature points (lme4 did not converge)."""
     fit = rare.fit_glmm(counts(), model)
     assert fit.estimate is not None
-    assert fit.estimate.value == pytest.approx(estimate, rel=3e-4)
+    bound = LME4 if model == "UM.FS" else GLMM
+    assert fit.estimate.value == pytest.approx(estimate, rel=bound)
     assert fit.estimate.se == pytest.approx(se, rel=GLMM)
-    assert fit.tau2 == pytest.approx(tau2, rel=3e-4)
+    assert fit.tau2 == pytest.approx(tau2, rel=bound)
     assert fit.tests[0].value == pytest.approx(ratio, rel=1e-6)
-    # CM.EL's Wald statistic of metafor rests on a numerical Hessian
-    assert fit.tests[1].value == pytest.approx(wald, rel=2e-2 if model == "CM.EL" else 1e-5)
+    # CM.EL's Wald statistic of metafor rests on a numerical Hessian (here 8e-4 off; see P08.CMEL)
+    assert fit.tests[1].value == pytest.approx(wald, rel=1e-3 if model == "CM.EL" else 1e-5)
 
 
 @pytest.mark.parametrize(
@@ -190,8 +194,8 @@ def test_the_coding_of_the_groups_is_part_of_the_model(
 ) -> None:
     fit = rare.fit_glmm(nielweise(), "UM.FS", coding=coding)
     assert fit.estimate is not None
-    assert fit.estimate.value == pytest.approx(estimate, rel=1e-3)
-    assert fit.tau2 == pytest.approx(tau2, rel=3e-3, abs=1e-9)
+    assert fit.estimate.value == pytest.approx(estimate, rel=GLMM)
+    assert fit.tau2 == pytest.approx(tau2, rel=LME4, abs=1e-9)
 
 
 def test_one_rate_a_study() -> None:
@@ -200,4 +204,4 @@ def test_one_rate_a_study() -> None:
     assert fit.estimate is not None
     assert fit.estimate.value == pytest.approx(-6.0583513219, rel=GLMM)
     assert fit.estimate.se == pytest.approx(0.3302646561, rel=GLMM)
-    assert fit.tau2 == pytest.approx(0.6542918692, rel=3e-4)  # seven points in lme4
+    assert fit.tau2 == pytest.approx(0.6542918692, rel=LME4)

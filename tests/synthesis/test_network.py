@@ -445,7 +445,7 @@ def test_the_result_is_json_and_draws_its_figures() -> None:
     assert json.loads(text)["tau"] == fit.tau
     assert len(fit.league()) == 6
     assert "P-score" in fit.summary()
-    forest = json.dumps(fit.plot("forest"))
+    forest = fit.plot("forest").to_json()
     assert "OR against no_contact" in forest
     splits = json.dumps(plot_splits(node_splits(fit), "OR"))
     assert splits.count('"indirect"') == 6

@@ -113,7 +113,7 @@ def test_the_cloud_counts_every_subset_with_an_i2_once() -> None:
     drawn = sum(d["subsets"] for d in spec["data"]["values"])
     assert drawn == np.isfinite(s.i2).sum() == 2**K - 1 - K
     assert {d["group"] for d in spec["data"]["values"]} == {"with a", "without a"}
-    assert s.plot()["encoding"]["color"] == {"value": "#0072B2"}
+    assert s.plot().to_dict()["encoding"]["color"] == {"value": "#0072B2"}
 
 
 def test_the_leave_one_out_plot_has_a_row_a_study() -> None:

@@ -1,4 +1,4 @@
-"""Do the pairwise defaults keep what they promise? Writes results.csv and results.md beside itself.
+"""Do the pairwise defaults keep what they promise? Writes results.csv and README.md beside itself.
 
     python validation/pairwise/run.py
 
@@ -155,7 +155,7 @@ def main() -> None:
         writer.writeheader()
         writer.writerows(rows)
     text = (HERE / "question.md").read_text(encoding="utf-8")
-    (HERE / "results.md").write_text(text + summary(rows), encoding="utf-8")
+    (HERE / "README.md").write_text(text + summary(rows), encoding="utf-8")
     print(summary(rows))
 
 

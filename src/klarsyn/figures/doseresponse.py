@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from klarsyn.figures.theme import PALETTE, housed
+
 
 def dose_curve(
     points: Sequence[tuple[float, float, float, float]], *, measure: str, logarithmic: bool
@@ -21,11 +23,11 @@ def dose_curve(
     title = measure.removeprefix("log ") if logarithmic else measure
     scale = alt.Scale(type="log" if logarithmic else "linear", zero=False)
     base = alt.Chart(alt.Data(values=data)).encode(x=alt.X("dose:Q", title="dose"))
-    band = base.mark_area(opacity=0.25, color="#1f5a85").encode(
+    band = base.mark_area(opacity=0.18, color=PALETTE[0]).encode(
         y=alt.Y("low:Q", title=title, scale=scale), y2="high:Q"
     )
-    line = base.mark_line(color="#1f5a85").encode(
+    line = base.mark_line(color=PALETTE[0]).encode(
         y=alt.Y("value:Q", title=title, scale=scale),
         tooltip=["dose:Q", "value:Q", "low:Q", "high:Q"],
     )
-    return alt.layer(band, line).properties(width=420, height=260)
+    return housed(alt.layer(band, line).properties(width=420, height=260))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from klarsyn.figures.theme import INK, PALETTE, housed
+
 CONTOURS = ((0.10, "p > 0.10"), (0.05, "0.05 < p < 0.10"), (0.01, "0.01 < p < 0.05"))
 SHADES = ("#ffffff", "#d9d9d9", "#bdbdbd")
 BEYOND = "#f2f2f2"
@@ -69,15 +71,16 @@ def funnel_chart(
         )  # fmt: skip
     middle = [{"effect": pooled, "se": 0.0}, {"effect": pooled, "se": deepest}]
     layers.append(
-        alt.Chart(alt.Data(values=middle)).mark_line(strokeDash=[5, 4], color="#444444")
+        alt.Chart(alt.Data(values=middle)).mark_line(strokeDash=[5, 4], color=INK)
         .encode(x="effect:Q", y=depth, order="se:Q")
     )  # fmt: skip
     layers.append(
-        alt.Chart(alt.Data(values=rows)).mark_point(size=55, stroke="#1f4e79").encode(
+        alt.Chart(alt.Data(values=rows)).mark_point(size=55, stroke=PALETTE[0]).encode(
             x="effect:Q", y=depth,
             fill=alt.Fill("kind:N", scale=alt.Scale(
-                domain=["study", "filled in"], range=["#1f4e79", "#ffffff"]), title=None),
+                domain=["study", "filled in"], range=[PALETTE[0], "#ffffff"]), title=None),
             tooltip=["study:N", "effect:Q", "se:Q"],
         )
     )  # fmt: skip
-    return alt.layer(*layers).properties(width=420, height=320, view=alt.ViewConfig(fill=BEYOND))
+    chart = alt.layer(*layers).properties(width=420, height=320, view=alt.ViewConfig(fill=BEYOND))
+    return housed(chart)

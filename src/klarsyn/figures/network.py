@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from klarsyn.figures.theme import INK, PALETTE, SOFT, housed
+
 
 def network_graph(
     treatments: Sequence[str], comparisons: Sequence[tuple[str, str, int]], size: int = 380
@@ -43,7 +45,7 @@ def network_graph(
     y = alt.Y("y:Q", axis=None, scale=span)
     edges = (
         alt.Chart(alt.Data(values=lines))
-        .mark_rule(color="#8a99a8")
+        .mark_rule(color=SOFT, opacity=0.6)
         .encode(
             x=x,
             y=y,
@@ -55,7 +57,7 @@ def network_graph(
     )
     nodes = (
         alt.Chart(alt.Data(values=points))
-        .mark_circle(color="#1f5a85", opacity=1)
+        .mark_circle(color=PALETTE[0], opacity=1)
         .encode(
             x=x,
             y=y,
@@ -65,7 +67,7 @@ def network_graph(
     )
     names = [
         alt.Chart(alt.Data(values=[p for p in points if p["side"] == side]))
-        .mark_text(fontSize=12, align=side)
+        .mark_text(fontSize=12, align=side, fill=INK)
         .encode(
             x=alt.X("lx:Q", axis=None, scale=wide),
             y=alt.Y("ly:Q", axis=None, scale=span),
@@ -73,7 +75,8 @@ def network_graph(
         )
         for side in ("left", "center", "right")
     ]
-    return alt.layer(edges, nodes, *names).properties(width=1.7 * size, height=size)
+    chart = alt.layer(edges, nodes, *names).properties(width=1.7 * size, height=size)
+    return housed(chart)
 
 
 def _side(x: float) -> Literal["left", "center", "right"]:
@@ -119,9 +122,9 @@ def league_table(
             scale=alt.Scale(scheme="blueorange", domain=[-far, far], domainMid=0),
         )
     )
-    text = base.mark_text(fontSize=11).encode(
+    text = base.mark_text(fontSize=11, fill=INK).encode(
         text="text:N",
         opacity=alt.condition("datum.clear", alt.value(1.0), alt.value(0.55)),
     )
     side = max(46 * len(order), 120)
-    return alt.layer(heat, text).properties(width=side, height=side * 0.7)
+    return housed(alt.layer(heat, text).properties(width=side, height=side * 0.7))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from klarsyn.figures.theme import PALETTE, housed
+
 
 def density_chart(curves: Mapping[str, Sequence[tuple[float, float]]], *, axis: str) -> Any:
     """An Altair chart of named curves of (value, density), with a line at 0."""
@@ -21,10 +23,10 @@ def density_chart(curves: Mapping[str, Sequence[tuple[float, float]]], *, axis: 
         .encode(
             x=alt.X("value:Q", title=axis),
             y=alt.Y("density:Q", stack=None, title="Density"),
-            color=alt.Color("curve:N", title=None),
+            color=alt.Color("curve:N", title=None, sort=None, scale=alt.Scale(range=list(PALETTE))),
         )
     )
     null = (
         alt.Chart(alt.Data(values=[{"value": 0}])).mark_rule(strokeDash=[4, 4]).encode(x="value:Q")
     )
-    return alt.layer(area, null).properties(width=420, height=240)
+    return housed(alt.layer(area, null).properties(width=420, height=240))

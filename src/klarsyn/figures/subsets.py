@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-Spec = dict[str, Any]
-INK, WITH, WITHOUT = "#1d2733", "#D55E00", "#0072B2"
+from klarsyn.figures.theme import INK, PALETTE, Spec
+
+WITHOUT, WITH = PALETTE[:2]
 BINS = 160  # a cloud of a million points is drawn as counts on a grid of this many columns
 
 

@@ -31,6 +31,15 @@ def finish(chart: Any) -> Spec:
     return spec | {"config": _config()}
 
 
+def housed(chart: Any) -> Any:
+    """An Altair chart with the shared look, which notebooks draw; takes what `finish` takes."""
+    import altair as alt
+
+    if hasattr(chart, "to_dict"):
+        return chart.properties(config=_config())
+    return alt.Chart.from_dict(finish(chart))
+
+
 def layer(values: Sequence[Mapping[str, Any]], mark: Mapping[str, Any], **encoding: Any) -> Spec:
     """One layer of a chart: its rows, its mark and what encodes what."""
     return {"data": {"values": list(values)}, "mark": dict(mark), "encoding": encoding}

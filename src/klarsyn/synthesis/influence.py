@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import Any, overload
 
 import numpy as np
 
 from klarsyn.errors import InputError, NumericalError, unknown_name
+from klarsyn.provenance import digest_of
 from klarsyn.stats.batched import BATCHED, Means, fit_means
 from klarsyn.synthesis.effects import Effects
 from klarsyn.synthesis.pairwise import pool, quantile, scale_of_test
@@ -37,6 +38,57 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Steps(Sequence[Step]):
+    """A series of pooled estimates in order, on the effects' scale; `kind` says which series."""
+
+    kind: str
+    measure: str
+    scale: str
+    method: str
+    test: str
+    level: float
+    digest: str
+    steps: tuple[Step, ...] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    @overload
+    def __getitem__(self, index: int) -> Step: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Step, ...]: ...
+    def __getitem__(self, index: int | slice) -> Step | tuple[Step, ...]:
+        return self.steps[index]
+
+    def summary(self) -> str:
+        """One line a step."""
+        show = math.exp if self.scale == "log" else float
+        lines = [f"{self.measure}, {self.kind}, {self.method}, {self.test}"]
+        return "\n".join(
+            lines
+            + [
+                f"{s.study}: {show(s.estimate):.4g} ({show(s.ci_lower):.4g} to "
+                f"{show(s.ci_upper):.4g}), {s.k} studies, tau2 {s.tau2:.4g}"
+                for s in self.steps
+            ]
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        out = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "steps"}
+        out["definitions"] = {"i2": "τ²/(τ² + typical variance), Higgins & Thompson 2002"}
+        return out | {"steps": [s.to_dict() for s in self.steps]}
+
+    def plot(self) -> Any:
+        """One line a step, as an Altair chart."""
+        from klarsyn.figures.estimates import estimate_lines
+
+        lines = [(s.study, s.estimate, s.ci_lower, s.ci_upper) for s in self.steps]
+        title = f"{self.measure}, {self.kind}"
+        return estimate_lines(lines, title=title, log=self.scale == "log")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Influence:
     """Case diagnostics of one study (Viechtbauer & Cheung 2010).
 
@@ -55,6 +107,56 @@ class Influence:
     hat: float
     weight: float
 
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnostics(Sequence[Influence]):
+    """The case diagnostics of every study, in their order."""
+
+    measure: str
+    method: str
+    test: str
+    digest: str
+    studies: tuple[Influence, ...] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.studies)
+
+    @overload
+    def __getitem__(self, index: int) -> Influence: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Influence, ...]: ...
+    def __getitem__(self, index: int | slice) -> Influence | tuple[Influence, ...]:
+        return self.studies[index]
+
+    def summary(self) -> str:
+        """One line a study."""
+        return "\n".join(
+            f"{s.study}: deleted residual {s.rstudent:.2f}, Cook's distance {s.cook:.3g}, "
+            f"weight {s.weight:.1f} %, tau2 without it {s.tau2_without:.4g}"
+            for s in self.studies
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        out = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "studies"}
+        return out | {"studies": [s.to_dict() for s in self.studies]}
+
+    def plot(self) -> Any:
+        """Deleted residuals, Cook's distances and weights side by side, as an Altair chart."""
+        from klarsyn.figures.estimates import panels_of_values
+
+        panels = [
+            ("deleted residual", [s.rstudent for s in self.studies], [-1.96, 1.96]),
+            ("Cook's distance", [s.cook for s in self.studies], []),
+            ("tau² without", [s.tau2_without for s in self.studies], []),
+            ("weight (%)", [s.weight for s in self.studies], []),
+        ]
+        return panels_of_values([s.study for s in self.studies], panels)
+
 
 def _fits(effects: Effects, include: Array, method: str) -> Means:
     if method in BATCHED:
@@ -67,8 +169,14 @@ def _fits(effects: Effects, include: Array, method: str) -> Means:
 
 
 def _steps(
-    effects: Effects, names: Sequence[str], include: Array, method: str, test: str, level: float
-) -> tuple[Step, ...]:
+    kind: str,
+    effects: Effects,
+    names: Sequence[str],
+    include: Array,
+    method: str,
+    test: str,
+    level: float,
+) -> Steps:
     fits = _fits(effects, include, method)
     out = []
     columns = (fits.k, fits.estimate, fits.se, fits.tau2, fits.i2, fits.q, fits.q_tau)
@@ -83,17 +191,27 @@ def _steps(
             Step(study=name, k=int(k), estimate=estimate, se=se * factor,
                  ci_lower=estimate - reach, ci_upper=estimate + reach, tau2=tau2, i2=i2, q=q)
         )  # fmt: skip
-    return tuple(out)
+    return Steps(
+        kind=kind,
+        measure=effects.measure,
+        scale=effects.scale,
+        method=method,
+        test=test,
+        level=level,
+        digest=digest_of(effects.y, effects.v, list(names), kind, method, test, level),
+        steps=tuple(out),
+    )
 
 
 def leave_one_out(
     effects: Effects, *, method: str = "REML", test: str = "knha", level: float = 0.95
-) -> tuple[Step, ...]:
+) -> Steps:
     """The pooled estimate without each study in turn, in the order of the studies."""
     used, _ = effects.usable()
     if used.k < 2:
         raise NumericalError("too_few_studies", "Leaving one out needs at least two studies.")
-    return _steps(used, used.study, 1 - np.eye(used.k), method, test, level)
+    include = 1 - np.eye(used.k)
+    return _steps("one left out", used, used.study, include, method, test, level)
 
 
 def cumulative(
@@ -103,7 +221,7 @@ def cumulative(
     method: str = "REML",
     test: str = "knha",
     level: float = 0.95,
-) -> tuple[Step, ...]:
+) -> Steps:
     """The pooled estimate as studies are added one by one, by `order` (smallest first)."""
     used, _ = effects.usable()
     if order is not None and len(order) != used.k:
@@ -113,7 +231,8 @@ def cumulative(
     include = np.zeros((used.k, used.k))
     for step, i in enumerate(at):
         include[step:, i] = 1
-    return _steps(used, [used.study[i] for i in at], include, method, test, level)
+    names = [used.study[i] for i in at]
+    return _steps("cumulative", used, names, include, method, test, level)
 
 
 def order_of(effects: Effects, covariate: str) -> list[Any]:
@@ -130,7 +249,7 @@ def order_of(effects: Effects, covariate: str) -> list[Any]:
         return [str(c) for c in cells]
 
 
-def influence(effects: Effects, *, method: str = "REML", test: str = "z") -> tuple[Influence, ...]:
+def influence(effects: Effects, *, method: str = "REML", test: str = "z") -> Diagnostics:
     """Diagnostics of each study under the model that `pool` fits with these choices."""
     used, _ = effects.usable()
     if used.k < 3:
@@ -146,9 +265,16 @@ def influence(effects: Effects, *, method: str = "REML", test: str = "z") -> tup
     cook = shift**2 / full.se**2
     ratio = scale * fits.se**2 / full.se**2
     columns = (residual, dffits, cook, ratio, fits.tau2, fits.q, hat, 100 * hat)
-    return tuple(
+    rows = tuple(
         Influence(study=name, **dict(zip(_DIAGNOSTICS, row, strict=True)))
         for name, *row in zip(used.study, *(c.tolist() for c in columns), strict=True)
+    )
+    return Diagnostics(
+        measure=used.measure,
+        method=method,
+        test=test,
+        digest=digest_of(used.y, used.v, used.study, method, test),
+        studies=rows,
     )
 
 

@@ -61,6 +61,23 @@ class LocationScale:
             for c in table
         )
 
+    def plot(self) -> Any:
+        """The coefficients of the mean above those of log τ², as an Altair chart."""
+        from klarsyn.figures.estimates import estimate_spec
+        from klarsyn.figures.theme import housed
+
+        log = " (log)" if self.effects.scale == "log" else ""
+        parts = [
+            estimate_spec(
+                [(c.name, c.estimate, c.ci_lower, c.ci_upper) for c in table], title=title
+            )
+            for title, table in (
+                (f"Mean {self.measure}{log}", self.location),
+                ("log τ²", self.scale),
+            )
+        ]
+        return housed({"vconcat": parts, "spacing": 18})
+
 
 def _plain(value: Any) -> dict[str, Any]:
     return {f.name: getattr(value, f.name) for f in fields(value)}

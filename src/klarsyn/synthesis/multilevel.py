@@ -113,6 +113,13 @@ class MultilevelFit:
             lines.append("On their bound: " + ", ".join(self.certificate.boundary))
         return "\n".join([*lines, *(f"Warning: {w}" for w in self.warnings)])
 
+    def plot(self) -> Any:
+        """The coefficients with their 95 % intervals, as an Altair chart."""
+        from klarsyn.figures.estimates import estimate_lines
+
+        lines = [(n, e.value, *e.interval()) for n, e in self.coefficients.items()]
+        return estimate_lines([], pooled=lines, title=f"Coefficient ({self.method})")
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready result, without the data."""
         return {
@@ -134,6 +141,11 @@ class MultilevelFit:
             "components": dict(self.components),
             "covariances": {n: g.tolist() for n, g in self.covariances.items()},
             "I2": dict(self.I2),
+            "definitions": {
+                "I2": "each variance over all variances + typical sampling variance (n − p)/tr(P)"
+                " (Nakagawa & Santos 2012)",
+                "prediction": "mean ± the test's own quantile × √(SE² + all variances)",
+            },
             "log_likelihood": self.log_likelihood,
             "aic": self.aic,
             "bic": self.bic,

@@ -219,6 +219,10 @@ class NetworkFit:
             "df": self.df,
             "p": self.p,
             "I2": self.I2,
+            "definitions": {
+                "I2": "(Q − df)/Q, never below 0, Q of heterogeneity and inconsistency",
+                "prediction": "t with Q's degrees of freedom, √(SE² + τ²)",
+            },
             "league": self.league(),
             "p_scores": self.p_scores() if self.better else None,
             "warnings": list(self.warnings),
@@ -231,7 +235,7 @@ class NetworkFit:
         }
 
     def plot(self, kind: str = "network") -> Any:
-        """A picture: `network`, `league` (Altair charts) or `forest` (a Vega-Lite dict).
+        """A picture as an Altair chart: `network`, `league` or `forest`.
 
         Who was compared with whom; all contrasts as a heat table; all treatments against the
         reference with their prediction intervals.
@@ -260,7 +264,7 @@ class NetworkFit:
 
     def _forest(self) -> Any:
         from klarsyn.figures.forest import ForestAxis, ForestRow, forest
-        from klarsyn.figures.theme import finish
+        from klarsyn.figures.theme import housed
 
         show = math.exp if self.scale == "log" else float
         rows = []
@@ -288,7 +292,7 @@ class NetworkFit:
             null=1.0 if self.scale == "log" else 0.0,
             log=self.scale == "log",
         )
-        return finish(forest(rows, axis))
+        return housed(forest(rows, axis))
 
     def _place(self, treatment: str) -> int:
         if treatment not in self.treatments:

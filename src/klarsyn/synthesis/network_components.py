@@ -44,6 +44,11 @@ class ComponentFit:
     certificate: Certificate
     digest: str
 
+    @property
+    def method(self) -> str:
+        """How the effects were estimated."""
+        return next(iter(self.components.values())).method
+
     def combination(self, *parts: str) -> Estimate:
         """The effect of a combination of components against the inactive treatment."""
         names = list(self.components)
@@ -74,10 +79,21 @@ class ComponentFit:
             )
         return "\n".join(lines)
 
+    def plot(self) -> Any:
+        """Each component's effect, as an Altair chart."""
+        from klarsyn.figures.estimates import estimate_lines
+
+        first = next(iter(self.components.values()))
+        lines = [(n, e.value, *e.interval()) for n, e in self.components.items()]
+        against = f" against {self.inactive}" if self.inactive else ""
+        title = f"{self.measure}{against}"
+        return estimate_lines([], pooled=lines, title=title, log=first.scale == "log")
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready result."""
         return {
             "measure": self.measure,
+            "method": self.method,
             "components": {
                 n: {"value": e.value, "se": e.se, "interval": list(e.interval()), "p": e.p_value()}
                 for n, e in self.components.items()

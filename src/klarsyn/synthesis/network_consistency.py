@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from klarsyn.errors import NumericalError, unknown_name
+from klarsyn.provenance import digest_of
 from klarsyn.stats.estimate import Estimate
 from klarsyn.stats.network import Decoupled, pairwise_contrasts, solve
 from klarsyn.stats.scalar_heterogeneity import estimate_tau2
@@ -63,7 +64,58 @@ class NodeSplit:
         }
 
 
-def node_splits(fit: NetworkFit, method: str = "back-calculation") -> tuple[NodeSplit, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSplits(Sequence[NodeSplit]):
+    """The splits of every comparison that some study makes."""
+
+    measure: str
+    method: str
+    digest: str
+    splits: tuple[NodeSplit, ...] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.splits)
+
+    @overload
+    def __getitem__(self, index: int) -> NodeSplit: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[NodeSplit, ...]: ...
+    def __getitem__(self, index: int | slice) -> NodeSplit | tuple[NodeSplit, ...]:
+        return self.splits[index]
+
+    def summary(self) -> str:
+        """One line a comparison."""
+        lines = [f"{self.measure}, {self.method}"]
+        for s in self.splits:
+            found = "no indirect evidence"
+            if s.direct is not None and s.indirect is not None and s.difference is not None:
+                found = (
+                    f"direct {s.direct.value:.3g}, indirect {s.indirect.value:.3g}, "
+                    f"p of difference {s.difference.p_value():.3g}"
+                )
+            lines.append(f"{s.a} against {s.b}: direct share {s.share:.0%}, {found}")
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready result."""
+        return {
+            "measure": self.measure,
+            "method": self.method,
+            "digest": self.digest,
+            "splits": [s.to_dict() for s in self.splits],
+        }
+
+    def plot(self) -> Any:
+        """Direct, indirect and network estimates, as an Altair chart.
+
+        Raises NumericalError `not_estimable` where no comparison has both kinds of evidence.
+        """
+        from klarsyn.figures.theme import housed
+
+        return housed(plot_splits(self.splits, self.measure))
+
+
+def node_splits(fit: NetworkFit, method: str = "back-calculation") -> NodeSplits:
     """Direct against indirect evidence for every comparison that some study makes.
 
     back-calculation: the indirect estimate is what remains of the network estimate without the
@@ -76,7 +128,12 @@ def node_splits(fit: NetworkFit, method: str = "back-calculation") -> tuple[Node
         raise unknown_name("node-splitting method", method, SPLITS)
     pairs = pairwise_contrasts(fit.network, fit.data.contrasts)
     keys = sorted(set(zip(pairs["low"].tolist(), pairs["high"].tolist(), strict=True)))
-    return tuple(_split(fit, pairs, i, j, method) for i, j in keys)
+    return NodeSplits(
+        measure=fit.measure,
+        method=method,
+        digest=digest_of(fit.digest, method),
+        splits=tuple(_split(fit, pairs, i, j, method) for i, j in keys),
+    )
 
 
 def _split(fit: NetworkFit, pairs: dict[str, NDArray], i: int, j: int, method: str) -> NodeSplit:
@@ -238,6 +295,8 @@ class DesignDecomposition:
     tau2_within: float
     Q_random: float
     heterogeneity: str
+    digest: str
+    method: str = "Q decomposed by design"
 
     @staticmethod
     def p(Q: float, df: int) -> float:
@@ -245,6 +304,39 @@ class DesignDecomposition:
         from scipy.special import chdtrc
 
         return float(chdtrc(df, Q)) if df > 0 else math.nan
+
+    def summary(self) -> str:
+        """The three tests, the random-effects interaction, and each design's own."""
+        rows = [
+            ("total", self.Q_total, self.df_total),
+            ("within designs", self.Q_within, self.df_within),
+            ("between designs", self.Q_between, self.df_between),
+            (f"interaction at tau2 {self.tau2_within:.4g}", self.Q_random, self.df_between),
+            *((f"within {name}", *v) for name, v in self.within.items()),
+            *((f"between, without {name}", *v) for name, v in self.detached.items()),
+        ]
+        return "\n".join(
+            f"{name}: Q {q:.4g} on {df}" + (f", p = {self.p(q, df):.3g}" if df else "")
+            for name, q, df in rows
+        )
+
+    def plot(self) -> Any:
+        """Q beside the degrees of freedom it is expected to equal, as an Altair chart."""
+        from klarsyn.figures.estimates import panels_of_values
+
+        rows = [
+            ("total", self.Q_total, self.df_total),
+            ("within designs", self.Q_within, self.df_within),
+            ("between designs", self.Q_between, self.df_between),
+            *((f"within {name}", *v) for name, v in self.within.items()),
+            *((f"between, without {name}", *v) for name, v in self.detached.items()),
+        ]
+        ratios = [q / df if df else math.nan for _, q, df in rows]
+        panels = [
+            ("Q", [q for _, q, _ in rows], []),
+            ("Q per degree of freedom", ratios, [1.0]),
+        ]
+        return panels_of_values([name for name, _, _ in rows], panels, width=210)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready fields with p values."""
@@ -261,6 +353,8 @@ class DesignDecomposition:
             "random": test(self.Q_random, self.df_between),
             "tau2_within": self.tau2_within,
             "heterogeneity": self.heterogeneity,
+            "method": self.method,
+            "digest": self.digest,
         }
 
 
@@ -299,6 +393,7 @@ def decompose_designs(fit: NetworkFit, heterogeneity: str = "DL") -> DesignDecom
         tau2_within=tau2,
         Q_random=_q(network.y, common, loose)[0] - _q(network.y, full, loose)[0],
         heterogeneity=heterogeneity,
+        digest=digest_of(fit.digest, heterogeneity),
     )
 
 

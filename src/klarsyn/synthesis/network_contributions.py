@@ -48,6 +48,23 @@ class Contributions:
         order = np.argsort(-row, kind="stable")
         return {self.studies[i]: float(row[i]) for i in order if row[i] > 0}
 
+    def summary(self) -> str:
+        """For each estimate its three largest studies."""
+        lines = []
+        for a, b in self.estimates:
+            best = list(self.of(a, b).items())[:3]
+            lines.append(f"{a} against {b}: " + ", ".join(f"{s} {x:.0%}" for s, x in best))
+        return "\n".join(lines)
+
+    def plot(self) -> Any:
+        """The direct comparisons' shares in every estimate, as an Altair chart."""
+        from klarsyn.figures.shares import share_table
+
+        rows, columns = (
+            [f"{a} against {b}" for a, b in pairs] for pairs in (self.estimates, self.comparisons)
+        )
+        return share_table(rows, columns, self.by_comparison, title="Direct comparison")
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready fields."""
         return {

@@ -155,8 +155,9 @@ class Pooled:
         return "\n".join(lines + [sentence for _, sentence in self.warnings])
 
     def plot(self) -> Any:
-        """A forest plot as a Vega-Lite specification."""
+        """A forest plot with the prediction interval, as an Altair chart."""
         from klarsyn.figures.forest import ForestAxis, ForestRow, forest
+        from klarsyn.figures.theme import housed
 
         show = math.exp if self.scale == "log" else float
         rows = [
@@ -184,7 +185,8 @@ class Pooled:
             )
         )
         log = self.scale == "log"
-        return forest(rows, ForestAxis(title=self.measure, null=1.0 if log else 0.0, log=log))
+        axis = ForestAxis(title=self.measure, null=1.0 if log else 0.0, log=log)
+        return housed(forest(rows, axis))
 
 
 def _as_dict(value: Any) -> dict[str, Any]:

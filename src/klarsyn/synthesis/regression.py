@@ -107,6 +107,16 @@ class Regression:
         ]
         out["covariance"] = self.covariance.tolist()
         out["vif"] = variance_inflation(self)
+        random = self.method not in {"EE", "FE"}
+        out["definitions"] = {
+            "i2": "τ²/(τ² + typical variance given the moderators), Higgins & Thompson 2002"
+            if random
+            else "(QE − df)/QE, never below 0",
+            "r2": "share of τ² without moderators that they explain, same estimator, never below 0 "
+            "(Raudenbush 2009)",
+            "test": TESTS[self.test],
+            "pi": "mean ± the test's own quantile × √(SE² + τ²)",
+        }
         out["warnings"] = [{"name": n, "sentence": s} for n, s in self.warnings]
         out["excluded"] = [{"study": n, "reason": s} for n, s in self.excluded]
         return out
@@ -125,6 +135,42 @@ class Regression:
             f"{self.i2:.1f} %, {self.k} studies, {self.method}, {self.test}"
         )
         return "\n".join(lines + [sentence for _, sentence in self.warnings])
+
+    def plot(self) -> Any:
+        """Effects over the moderator where there is one number, else the coefficients.
+
+        An Altair chart on the effects' scale (logarithms for ratios).
+        """
+        from klarsyn.figures.estimates import estimate_lines
+
+        over = self._only_number()
+        if over is not None:
+            return self._bubbles(over)
+        lines = [(c.name, c.estimate, c.ci_lower, c.ci_upper) for c in self.coefficients]
+        return estimate_lines(lines, title=self._axis())
+
+    def _axis(self) -> str:
+        return f"{self.measure} (log)" if self.effects.scale == "log" else self.measure
+
+    def _only_number(self) -> int | None:
+        names = self.design.names
+        if len(names) == 2 and names[0] == INTERCEPT and names[1] in self.effects.covariates:
+            return 1
+        return None
+
+    def _bubbles(self, column: int) -> Any:
+        from klarsyn.figures.bubble import bubble_chart
+
+        name, x = self.design.names[column], self.design.matrix[:, column]
+        weights = 1 / (self.effects.v + self.tau2)
+        points = zip(
+            self.effects.study, x.tolist(), self.effects.y.tolist(), weights.tolist(), strict=True
+        )
+        line = []
+        for at in np.linspace(x.min(), x.max(), 41).tolist():
+            p = predict(self, {name: at})
+            line.append((at, p.estimate, p.ci_lower, p.ci_upper))
+        return bubble_chart(list(points), line, moderator=name, axis=self._axis())
 
 
 def regress(

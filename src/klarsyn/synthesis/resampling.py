@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -43,10 +43,30 @@ class PermutationTest:
     method: str
     test: str
     digest: str
+    draws: Array = field(repr=False, compare=False)
+
+    def summary(self) -> str:
+        """One line a coefficient, then the joint test."""
+        how = "all distinct orders" if self.exact else f"random orders, seed {self.seed}"
+        lines = [
+            f"{name}: statistic {s:.4g}, permutation p = {p:.4g}"
+            for name, s, p in zip(self.names, self.statistic, self.p_value, strict=True)
+        ]
+        tail = (
+            f"All slopes: {self.omnibus:.4g}, permutation p = {self.omnibus_p:.4g}; {self.count} "
+            f"{how}, {self.method}, {self.test}"
+        )
+        return "\n".join([*lines, tail])
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        """Ready for JSON; the statistics of the single orders (`draws`) are left out."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "draws"}
+
+    def plot(self) -> Any:
+        """The joint statistic over all orders, the observed one marked, as an Altair chart."""
+        from klarsyn.figures.draws import histogram
+
+        return histogram(self.draws, {"observed": self.omnibus}, title="Joint statistic")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +85,27 @@ class Bootstrap:
     seed: int
     method: str
     digest: str
+    draws: Array = field(repr=False, compare=False)
+
+    def summary(self) -> str:
+        """Two lines, on the effects' scale."""
+        return (
+            f"{self.estimate:.4g} ({self.ci_lower:.4g} to {self.ci_upper:.4g}), bias "
+            f"{self.bias:.2g}, standard error {self.se:.4g}; {self.count} draws of {self.kind}, "
+            f"seed {self.seed}, {self.method}\n"
+            f"tau2 {self.tau2_lower:.4g} to {self.tau2_upper:.4g}"
+        )
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        """Ready for JSON; the single redrawn estimates (`draws`) are left out."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "draws"}
+
+    def plot(self) -> Any:
+        """The redrawn estimates with their limits, as an Altair chart."""
+        from klarsyn.figures.draws import histogram
+
+        marks = {"estimate": self.estimate, "lower": self.ci_lower, "upper": self.ci_upper}
+        return histogram(self.draws, marks, title="Redrawn estimate")
 
 
 def permutation_test(
@@ -119,6 +156,7 @@ def permutation_test(
         method=method,
         test=test,
         digest=digest_of(used.y, used.v, x, method, test, exact, count, seed),
+        draws=omnibus,
     )
 
 
@@ -195,6 +233,7 @@ def _sign_flips(
         method=method,
         test=test,
         digest=digest_of(used.y, used.v, method, test, exact, count, seed),
+        draws=z**2,
     )
 
 
@@ -241,4 +280,5 @@ def bootstrap(
         seed=seed,
         method=method,
         digest=digest_of(used.y, used.v, method, kind, count, level, seed),
+        draws=fits.estimate,
     )

@@ -90,6 +90,13 @@ class RobustFit:
             lines.append("Fewer than 4 df, do not trust: " + ", ".join(self.unreliable))
         return "\n".join(lines)
 
+    def plot(self) -> Any:
+        """The coefficients with their 95 % intervals, as an Altair chart."""
+        from klarsyn.figures.estimates import estimate_lines
+
+        lines = [(n, e.value, *e.interval()) for n, e in self.coefficients.items()]
+        return estimate_lines([], pooled=lines, title=f"Coefficient ({self.method})")
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready result."""
         return {
@@ -109,6 +116,9 @@ class RobustFit:
             },
             "vcov": self.vcov.tolist(),
             "heterogeneity": dict(self.heterogeneity),
+            "definitions": {"I2": "(QE − its expectation at τ² = 0)/QE, never below 0"}
+            if "I2" in self.heterogeneity
+            else {},
             "unreliable": list(self.unreliable),
             "digest": self.digest,
         }

@@ -107,11 +107,14 @@ class Subsets:
     def plot(self, study: str | None = None) -> Any:
         """Estimate against I² of the subsets; those with `study` in their own colour."""
         from klarsyn.figures.subsets import subset_cloud
+        from klarsyn.figures.theme import housed
 
         marked = None if study is None else self.member(study)
-        return subset_cloud(
-            self.estimate, self.i2, marked, label=study or "", title=self.measure,
-            log=self.scale == "log",
+        return housed(
+            subset_cloud(
+                self.estimate, self.i2, marked, label=study or "", title=self.measure,
+                log=self.scale == "log",
+            )
         )  # fmt: skip
 
 

@@ -1,0 +1,153 @@
+"""Every result of a synthesis speaks (`summary`), travels (`to_dict`) and draws (`plot`)."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import pkgutil
+from collections.abc import Callable
+from dataclasses import is_dataclass
+from functools import cache
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pytest
+import vl_convert
+
+import klarsyn.synthesis
+from klarsyn.app.output import plain
+from klarsyn.synthesis import rare
+from klarsyn.synthesis.bayes import pool_bayes
+from klarsyn.synthesis.dose_data import doses_from_means
+from klarsyn.synthesis.doseresponse import fit_dose_response, fit_emax
+from klarsyn.synthesis.effects import Effects, effects_from_table
+from klarsyn.synthesis.influence import cumulative, influence, leave_one_out
+from klarsyn.synthesis.location_scale import regress_location_scale
+from klarsyn.synthesis.multilevel import fit_multilevel
+from klarsyn.synthesis.network import NetworkFit, fit_network
+from klarsyn.synthesis.network_components import fit_components
+from klarsyn.synthesis.network_consistency import decompose_designs, node_splits
+from klarsyn.synthesis.network_contributions import contribution_shares
+from klarsyn.synthesis.network_data import network_from_contrasts
+from klarsyn.synthesis.pairwise import pool
+from klarsyn.synthesis.random_terms import nested
+from klarsyn.synthesis.rare_counts import count_table
+from klarsyn.synthesis.regression import regress
+from klarsyn.synthesis.resampling import bootstrap, permutation_test
+from klarsyn.synthesis.robust import robust
+from klarsyn.synthesis.smallstudy import analyse_small_studies
+from klarsyn.synthesis.subgroups import subgroups
+from klarsyn.synthesis.subsets import subsets
+
+# Rows of a result, never a result of their own.
+PARTS = {"Step", "Influence", "NodeSplit", "RareFit"}
+# Durability has its own tests (tests/synthesis/test_durability.py).
+ELSEWHERE = {"durability", "pooled_relapse", "withdrawal"}
+K = 10
+
+
+@cache
+def effects() -> Effects:
+    rng = np.random.default_rng(20260301)
+    v = rng.uniform(0.05, 0.3, K)
+    year = np.arange(K)
+    table = {
+        "study": [f"Trial {i}" for i in range(K)],
+        "y": (0.2 + 0.05 * year + rng.normal(0, np.sqrt(v + 0.05))).tolist(),
+        "v": v.tolist(),
+        "year": (2000 + year).tolist(),
+        "arm": ["a", "b"] * (K // 2),
+    }
+    return effects_from_table(table, "GEN", {"yi": "y", "vi": "v"})
+
+
+@cache
+def network() -> NetworkFit:
+    pairs = [("A", "B"), ("B", "C"), ("A", "C"), ("A", "B"), ("C", "D"), ("B", "C")]
+    data = network_from_contrasts(
+        [f"s{i}" for i in range(6)],
+        [a for a, _ in pairs],
+        [b for _, b in pairs],
+        [0.3, 0.2, 0.6, 0.1, -0.2, 0.4],
+        [0.2, 0.25, 0.2, 0.3, 0.25, 0.2],
+        measure="MD",
+    )
+    return fit_network(data, reference="A", better="lower")
+
+
+def multilevel() -> Any:
+    e = effects()
+    study = [i // 2 for i in range(K)]
+    return fit_multilevel(e.y, e.v, random=nested(study=study, effect=list(range(K))))
+
+
+def doses() -> Any:
+    dose = [0, 1, 2, 4] * 3
+    mean = [0.0, 0.9, 1.4, 1.7, 0.1, 1.1, 1.5, 1.9, -0.1, 0.8, 1.3, 1.8]
+    return doses_from_means([f"s{i // 4}" for i in range(12)], dose, mean, [1.0] * 12, [60] * 12)
+
+
+def events() -> Any:
+    return count_table(["a", "b", "c", "d"], [2, 0, 3, 1], [80, 90, 70, 60], [5, 2, 6, 0],
+                       [82, 88, 71, 60])  # fmt: skip
+
+
+BUILT: dict[str, Callable[[], Any]] = {
+    "Pooled": lambda: pool(effects()),
+    "Subgroups": lambda: subgroups(effects(), "arm"),
+    "Steps": lambda: leave_one_out(effects()),
+    "Steps, cumulative": lambda: cumulative(effects()),
+    "Diagnostics": lambda: influence(effects()),
+    "Regression": lambda: regress(effects(), ["year"]),
+    "Regression, factors": lambda: regress(effects(), ["year", "arm"]),
+    "LocationScale": lambda: regress_location_scale(effects(), ["year"], []),
+    "PermutationTest": lambda: permutation_test(effects(), ["year"], count=200, seed=1),
+    "Bootstrap": lambda: bootstrap(effects(), count=200, seed=1),
+    "Subsets": lambda: subsets(effects()),
+    "MultilevelFit": multilevel,
+    "RobustFit": lambda: robust(multilevel(), [i // 2 for i in range(K)]),
+    "NetworkFit": network,
+    "NodeSplits": lambda: node_splits(network()),
+    "DesignDecomposition": lambda: decompose_designs(network()),
+    "Contributions": lambda: contribution_shares(network()),
+    "ComponentFit": lambda: fit_components(network().data, inactive="A"),
+    "DoseResponseFit": lambda: fit_dose_response(doses(), curve="quadratic"),
+    "DoseResponseFit, Emax": lambda: fit_emax(doses()),
+    "SmallStudyEffects": lambda: analyse_small_studies(effects(), favoured="positive"),
+    "RandomEffectsPosterior": lambda: pool_bayes(effects(), tau_prior="half-normal 0.5"),
+    "RareEvents": lambda: rare.pool_rare(events(), ["MH OR", "Peto"]),
+}
+
+
+def result_classes() -> set[str]:
+    found = set()
+    for module in pkgutil.iter_modules(klarsyn.synthesis.__path__):
+        if module.name in ELSEWHERE:
+            continue
+        held = importlib.import_module(f"klarsyn.synthesis.{module.name}")
+        for name, item in inspect.getmembers(held, inspect.isclass):
+            mine = item.__module__ == held.__name__ and is_dataclass(item)
+            if mine and {"to_dict", "summary", "plot"} & set(vars(item)) and name not in PARTS:
+                found.add(name)
+    return found
+
+
+def test_no_result_class_is_forgotten_here() -> None:
+    assert {name.partition(",")[0] for name in BUILT} == result_classes()
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_the_result_speaks_travels_and_draws(name: str) -> None:
+    result = BUILT[name]()
+    assert type(result).__name__ == name.partition(",")[0]
+    assert len(result.summary()) > 20
+    record = plain(result.to_dict())
+    assert json.loads(json.dumps(record, allow_nan=False)) == record
+    assert isinstance(result.digest, str)
+    assert isinstance(result.method, str)
+    spec = result.plot().to_dict()
+    alt.Chart.from_dict(spec, validate=True)
+    assert spec["config"]["font"].startswith("Helvetica")
+    assert "<svg" in vl_convert.vegalite_to_svg(spec)
