@@ -161,7 +161,7 @@ def _sentences(context: Context, told: Sequence[Result], sets: int) -> list[Any]
     for r in told:
         p = r.value["percentiles"]
         text = n.with_interval(p["p50"], p["p5"], p["p95"], 1)
-        parts.append(w("response.pair", name=r.value["name"], value=context.result_claim(r, text)))
+        parts.append(w("response.told", name=r.value["name"], value=context.result_claim(r, text)))
     joined = type(parts[0])("; ").join(parts)
     return [
         w("response.verdict", untold=len(unknown), all=len(told), pairs=joined),
