@@ -77,8 +77,7 @@ def evidence_map(
     layers = [*_corner(corner, corner_text, x, y, end, top), dots]
     named = [r for r in rows if r["named"]]
     if named and not narrow:
-        mark = {"type": "text", "align": "left", "dx": 12, "fontSize": 11, "fill": INK}
-        layers.append(layer(named, mark, x=x, y=y, text={"field": "label"}))
+        layers += _labels(named, x, y)
     return {"width": 305 if narrow else 690, "height": 330 if narrow else 430, "layer": layers}
 
 
@@ -98,6 +97,19 @@ def _spread(rows: list[Spec]) -> list[Spec]:
         seen[key] = place + 1
         out.append(row | {"doses": row["doses"] * 1.055**place * (0.9 if place else 1)})
     return out
+
+
+def _labels(rows: list[Spec], x: Spec, y: Spec) -> list[Spec]:
+    """Names to the right of their trials, below each other where trials share a follow-up."""
+    layers: list[Spec] = []
+    seen: dict[int, int] = {}
+    for row in sorted(rows, key=lambda r: -r["doses"]):
+        place = seen.setdefault(round(row["followup"]), 0)
+        seen[round(row["followup"])] += 1
+        mark = {"type": "text", "align": "left", "fontSize": 11, "fill": INK}
+        at = mark | {"dx": 16, "dy": 9 * place - 4}
+        layers.append(layer([row], at, x=x, y=y, text={"field": "label"}))
+    return layers
 
 
 def _corner(

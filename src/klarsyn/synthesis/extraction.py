@@ -252,12 +252,12 @@ def _derive(
     test = [_cell(a, group, trial) for a in tests]
     control = _cell(controls[0], group, trial)
     contrasts = [_contrast(a, controls[0], group) for a in tests]
-    if question.measure in BINARY:
-        return derive_binary(question.measure, test, control, contrasts)
-    if first.outcome in question.binary_outcomes:
-        ratio = derive_binary("OR", test, control, contrasts)
-        return None if ratio is None or question.measure != "SMD" else smd_from_odds(ratio)
     paired = trial.design == "crossover" and first.period != "first"
+    if question.measure in BINARY:
+        return _said(derive_binary(question.measure, test, control, contrasts), paired)
+    if first.outcome in question.binary_outcomes:
+        ratio = _said(derive_binary("OR", test, control, contrasts), paired)
+        return None if ratio is None or question.measure != "SMD" else smd_from_odds(ratio)
     spread = tuple(f for f in trial.findings if f.chosen and f.scale == first.scale)
     before = [f for f in spread if f.days_from_first_dose == 0]
     baseline = [_cell(a, before, trial) for a in (*tests, controls[0])]
@@ -269,6 +269,13 @@ def _derive(
         baseline,
         question.correlation if paired else None,
     )
+
+
+def _said(derived: Derived | None, paired: bool) -> Derived | None:
+    """Counts of crossover periods say that their pairing is not known and was left out."""
+    if derived is None or not paired:
+        return derived
+    return replace(derived, formula=f"{derived.formula}; crossover periods as if independent")
 
 
 def _cell(arm: Arm, findings: Iterable[Finding], trial: Trial) -> Cell:
