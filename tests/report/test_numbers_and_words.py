@@ -68,3 +68,9 @@ def test_every_caution_of_a_random_effects_pooling_has_words_on_the_page() -> No
     assert said >= {"few_studies", "normal_interval", "prediction", "dominant_study"}
     for lang in LANGUAGES:
         assert [n for n in said if not read_words(lang).knows(f"works.few.{n}")] == []
+
+
+def test_every_caution_of_a_network_has_words_on_the_page() -> None:
+    for lang in LANGUAGES:
+        known = read_words(lang).knows
+        assert all(known(f"network.warning.{n}") for n in ("no_tau", "few_df", "empty_cells"))

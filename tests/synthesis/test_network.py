@@ -395,6 +395,7 @@ def test_known_weaknesses_are_said_in_the_result() -> None:
         ["1", "1", "2", "2"], ["A", "B"] * 2, measure="OR", events=[0, 3, 2, 4], n=[20, 20, 50, 50]
     )
     assert "1 of 2 studies have an empty cell" in fit_network(sparse).warnings[1]
+    assert [n for n, _ in fit_network(sparse).cautions] == ["few_df", "empty_cells"]
     assert fit_network(smoking_network(), heterogeneity="common").warnings[0].startswith("2 of 24")
     assert fit_network_mantel_haenszel(sparse).warnings == ()
 

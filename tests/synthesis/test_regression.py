@@ -224,6 +224,13 @@ def test_the_scale_part_finds_the_levels_that_differ() -> None:
     assert ls.tau2[-1] == pytest.approx(apart[1], rel=1e-7)
 
 
+def test_the_scale_part_carries_its_certificate() -> None:
+    found = regress_location_scale(effects(), ["dose"], ["dose"]).certificate
+    assert found.converged
+    assert found.maxima == 1
+    assert 0 < found.curvature <= 1
+
+
 def test_a_scale_part_without_a_finite_solution_is_a_named_failure() -> None:
     e = effects_from_arrays([0.1] * 8, [1.0] * 8, covariates={"x": list(range(8))})
     with pytest.raises(NumericalError, match="no finite solution") as caught:

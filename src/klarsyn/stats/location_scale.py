@@ -7,11 +7,13 @@ Viechtbauer & López-López 2022. y ~ N(Xβ, v + exp(Zα)); β is profiled out, 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from klarsyn.errors import NumericalError
+from klarsyn.stats.bounded_newton import Certificate
 from klarsyn.stats.heterogeneity import estimate_tau2
 
 Array = np.ndarray
@@ -21,7 +23,7 @@ FLAT = 1e-10  # Newton decrement at which the search ends; the last steps are qu
 
 
 class LocationScaleFit(NamedTuple):
-    """α, β, their covariances, τ² of each study, the log-likelihood and the number of maxima."""
+    """α, β, their covariances, τ² of each study, the log-likelihood and its certificate."""
 
     alpha: Array
     alpha_covariance: Array
@@ -30,7 +32,7 @@ class LocationScaleFit(NamedTuple):
     tau2: Array
     log_likelihood: float
     q: float
-    maxima: int
+    certificate: Certificate
 
 
 def fit_location_scale(
@@ -54,9 +56,8 @@ def fit_location_scale(
             "to 0. Use fewer scale moderators, or a single τ².",
         )
     best = max(good, key=lambda f: f[1])
-    heights = sorted({round(f[1], 6) for f in good})
     gamma, height = best
-    _, _, hessian = _derivatives(y, v, x, basis, gamma, restricted)
+    _, gradient, hessian = _derivatives(y, v, x, basis, gamma, restricted)
     back = np.linalg.inv(triangle)
     t = np.exp(basis @ gamma)
     w = 1 / (v + t)
@@ -71,7 +72,20 @@ def fit_location_scale(
         tau2=t,
         log_likelihood=height,
         q=float((w * r) @ r),
-        maxima=len(heights),
+        certificate=_certificate(gradient, hessian, [f[1] for f in good]),
+    )
+
+
+def _certificate(gradient: Array, hessian: Array, heights: Sequence[float]) -> Certificate:
+    scale = np.sqrt(np.diag(-hessian))
+    kinds = sorted({round(h, 6) for h in heights}, reverse=True)
+    return Certificate(
+        gradient=2 * float(gradient @ np.linalg.solve(-hessian, gradient)),
+        curvature=float(np.linalg.eigvalsh(-hessian / np.outer(scale, scale))[0]),
+        boundary=(),
+        maxima=len(kinds),
+        runner_up=kinds[0] - kinds[1] if len(kinds) > 1 else math.inf,
+        starts=len(STARTS),
     )
 
 

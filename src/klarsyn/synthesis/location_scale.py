@@ -11,6 +11,7 @@ import numpy as np
 
 from klarsyn.errors import NumericalError, unknown_name
 from klarsyn.provenance import digest_of
+from klarsyn.stats.bounded_newton import Certificate
 from klarsyn.stats.location_scale import fit_location_scale
 from klarsyn.synthesis.design import Design, build_design, with_moderators
 from klarsyn.synthesis.effects import Effects
@@ -33,7 +34,7 @@ class LocationScale:
     scale_test: Omnibus
     tau2: tuple[float, ...]
     log_likelihood: float
-    maxima: int
+    certificate: Certificate
     excluded: tuple[tuple[str, str], ...]
     digest: str
     effects: Effects = field(repr=False)
@@ -42,13 +43,14 @@ class LocationScale:
         """Ready for JSON."""
         out = {
             name: getattr(self, name)
-            for name in ("k", "measure", "method", "test", "level", "log_likelihood", "maxima",
+            for name in ("k", "measure", "method", "test", "level", "log_likelihood",
                          "digest")
         }  # fmt: skip
         for name in ("location", "scale"):
             out[name] = [_plain(c) for c in getattr(self, name)]
         for name in ("location_test", "scale_test"):
             out[name] = _plain(getattr(self, name))
+        out["certificate"] = self.certificate.to_dict()
         out["excluded"] = [{"study": n, "reason": s} for n, s in self.excluded]
         out["tau2"] = dict(zip(self.effects.study, self.tau2, strict=True))
         return out
@@ -129,7 +131,7 @@ def regress_location_scale(
         scale_test=omnibus_test(spread, fitted.alpha, fitted.alpha_covariance, spread.slopes, df_z),
         tau2=tuple(np.asarray(fitted.tau2).tolist()),
         log_likelihood=fitted.log_likelihood,
-        maxima=fitted.maxima,
+        certificate=fitted.certificate,
         excluded=excluded,
         digest=digest_of(used.y, used.v, x, z, method, test, level),
         effects=used,

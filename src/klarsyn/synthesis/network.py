@@ -132,21 +132,29 @@ class NetworkFit:
     @property
     def warnings(self) -> tuple[str, ...]:
         """Sentences on where these data are known to make the method fail."""
+        return tuple(sentence for _, sentence in self.cautions)
+
+    @property
+    def cautions(self) -> tuple[tuple[str, str], ...]:
+        """The warnings with their names (no_tau, few_df, empty_cells), for other languages."""
         out = []
         if self.heterogeneity != "common" and self.df <= 0:
-            out.append("No comparison is made twice: tau cannot be estimated and is taken as 0.")
+            sentence = "No comparison is made twice: tau cannot be estimated and is taken as 0."
+            out.append(("no_tau", sentence))
         elif self.heterogeneity != "common" and self.df < FEW_DF:
-            out.append(
+            sentence = (
                 f"tau rests on {self.df} degrees of freedom: the intervals are likely too narrow."
             )
+            out.append(("few_df", sentence))
         empty = sum(
             any(e in (0, n) for e, n in counts.values()) for counts in self.data.counts if counts
         )
         if empty and self.measure in ("OR", "RR") and self.adjustment != "none":
-            out.append(
+            sentence = (
                 f"{empty} of {self.studies} studies have an empty cell; what is added to it biases "
                 f"the effects. Compare with Mantel-Haenszel."
             )
+            out.append(("empty_cells", sentence))
         return tuple(out)
 
     def league(self) -> list[dict[str, Any]]:

@@ -41,7 +41,7 @@ def build_network(context: Context) -> tuple[Section, Any] | None:
             Prose(paragraphs=paragraphs(sentence), tone="finding"),
             _graph(context, fit, wanted.get("nodes", {})),
             _league(context, fit, result),
-            Prose(paragraphs=paragraphs(context.words("network.caution")), tone="caution"),
+            Prose(paragraphs=paragraphs(_cautions(context, fit)), tone="caution"),
         ],
         results=[result, *(effect_result("network", e) for e, _, _ in piece)],
         findings=[i for e, _, _ in piece for i in e.findings],
@@ -144,6 +144,13 @@ def _sentence(
         ", ".join(context.term("treatment", t) for t in sorted(piece)) for piece in others
     )
     return text + " " + w("network.apart", pieces=names)
+
+
+def _cautions(context: Context, fit: NetworkFit) -> str:
+    """What the fit itself warns of, then what holds for every network."""
+    w = context.words
+    own = [w.plain(f"network.warning.{name}", df=fit.df) for name, _ in fit.cautions]
+    return " ".join([*own, w.plain("network.caution")])
 
 
 def _graph(context: Context, fit: NetworkFit, nodes: Mapping[str, str]) -> Figure:
