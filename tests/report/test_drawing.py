@@ -19,7 +19,7 @@ def spec(count: int) -> dict[str, object]:
     return finish(forest(rows, ForestAxis(title="effect")))
 
 
-SPECS = {name: (spec(k), spec(k)) for name, k in (("one", 1), ("two", 2), ("three", 3))}
+SPECS = {name: spec(k) for name, k in (("one", 1), ("two", 2), ("three", 3))}
 
 
 def test_one_process_and_two_draw_the_same_bytes() -> None:
@@ -36,7 +36,7 @@ def test_progress_hears_of_every_figure() -> None:
 
 def test_a_helper_answers_each_line_with_a_line() -> None:
     sink = io.StringIO()
-    task = json.dumps(["one", *SPECS["one"]])
+    task = json.dumps(["one", SPECS["one"]])
     drawing.serve(io.StringIO(task + "\n" + task + "\n"), sink)
     answers = sink.getvalue().splitlines()
     assert len(answers) == 2
@@ -44,6 +44,6 @@ def test_a_helper_answers_each_line_with_a_line() -> None:
 
 
 def test_a_figure_that_cannot_be_drawn_is_an_error_and_not_a_wait() -> None:
-    broken = {"good": SPECS["one"], "bad": ({"mark": {"type": "nonsense"}}, {})}
+    broken = {"good": SPECS["one"], "bad": {"mark": {"type": "nonsense"}}}
     with pytest.raises(KlarsynError, match="could not be drawn"):
         drawing.draw_pictures(broken, processes=2)

@@ -22,26 +22,25 @@ PNG_SCALE = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pictures:
-    """A figure's pictures: wide and narrow as SVG text, wide as PNG."""
+    """A figure's wide form as SVG text and as PNG."""
 
     id: str
-    wide: str
-    narrow: str
+    svg: str
     png: bytes
 
 
 def draw_pictures(
-    specs: Mapping[str, tuple[Any, Any]],
+    specs: Mapping[str, Any],
     progress: Callable[[str], None] = lambda _: None,
     processes: int | None = None,
 ) -> dict[str, Pictures]:
-    """The pictures of (wide, narrow) Vega-Lite specifications by figure id, in the given order.
+    """The pictures of Vega-Lite specifications by figure id, in the given order.
 
     The same specifications give the same bytes however many `processes` share the work.
     `progress` hears each id as its pictures are done.
     """
     count = min(processes or PROCESSES, os.cpu_count() or 1, len(specs))
-    tasks = [json.dumps([name, wide, narrow]) for name, (wide, narrow) in specs.items()]
+    tasks = [json.dumps([name, spec]) for name, spec in specs.items()]
     found: dict[str, Pictures] = {}
     for pictures in _drawn(tasks, count):
         found[pictures.id] = pictures
@@ -114,18 +113,18 @@ def _helper(share: Sequence[str], lines: SimpleQueue[str]) -> subprocess.Popen[s
 
 
 def _draw(task: str) -> str:
-    """One task's answer: [id, wide SVG, narrow SVG, PNG in base 64] as a line of JSON."""
+    """One task's answer: [id, SVG, PNG in base 64] as a line of JSON."""
     import vl_convert
 
-    name, wide, narrow = json.loads(task)
-    svgs = [_renumbered(vl_convert.vegalite_to_svg(spec)) for spec in (wide, narrow)]
-    png = base64.b64encode(vl_convert.svg_to_png(svgs[0], scale=PNG_SCALE)).decode()
-    return json.dumps([name, *svgs, png])
+    name, spec = json.loads(task)
+    svg = _renumbered(vl_convert.vegalite_to_svg(spec))
+    png = base64.b64encode(vl_convert.svg_to_png(svg, scale=PNG_SCALE)).decode()
+    return json.dumps([name, svg, png])
 
 
 def _pictures(line: str) -> Pictures:
-    name, wide, narrow, png = json.loads(line)
-    return Pictures(id=name, wide=wide, narrow=narrow, png=base64.b64decode(png))
+    name, svg, png = json.loads(line)
+    return Pictures(id=name, svg=svg, png=base64.b64decode(png))
 
 
 def _renumbered(svg: str) -> str:

@@ -36,7 +36,7 @@ def render(
     Equal reports give equal bytes. `progress` hears the name of each figure as it is drawn.
     """
     figures = {f.id: _localised(f, words.lang) for f in report.figures()}
-    specs = {name: (_plain_json(f.wide), _plain_json(f.narrow)) for name, f in figures.items()}
+    specs = {name: _plain_json(f.wide) for name, f in figures.items()}
     pictures = draw_pictures(specs, lambda name: progress(figures[name].title))
     files: dict[str, bytes] = {}
     for name, drawn in pictures.items():
@@ -64,7 +64,7 @@ def _plain_json(spec: Mapping[str, Any]) -> Any:
 def _figure_files(drawn: Pictures, figure: Figure) -> dict[str, bytes]:
     name = f"figures/{drawn.id}"
     return {
-        f"{name}.svg": drawn.wide.encode(),
+        f"{name}.svg": drawn.svg.encode(),
         f"{name}.png": drawn.png,
         f"{name}.vl.json": _json(figure.wide, indent=1).encode(),
     }
@@ -92,7 +92,7 @@ def _page(
     return environment.get_template("page.html.j2").render(
         report=report,
         words=words,
-        pictures={name: _pictures(d) for name, d in pictures.items()},
+        pictures={name: _picture(d) for name, d in pictures.items()},
         specs=_embedded({name: _variants(f) for name, f in figures.items()}),
         vega=_vega(),
     )
@@ -117,11 +117,9 @@ def _printed(value: Any, lang: str) -> str:
     return "–" if value is None else str(value)
 
 
-def _pictures(drawn: Pictures) -> dict[str, str]:
-    def uri(svg: str) -> str:
-        return "data:image/svg+xml," + quote(svg, safe="/:;=@!()'")
-
-    return {"wide": uri(drawn.wide), "narrow": uri(drawn.narrow)}
+def _picture(drawn: Pictures) -> str:
+    """The picture as a data address, for a reader without scripts and until they have run."""
+    return "data:image/svg+xml," + quote(drawn.svg, safe="/:;=@!()'")
 
 
 def _variants(figure: Figure) -> dict[str, Any]:
