@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from klarsyn.figures.bands import Band, bands
 from klarsyn.figures.theme import colours, finish
-from klarsyn.pharmacology.clinical import Response, contrasts
+from klarsyn.pharmacology.clinical import Response, contrast
 from klarsyn.pharmacology.ensemble import Ensemble, shipped_ensemble
 from klarsyn.pharmacology.follow import Consequences, follow
 from klarsyn.pharmacology.runs import Study, read_study
+from klarsyn.provenance import digest_of
 from klarsyn.report.context import Context
 from klarsyn.report.document import Figure, Prose, Result, paragraphs
 
@@ -38,7 +40,7 @@ def follow_regimens(context: Context) -> Followed:
     study = read_study(wanted["study"])
     ensemble = shipped_ensemble(study)
     found = [_followed(context, wanted, study, ensemble, entry) for entry in wanted["given"]]
-    told = _contrasts(wanted, [f.response for f in found], ensemble)
+    told = _contrasts(context, wanted, [f.response for f in found])
     return Followed(
         blocks=(
             _figure(context, found, ensemble),
@@ -126,25 +128,29 @@ def _thinned(places: np.ndarray) -> np.ndarray:
 
 
 def _contrasts(
-    wanted: Mapping[str, Any], responses: Sequence[Response], ensemble: Ensemble
+    context: Context, wanted: Mapping[str, Any], responses: Sequence[Response]
 ) -> list[Result]:
     """Each pair of forms after a day and after a week, set by set."""
-    hours = [24.0 * d for d in DAYS]
+    names = [entry["id"] for entry in wanted["given"]]
     out = []
-    for b in contrasts(responses, hours, agreement=float(wanted["agreement"])):
-        out.append(
-            Result(
-                id=f"response.{b.name}",
-                value=b.to_dict(),
-                method=(
-                    f"difference in points set by set over {b.sets} parameter sets that satisfy "
-                    f"the listed experiments; told where {wanted['agreement']:.0%} share a sign"
-                ),
-                inputs=(),
-                digest=responses[0].inputs,
-                seed=responses[0].seed,
+    for (i, a), (j, b) in combinations(enumerate(responses), 2):
+        for day in DAYS:
+            found = contrast(a, b, 24.0 * day, agreement=float(wanted["agreement"]))
+            label = context.words.plain("response.pair", first=a.label, second=b.label, day=day)
+            out.append(
+                Result(
+                    id=f"response.{names[i]}-{names[j]}.day{day}",
+                    value={**found.to_dict(), "name": label},
+                    method=(
+                        f"difference in points set by set over {found.sets} parameter sets that "
+                        f"satisfy the listed experiments; told where {wanted['agreement']:.0%} "
+                        f"share a sign"
+                    ),
+                    inputs=(),
+                    digest=digest_of(a.inputs, b.inputs, day),
+                    seed=a.seed,
+                )
             )
-        )
     return out
 
 
@@ -155,7 +161,7 @@ def _sentences(context: Context, told: Sequence[Result], sets: int) -> list[Any]
     for r in told:
         p = r.value["percentiles"]
         text = n.with_interval(p["p50"], p["p5"], p["p95"], 1)
-        parts.append(w("response.pair", name=r.value["name"], value=context.result_claim(r, text)))
+        parts.append(w("response.told", name=r.value["name"], value=context.result_claim(r, text)))
     joined = type(parts[0])("; ").join(parts)
     return [
         w("response.verdict", untold=len(unknown), all=len(told), pairs=joined),
