@@ -170,3 +170,8 @@ def test_a_base_without_settings_is_asked_for_what_it_holds(tmp_path: Path) -> N
     settings = read_settings(open_base(write_base(tmp_path / "own", tables)))
     assert settings.windows[-1].id == "last"
     assert "depression_score" in settings.windows[0].question.outcomes
+
+
+def test_the_page_prints_what_its_own_estimates_warn_of(pages: dict[str, dict[str, bytes]]) -> None:
+    assert "the range for the next trial may be too narrow" in html(pages["en"])
+    assert "området for den neste studien kan være for smalt" in html(pages["nb"])
