@@ -157,6 +157,18 @@ def test_a_risk_ratio_by_hand() -> None:
     assert made.v == pytest.approx(1 / 44 - 1 / 95 + 1 / 57 - 1 / 91, rel=1e-9)
 
 
+def test_a_hazard_ratio_is_taken_from_its_interval_and_never_from_counts() -> None:
+    """SUSTAIN-1, stable remitters: 0.49 (0.29 to 0.84); counts beside it say nothing about time."""
+    arms = cell(events=24, n=90), cell(events=39, n=86)
+    ratio = cell(hazard_ratio=0.49, ci95_lower=0.29, ci95_upper=0.84)
+    made = derive_binary("HR", [arms[0]], arms[1], [ratio])
+    assert made is not None
+    assert made.y == pytest.approx(math.log(0.49), rel=ARITHMETIC)
+    width = math.log(0.84 / 0.29) / (2 * stats.norm.ppf(0.975))
+    assert made.v == pytest.approx(width**2, rel=1e-9)
+    assert derive_binary("HR", [arms[0]], arms[1], [cell()]) is None
+
+
 def test_nothing_reported_gives_nothing() -> None:
     assert derive_continuous("SMD", [cell(20)], cell(20), [cell()], [], None) is None
     assert derive_binary("RR", [cell()], cell(), [cell()]) is None

@@ -31,7 +31,7 @@ ANALYSIS_SETS = (
     "safety",
     "",
 )
-BINARY = ("RR", "OR", "RD")
+BINARY = ("RR", "OR", "RD", "HR")
 CONTINUOUS = ("SMD", "MD")
 
 
@@ -68,7 +68,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialEffect:
-    """One trial's answer: `y` with variance `v` (log scale for RR and OR), test minus control.
+    """One trial's answer: `y` with variance `v` (log scale for RR, OR and HR), test minus control.
 
     Below zero (or a ratio below one) the test arm had the lower value. `findings` are the rows of
     the base it stands on, `formula` how it was derived from them; `days` on the question's clock.

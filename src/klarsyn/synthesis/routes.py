@@ -102,7 +102,9 @@ def smd_from_odds(ratio: Derived) -> Derived:
 def derive_binary(
     measure: str, tests: Sequence[Cell], control: Cell, reported: Sequence[Cell]
 ) -> Derived | None:
-    """RR, OR or RD from counts (test arms summed), else from a reported ratio with its interval."""
+    """RR, OR or RD from counts (test arms summed), else a reported ratio; HR as reported only."""
+    if measure == "HR":
+        return _from_ratio(measure, tests, control, reported)
     counts = [events_of(c) for c in tests]
     other = events_of(control)
     if other is not None and all(c is not None for c in counts):
@@ -356,7 +358,7 @@ def _common_sd(
 def _from_ratio(
     measure: str, tests: Sequence[Cell], control: Cell, reported: Sequence[Cell]
 ) -> Derived | None:
-    name = {"RR": "risk_ratio", "OR": "odds_ratio"}.get(measure)
+    name = {"RR": "risk_ratio", "OR": "odds_ratio", "HR": "hazard_ratio"}.get(measure)
     if name is None or len(reported) != 1:
         return None
     ratio = reported[0].get(name)

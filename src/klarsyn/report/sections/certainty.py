@@ -35,7 +35,8 @@ def build_certainty(context: Context) -> tuple[Section, Any]:
     selection = _selection(context)
     known = known_cells(context)
     share = _share_result(known)
-    answer = _answer(context, selection, share)
+    counts = _counts(context)
+    answer = _answer(context, counts, selection, share)
     blocks: list[Any] = [Prose(paragraphs=paragraphs(answer), tone="finding")]
     if any(t.doses and followup_of(t) is not None for t in controlled(context)):
         blocks.append(_map(context))
@@ -47,7 +48,7 @@ def build_certainty(context: Context) -> tuple[Section, Any]:
         id="certainty",
         title=context.words.plain("certainty.title"),
         blocks=blocks,
-        results=[*(f.result for f in facts), *([selection] if selection else []), share],
+        results=[*(f.result for f in facts), *([selection] if selection else []), share, counts],
     )
     return section, answer
 
@@ -242,7 +243,7 @@ def _selection_sentence(context: Context, selection: Result) -> Any:
     return context.words(
         "certainty.selection",
         count=context.result_claim(selection, str(len(labels))),
-        of=selection.value["of"],
+        of=context.result_claim(selection, str(selection.value["of"])),
         trials=", ".join(labels),
     )
 
@@ -304,20 +305,33 @@ def _known_figure(context: Context, known: Sequence[Known]) -> Figure:
     )
 
 
-def _answer(context: Context, selection: Result | None, share: Result) -> Any:
-    w, n = context.words, context.numbers
+def _counts(context: Context) -> Result:
+    """How many trials are controlled, and how many of them gave a single dose."""
     trials = controlled(context)
-    single = sum(t.doses == 1 for t in trials)
-    known = any(t.doses for t in trials)
+    return Result(
+        id="certainty.counts",
+        value={
+            "controlled": len(trials),
+            "single_dose": sum(t.doses == 1 for t in trials),
+            "doses_known": sum(t.doses is not None for t in trials),
+        },
+        method="rows of the table of trials whose comparator is not none",
+        inputs=(),
+        digest=digest_of([(t.id, t.doses) for t in trials]),
+    )
+
+
+def _answer(context: Context, counts: Result, selection: Result | None, share: Result) -> Any:
+    w, n = context.words, context.numbers
+    linked = {name: context.result_claim(counts, str(v)) for name, v in counts.value.items()}
+    doses = "doses_known" if counts.value["doses_known"] else "doses_unknown"
     text = w(
         "certainty.answer",
-        total=len(trials),
-        doses=w.plain("certainty.doses_known", single=single)
-        if known
-        else w.plain("certainty.doses_unknown"),
+        total=linked["controlled"],
+        doses=w(f"certainty.{doses}", single=linked["single_dose"]),
         share=context.result_claim(share, n.percent(share.value["share"])),
     )
     if selection is None:
         return text
-    more = w("certainty.answer_selection", count=len(selection.value["selected"]))
-    return text + " " + more
+    chosen = context.result_claim(selection, str(len(selection.value["selected"])))
+    return text + " " + w("certainty.answer_selection", count=chosen)

@@ -160,10 +160,10 @@ def _sentence(context: Context, result: Result, comparator: str) -> Any:
         comparator=w.plain(f"against.{comparator}"),
         lowest=context.result_claim(result, n.fixed(v["lowest"])),
         highest=context.result_claim(result, n.fixed(v["highest"])),
-        choices=v["choices"],
-        crossing=w.count("choices.crossing", v["crossing"]),
+        choices=context.result_claim(result, str(v["choices"])),
+        crossing=context.result_claim(result, w.count("choices.crossing", v["crossing"])),
         widest=w.plain(f"choices.kind.{v['widest']}").lower(),
-        subsets=n.whole(v["subsets"]),
+        subsets=context.result_claim(result, n.whole(v["subsets"])),
         low=context.result_claim(result, n.fixed(v["subsets_lowest"])),
         high=context.result_claim(result, n.fixed(v["subsets_highest"])),
     )

@@ -160,7 +160,8 @@ def _reach(context: Context, counts: Result) -> Any:
         for day in REACH
     ]
     shown = context.result_claim(counts, ", ".join(parts))
-    return context.words("duration.reach", total=counts.value["controlled"], counts=shown)
+    total = context.result_claim(counts, str(counts.value["controlled"]))
+    return context.words("duration.reach", total=total, counts=shown)
 
 
 def _answer(context: Context, effects: Sequence[TrialEffect], counts: Result) -> Any:
@@ -173,9 +174,9 @@ def _answer(context: Context, effects: Sequence[TrialEffect], counts: Result) ->
         "duration.answer",
         after=_after(context),
         counts=context.result_claim(counts, w.count("duration.trials", counts.value["day1"])),
-        week=counts.value["day7"],
-        late=late,
-        ending=w.plain(f"duration.ending_{ending}", apart=apart),
+        week=context.result_claim(counts, str(counts.value["day7"])),
+        late=context.result_claim(counts, str(late)),
+        ending=w(f"duration.ending_{ending}", apart=context.result_claim(counts, str(apart))),
     )
 
 

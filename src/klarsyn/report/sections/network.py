@@ -130,9 +130,9 @@ def _sentence(
     loops = sum(k > 0 for k in fit.comparisons.values()) - len(fit.treatments) + 1
     text = w(
         "network.sentence",
-        treatments=len(fit.treatments),
+        treatments=context.result_claim(result, str(len(fit.treatments))),
         trials=context.result_claim(result, w.count("page.trials_count", fit.studies)),
-        tau=n.fixed(fit.tau),
+        tau=context.result_claim(result, n.fixed(fit.tau)),
         **{name: n.general(float(day)) for name, day in wanted["days"].items()},
         loops=w.plain("network.no_loop")
         if loops == 0

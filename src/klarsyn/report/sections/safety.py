@@ -28,19 +28,20 @@ def build_safety(context: Context) -> tuple[Section, Any]:
     shown = {h: c for h, c in harms.items() if _compared(c)}
     rare = [_rare(context, h) for h in context.settings.rare]
     results = [r for _, _, r in rare if r is not None]
+    exclusions = _exclusions(context)
     answer = _answer(context, rare)
     blocks: list[Any] = [Prose(paragraphs=paragraphs(answer), tone="finding")]
     blocks += [_figure(context, shown)] if shown else []
     pages = harm_blocks(context)
     blocks += pages.blocks or ([_rare_table(context, rare)] if rare else [])
-    blocks.append(_exclusion_table(context))
+    blocks.append(_exclusion_table(context, exclusions))
     blocks.append(Prose(paragraphs=paragraphs(context.words("safety.caution")), tone="caution"))
     counts = [c for cs in shown.values() for c in cs] + [c for _, cs, _ in rare for c in cs]
     section = Section(
         id="safety",
         title=context.words.plain("safety.title"),
         blocks=blocks,
-        results=[*results, *pages.results],
+        results=[*results, *pages.results, *exclusions],
         findings=[*(f.id for c in counts for f in c.rows), *pages.findings],
     )
     return section, answer
@@ -131,26 +132,41 @@ def _rare_table(context: Context, rare: Sequence[Rare]) -> TableBlock:
     )
 
 
-def _exclusion_table(context: Context) -> TableBlock:
-    w, n = context.words, context.numbers
+def _exclusions(context: Context) -> list[Result]:
+    """For each rate: the patients who would have had to be observed, and those who were treated."""
     treated = sum(
         a.started or a.randomised or 0
         for t in context.base.trials
         for a in t.arms
         if a.role == "test"
     )
-    rows = []
-    for rate in context.settings.rates_to_exclude:
-        needed = patients_without_event(rate)
-        verdict = "enough" if treated >= needed else "short"
-        rows.append(
-            (
-                w.plain("safety.one_in", count=n.whole(1 / rate)),
-                n.whole(needed),
-                n.whole(treated),
-                w.plain(f"safety.{verdict}"),
-            )
+    return [
+        Result(
+            id=f"exclude.{rate:g}",
+            value={
+                "rate": rate,
+                "needed": patients_without_event(rate),
+                "treated": float(treated),
+            },
+            method="ln 0.05 / ln(1 − rate), rounded up; treated are all test arms of the base",
+            inputs=(),
+            digest=digest_of(rate, treated, context.base.digest),
         )
+        for rate in context.settings.rates_to_exclude
+    ]
+
+
+def _exclusion_table(context: Context, exclusions: Sequence[Result]) -> TableBlock:
+    w, n = context.words, context.numbers
+    rows = [
+        (
+            w.plain("safety.one_in", count=n.whole(1 / r.value["rate"])),
+            context.result_claim(r, n.whole(r.value["needed"])),
+            context.result_claim(r, n.whole(r.value["treated"])),
+            w.plain("safety.enough" if r.value["treated"] >= r.value["needed"] else "safety.short"),
+        )
+        for r in exclusions
+    ]
     header = ["rate", "needed", "treated", "verdict"]
     return TableBlock(
         id="exclude",
@@ -172,7 +188,7 @@ def _answer(context: Context, rare: Sequence[Rare]) -> Any:
             "safety.clause",
             harm=context.term("outcome", outcome).lower(),
             upper=context.result_claim(result, n.percent(result.value["upper"], 1)),
-            patients=n.whole(result.value["patients"]),
+            patients=context.result_claim(result, n.whole(result.value["patients"])),
         )
         for outcome, _, result in known[:2]
         if result is not None

@@ -59,6 +59,7 @@ def _results(views: Sequence[View]) -> list[Result]:
     for view in views:
         out += [effect_result(view.window.id, e) for g in view.groups for e in g.effects]
         out += [g.result for g in view.groups if g.result is not None]
+        out.append(_unanswered(view))
     return out
 
 
@@ -109,7 +110,21 @@ def _caption(context: Context, view: View) -> Any:
     missing = view.extraction.unanswered
     reasons = {r: sum(u.reason == r for u in missing) for r in sorted({u.reason for u in missing})}
     told = "; ".join(w.plain(f"works.reason_{r}", count=c) for r, c in reasons.items())
-    return w("works.caption", method=s.method, test=s.test, asked=len(missing), reasons=told or "–")
+    asked = context.result_claim(_unanswered(view), str(len(missing)))
+    return w("works.caption", method=s.method, test=s.test, asked=asked, reasons=told or "–")
+
+
+def _unanswered(view: View) -> Result:
+    """Which controlled trials gave no number at this time, and why."""
+    missing = view.extraction.unanswered
+    reasons = {r: [u.trial for u in missing if u.reason == r] for r in {u.reason for u in missing}}
+    return Result(
+        id=f"{view.window.id}.unanswered",
+        value={r: reasons[r] for r in sorted(reasons)},
+        method="controlled trials without a usable difference here, by the first reason found",
+        inputs=(),
+        digest=digest_of([(u.trial, u.reason) for u in missing]),
+    )
 
 
 def _sentences(context: Context, view: View) -> tuple[Any, ...]:
