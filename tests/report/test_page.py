@@ -175,3 +175,29 @@ def test_a_base_without_settings_is_asked_for_what_it_holds(tmp_path: Path) -> N
 def test_the_page_prints_what_its_own_estimates_warn_of(pages: dict[str, dict[str, bytes]]) -> None:
     assert "the range for the next trial may be too narrow" in html(pages["en"])
     assert "området for den neste studien kan være for smalt" in html(pages["nb"])
+
+
+def test_points_on_the_page_are_the_same_wherever_they_stand() -> None:
+    """The sentences and the Summary of Findings turn one standardised difference into points."""
+    report, _ = build_report(open_base("ketamine_depression"), "en")
+    said = " ".join(
+        str(p)
+        for s in report.sections
+        if s.id == "works"
+        for b in s.blocks
+        if hasattr(b, "paragraphs")
+        for p in b.paragraphs  # type: ignore[union-attr]
+    )
+    table = " ".join(
+        str(cell)
+        for s in report.sections
+        if s.id == "findings"
+        for b in s.blocks
+        if hasattr(b, "rows")
+        for row in b.rows  # type: ignore[union-attr]
+        for cell in row
+    )
+    spoken = set(re.findall(r"about (−[\d.]+) MADRS points", said))
+    shown = re.findall(r"(−?[\d.]+) \([^)]*\) MADRS points", table)
+    assert len(shown) >= 5
+    assert set(shown) <= spoken

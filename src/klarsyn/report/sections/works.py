@@ -35,8 +35,9 @@ def build_works(context: Context) -> tuple[Section, Any]:
     shown = [v for v in views if v.groups]
     contrasts = [r for v in shown for r in _between(v)]
     blocks: list[Any] = [Prose(paragraphs=paragraphs(_answer(context, shown)), tone="finding")]
+    sd = typical_sd(context, views[0].extraction) if views else None
     for view in shown:
-        blocks += [_figure(context, view), Prose(paragraphs=_sentences(context, view))]
+        blocks += [_figure(context, view), Prose(paragraphs=_sentences(context, view, sd))]
     blocks.append(Prose(paragraphs=paragraphs(*_choices(context)), tone="caution"))
     section = Section(
         id="works",
@@ -127,20 +128,20 @@ def _unanswered(view: View) -> Result:
     )
 
 
-def _sentences(context: Context, view: View) -> tuple[Any, ...]:
-    texts = [_group_sentence(context, view, g) for g in view.groups]
+def _sentences(context: Context, view: View, sd: float | None) -> tuple[Any, ...]:
+    texts = [_group_sentence(context, view, g, sd) for g in view.groups]
     texts += [_between_sentence(context, r) for r in _between(view)]
     heading = Markup("<strong>{}</strong>: ").format(_capital(view.window.label[context.lang]))
     return (heading + Markup(" ").join(texts),)
 
 
-def _group_sentence(context: Context, view: View, group: Group) -> Any:
+def _group_sentence(context: Context, view: View, group: Group, sd: float | None) -> Any:
     value, low, high = _group_values(group)
     n, w = context.numbers, context.words
     text = w.plain(
         "works.numbers",
         effect=n.with_interval(value, low, high),
-        points=_points(context, view, value),
+        points=_points(context, sd, value),
         trials=w.count("page.trials_count", len(group.effects)),
         patients=w.count("page.patients_count", n.whole(group.participants)),
     )
@@ -176,9 +177,8 @@ def _verdict(group: Group) -> str:
     return "each" if alone else "unclear"
 
 
-def _points(context: Context, view: View, value: float) -> str:
-    """The standardised difference in points of the page's scale, by the trials' own median SD."""
-    sd = typical_sd(context, view.extraction)
+def _points(context: Context, sd: float | None, value: float) -> str:
+    """The standardised difference in points of the page's scale, by one SD for the whole page."""
     scale = context.settings.points_scale
     if context.settings.measure != "SMD" or sd is None:
         return ""
@@ -287,5 +287,6 @@ def _choices(context: Context) -> list[Any]:
             correlation=context.numbers.general(s.correlation),
             reason=s.correlation_reason[context.lang],
             scale=s.points_scale or "–",
+            when=s.windows[0].label[context.lang],
         ),
     ]
