@@ -120,3 +120,21 @@ def test_the_leave_one_out_plot_has_a_row_a_study() -> None:
     rows = [r.to_dict() for r in leave_one_out(EFFECTS)]
     spec = leave_one_out_plot(rows, 0.2)
     assert [d["study"] for d in spec["layer"][1]["data"]["values"]] == list("abcdefg")
+
+
+def test_few_subsets_pooled_without_the_compiler_are_those_of_the_kernel(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Both ways find the root of the same likelihood; they differ by its last bits."""
+    from klarsyn.synthesis import subsets as module
+
+    rng = np.random.default_rng(11)
+    effects = effects_from_arrays(rng.normal(0.3, 0.6, 9), rng.uniform(0.02, 0.4, 9))
+    for method in ("REML", "DL", "PM", "EE"):
+        few = module.subsets(effects, method=method)
+        monkeypatch.setattr(module, "FEW_SUBSETS", 0)
+        kernel = module.subsets(effects, method=method)
+        monkeypatch.undo()
+        assert np.allclose(few.estimate, kernel.estimate, rtol=1e-9, atol=1e-12)
+        assert np.allclose(few.se, kernel.se, rtol=1e-9, atol=1e-12)
+        assert np.allclose(few.tau2, kernel.tau2, rtol=1e-7, atol=1e-10)

@@ -11,12 +11,13 @@ import numpy as np
 
 from klarsyn.errors import InputError, NumericalError, unknown_name
 from klarsyn.provenance import digest_of, stream
-from klarsyn.stats.batched import BATCHED, fit_subsets
+from klarsyn.stats.batched import BATCHED, Means, fit_means, fit_subsets
 from klarsyn.synthesis.effects import Effects
 from klarsyn.synthesis.pairwise import TESTS, quantile
 
 Array = np.ndarray
 EXHAUSTIVE = 20  # up to this many studies all 2^k − 1 subsets are fitted
+FEW_SUBSETS = 2048
 QUANTILES = (0.0, 0.025, 0.25, 0.5, 0.75, 0.975, 1.0)
 
 
@@ -140,7 +141,7 @@ def subsets(
     if used.k == 0:
         raise NumericalError("too_few_studies", "There is no study with an effect.")
     masks = _masks(used.k, sample, seed)
-    fits = fit_subsets(used.y, used.v, masks, method=method)
+    fits = _fits(used, masks, method)
     se, reach = _reach(fits.k, fits.se, fits.q_tau, test, level)
     return Subsets(
         measure=used.measure,
@@ -162,6 +163,15 @@ def subsets(
         i2=fits.i2,
         q=fits.q,
     )
+
+
+def _fits(used: Effects, masks: Array, method: str) -> Means:
+    """Few subsets are pooled without waiting for the compiler, many by the compiled kernel."""
+    if len(masks) > FEW_SUBSETS:
+        return fit_subsets(used.y, used.v, masks, method=method)
+    at = np.arange(used.k, dtype=np.uint64)
+    include = (masks[:, at >> np.uint64(6)] >> (at & np.uint64(63))) & np.uint64(1)
+    return fit_means(used.y, used.v, include, method=method)
 
 
 def _masks(k: int, sample: int | None, seed: int | None) -> Array:
