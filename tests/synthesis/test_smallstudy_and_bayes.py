@@ -171,3 +171,13 @@ def test_a_missing_column_is_one_sentence(
     with pytest.raises(SystemExit, match="2"):
         main(["rare", file])
     assert "there is no column 'ai'" in capsys.readouterr().err
+
+
+def test_a_posterior_of_few_studies_warns_of_a_prior_below_the_truth() -> None:
+    """validation/bayes: 3 to 10 studies with tau² 0.5 and a half-normal prior of 0.5 fail."""
+    few = pool_bayes(EFFECTS, tau_prior="half-normal 0.5")
+    assert any("Compare a wider prior" in note for note in few.notes)
+    assert "Compare a wider prior" in few.summary()
+    many = effects_from_arrays(Y * 2, V * 2)
+    assert not any("wider" in n for n in pool_bayes(many, tau_prior="half-normal 0.5").notes)
+    assert not any("wider" in n for n in pool_bayes(EFFECTS, tau_prior="flat").notes)

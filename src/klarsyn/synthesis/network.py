@@ -137,7 +137,7 @@ class NetworkFit:
 
     @property
     def cautions(self) -> tuple[tuple[str, str], ...]:
-        """The warnings with their names (no_tau, few_df, few_trials, empty_cells), for other languages."""
+        """The warnings with their names: no_tau, few_df, few_trials, empty_cells."""
         out = []
         if self.heterogeneity != "common" and self.df <= 0:
             sentence = "No comparison is made twice: tau cannot be estimated and is taken as 0."
@@ -149,8 +149,8 @@ class NetworkFit:
             out.append(("few_df", sentence))
         elif self.heterogeneity != "common" and self.studies < FEW_TRIALS:
             sentence = (
-                f"tau rests on {self.studies} studies: the normal intervals may be too narrow (with "
-                f"12 trials they covered 92 % of simulated truths)."
+                f"tau rests on {self.studies} studies: the normal intervals may be too narrow "
+                "(with 12 trials they covered 92 % of simulated truths)."
             )
             out.append(("few_trials", sentence))
         empty = sum(
