@@ -181,3 +181,22 @@ def test_a_posterior_of_few_studies_warns_of_a_prior_below_the_truth() -> None:
     many = effects_from_arrays(Y * 2, V * 2)
     assert not any("wider" in n for n in pool_bayes(many, tau_prior="half-normal 0.5").notes)
     assert not any("wider" in n for n in pool_bayes(EFFECTS, tau_prior="flat").notes)
+
+
+def test_known_failures_of_small_study_methods_are_said_where_they_apply() -> None:
+    """validation/selection: heterogeneous studies, the mixed tests, the step model."""
+    spread = effects_from_arrays([y + (0.6 if i % 2 else -0.6) for i, y in enumerate(Y)], V)
+    said = " ".join(analyse_small_studies(spread, favoured="positive").notes)
+    for sentence in (
+        "rank test is then conservative", "mixed Egger and Thompson–Sharp",
+        "only selection of its own form", "covered 83 to 94 %",
+    ):  # fmt: skip
+        assert sentence in said
+    equal = effects_from_arrays([0.4, 0.41, 0.4, 0.39] * 3, V)
+    calm = " ".join(analyse_small_studies(equal, favoured="positive", selection=()).notes)
+    assert "step model" not in calm
+    assert "heterogeneous" not in calm
+    many = effects_from_arrays(list(spread.y) * 2, list(spread.v) * 2)
+    found = " ".join(analyse_small_studies(many, favoured="positive", selection=()).notes)
+    assert "conservative" in found
+    assert "mixed Egger" not in found
