@@ -73,4 +73,5 @@ def test_every_caution_of_a_random_effects_pooling_has_words_on_the_page() -> No
 def test_every_caution_of_a_network_has_words_on_the_page() -> None:
     for lang in LANGUAGES:
         known = read_words(lang).knows
-        assert all(known(f"network.warning.{n}") for n in ("no_tau", "few_df", "empty_cells"))
+        names = ("no_tau", "few_df", "few_trials", "empty_cells")
+        assert all(known(f"network.warning.{n}") for n in names)

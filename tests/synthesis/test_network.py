@@ -14,7 +14,11 @@ from klarsyn.synthesis.network import fit_network
 from klarsyn.synthesis.network_components import fit_components
 from klarsyn.synthesis.network_consistency import decompose_designs, node_splits, plot_splits
 from klarsyn.synthesis.network_contributions import contribution_shares
-from klarsyn.synthesis.network_data import network_from_arms, network_from_contrasts
+from klarsyn.synthesis.network_data import (
+    NetworkData,
+    network_from_arms,
+    network_from_contrasts,
+)
 from klarsyn.synthesis.network_sparse import fit_network_mantel_haenszel
 from klarsyn.synthesis.random_terms import Inner
 
@@ -398,6 +402,25 @@ def test_known_weaknesses_are_said_in_the_result() -> None:
     assert [n for n, _ in fit_network(sparse).cautions] == ["few_df", "empty_cells"]
     assert fit_network(smoking_network(), heterogeneity="common").warnings[0].startswith("2 of 24")
     assert fit_network_mantel_haenszel(sparse).warnings == ()
+
+
+def test_a_network_of_few_trials_warns_though_its_degrees_of_freedom_are_many() -> None:
+    """12 trials at tau 0.15 covered 92.0 % in validation/dependent, with 12 - 2 + 0 = 10 df."""
+
+    def pairs(trials: int) -> NetworkData:
+        names = [str(i) for i in range(trials)]
+        against = ["B" if i % 2 else "C" for i in range(trials)]
+        effects = [0.1 * (i % 3) for i in range(trials)]
+        return network_from_contrasts(
+            names, ["A"] * trials, against, effects, [0.2] * trials, measure="MD"
+        )
+
+    twelve = fit_network(pairs(12))
+    assert twelve.df >= 10
+    assert [n for n, _ in twelve.cautions] == ["few_trials"]
+    assert "rests on 12 studies" in twelve.warnings[0]
+    assert fit_network(pairs(12), heterogeneity="common").cautions == ()
+    assert fit_network(pairs(20)).cautions == ()
 
 
 def test_a_disconnected_network_is_an_error_that_names_its_pieces() -> None:

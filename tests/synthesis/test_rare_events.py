@@ -136,3 +136,24 @@ def test_the_picture_has_one_point_a_ratio() -> None:
     spec = rare.pool_rare(table(), ["MH OR", "MH RD", "Peto"]).plot().to_dict()
     rows = spec["layer"][1]["data"]["values"]
     assert [r["method"] for r in rows] == ["MH OR", "Peto"]
+
+
+def test_peto_warns_of_unequal_groups_and_of_large_effects() -> None:
+    """validation/rare: groups of 4:1 bias Peto's method, the more the larger the effect."""
+    names = ["A", "B", "C"]
+    uneven = rare.count_table(names, [8, 9, 7], [400, 480, 360], [4, 5, 3], [100, 120, 90])
+    said = " ".join(rare.pool_rare(uneven, ["Peto"]).fit("Peto").notes)
+    assert "3 studies have one group more than twice the other" in said
+    even = rare.count_table(names, [8, 9, 7], [100, 120, 90], [4, 5, 3], [100, 120, 90])
+    assert not any("twice" in n for n in rare.pool_rare(even, ["Peto"]).fit("Peto").notes)
+    large = rare.count_table(names, [1, 0, 1], [100, 120, 90], [9, 8, 9], [100, 120, 90])
+    assert any("effect is large" in n for n in rare.pool_rare(large, ["Peto"]).fit("Peto").notes)
+
+
+def test_common_effect_intervals_say_that_heterogeneity_can_be_missed() -> None:
+    """validation/rare: with tau 0.4 they fail, and the tests often see nothing."""
+    for name in ("MH OR", "Peto"):
+        assert any("can miss it" in n for n in rare.pool_rare(table(), [name]).fit(name).notes)
+    lone = rare.count_table(["A"], [4], [60], [9], [58])
+    assert not any("heterogeneity" in n for n in rare.pool_rare(lone, ["MH OR"]).fits[0].notes)
+    assert any("Only 3 studies" in n for n in rare.fit_glmm(table(), "CM.EL").notes)

@@ -171,3 +171,32 @@ def test_a_missing_column_is_one_sentence(
     with pytest.raises(SystemExit, match="2"):
         main(["rare", file])
     assert "there is no column 'ai'" in capsys.readouterr().err
+
+
+def test_a_posterior_of_few_studies_warns_of_a_prior_below_the_truth() -> None:
+    """validation/bayes: 3 to 10 studies with tau² 0.5 and a half-normal prior of 0.5 fail."""
+    few = pool_bayes(EFFECTS, tau_prior="half-normal 0.5")
+    assert any("Compare a wider prior" in note for note in few.notes)
+    assert "Compare a wider prior" in few.summary()
+    many = effects_from_arrays(Y * 2, V * 2)
+    assert not any("wider" in n for n in pool_bayes(many, tau_prior="half-normal 0.5").notes)
+    assert not any("wider" in n for n in pool_bayes(EFFECTS, tau_prior="flat").notes)
+
+
+def test_known_failures_of_small_study_methods_are_said_where_they_apply() -> None:
+    """validation/selection: heterogeneous studies, the mixed tests, the step model."""
+    spread = effects_from_arrays([y + (0.6 if i % 2 else -0.6) for i, y in enumerate(Y)], V)
+    said = " ".join(analyse_small_studies(spread, favoured="positive").notes)
+    for sentence in (
+        "rank test is then conservative", "mixed Egger and Thompson–Sharp",
+        "only selection of its own form", "covered 83 to 94 %",
+    ):  # fmt: skip
+        assert sentence in said
+    equal = effects_from_arrays([0.4, 0.41, 0.4, 0.39] * 3, V)
+    calm = " ".join(analyse_small_studies(equal, favoured="positive", selection=()).notes)
+    assert "step model" not in calm
+    assert "heterogeneous" not in calm
+    many = effects_from_arrays(list(spread.y) * 2, list(spread.v) * 2)
+    found = " ".join(analyse_small_studies(many, favoured="positive", selection=()).notes)
+    assert "conservative" in found
+    assert "mixed Egger" not in found

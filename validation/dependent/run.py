@@ -6,8 +6,8 @@ Stated before running, for 95 % intervals:
 
 - Bias of every mean within 4 Monte Carlo standard errors of 0, everywhere.
 - Networks by REML with normal intervals: coverage 92.5 to 98 % from 30 trials of five treatments on
-  (no upper bound without heterogeneity: tau cannot be estimated below 0). With 6 trials the result
-  must carry its warning; with 6 and 12 coverage is only shown.
+  (no upper bound without heterogeneity: tau cannot be estimated below 0). With 6 and 12 trials
+  the result must carry its warning and coverage is only shown.
 - Three levels by REML with normal tests: 92 to 98 % from 20 clusters on. Below that the result must
   carry its warning.
 - The same with CR2 and Satterthwaite t, the working model right or wrong (sampling errors really
@@ -111,7 +111,7 @@ def cells() -> list[tuple[Cell, Callable[[np.random.Generator], Result]]]:
                 low=0.0 if few else 0.925,
                 # Without heterogeneity the interval is wider than needed: tau ≥ 0.
                 high=1.0 if few or tau == 0 else 0.98,
-                warned=trials <= 6,
+                warned=few,
             )
             out.append((cell, lambda rng, k=trials, t=tau: network(rng, k, t)))
     for clusters in (8, 20, 60):

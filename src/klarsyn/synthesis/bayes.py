@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from klarsyn.synthesis.effects import Effects
 
 INTERVALS = ("shortest", "central")
+FEW = 5
+PRIOR_COUNTS = 20  # up to so many studies a prior below the true tau fails (validation/bayes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,9 +215,16 @@ def _summary(law: HalfLine | NormalMixture, level: float, interval: str) -> Summ
 
 def _notes(studies: Sequence[str], left_out: int, prior: TauPrior, mu_sd: float) -> tuple[str, ...]:
     notes = []
-    if len(studies) < 5:
+    if len(studies) < FEW:
         notes.append(
             f"Only {len(studies)} studies: the prior of tau decides much; compare several."
+        )
+    if len(studies) <= PRIOR_COUNTS and prior.proper:
+        notes.append(
+            f"With {len(studies)} studies a prior that puts tau too low makes intervals too short: "
+            "95 % intervals of the mean covered 89 to 92 % of simulated truths with up to 10 "
+            "studies, of a new study 88 to 92 % with up to 20, where tau was 1.4 times the scale "
+            "of its half-normal prior. Compare a wider prior."
         )
     if not prior.proper or math.isinf(mu_sd):
         notes.append("An improper prior has no Bayes factor.")

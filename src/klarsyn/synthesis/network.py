@@ -26,6 +26,7 @@ MODELS = ("common", *ESTIMATORS)
 PREDICTION = ("df", "df-1", "normal")
 BETTER = ("lower", "higher")
 FEW_DF = 10
+FEW_TRIALS = 20  # 12 trials covered 92 % where 30 held (validation/dependent)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +137,7 @@ class NetworkFit:
 
     @property
     def cautions(self) -> tuple[tuple[str, str], ...]:
-        """The warnings with their names (no_tau, few_df, empty_cells), for other languages."""
+        """The warnings with their names: no_tau, few_df, few_trials, empty_cells."""
         out = []
         if self.heterogeneity != "common" and self.df <= 0:
             sentence = "No comparison is made twice: tau cannot be estimated and is taken as 0."
@@ -146,6 +147,12 @@ class NetworkFit:
                 f"tau rests on {self.df} degrees of freedom: the intervals are likely too narrow."
             )
             out.append(("few_df", sentence))
+        elif self.heterogeneity != "common" and self.studies < FEW_TRIALS:
+            sentence = (
+                f"tau rests on {self.studies} studies: the normal intervals may be too narrow "
+                "(with 12 trials they covered 92 % of simulated truths)."
+            )
+            out.append(("few_trials", sentence))
         empty = sum(
             any(e in (0, n) for e, n in counts.values()) for counts in self.data.counts if counts
         )

@@ -43,6 +43,7 @@ METHODS = {
     "beta-binomial": "beta-binomial with one intra-study correlation",
     "beta-binomial FS": "beta-binomial with fixed study effects",
 }
+FEW = 10  # 5 studies failed in validation/rare, 20 held within Monte Carlo error
 BOUNDARY = (
     "tau² = 0 fits best; the standard error is the profile one, with tau² held at 0, and ignores "
     "that tau² was estimated."
@@ -303,8 +304,13 @@ def _cochran_q(counts: Counts, measure: str, pooled: Estimate) -> tuple[ChiSquar
 
 
 def _heterogeneity_note(tests: tuple[ChiSquare, ...]) -> tuple[str, ...]:
-    if not any(t.df > 0 and t.p < 0.1 for t in tests):
+    if not any(t.df > 0 for t in tests):
         return ()
+    if not any(t.df > 0 and t.p < 0.1 for t in tests):
+        return (
+            "The tests see no heterogeneity but can miss it; where tau was 0.4 Mantel–Haenszel's "
+            "odds ratio covered 67 to 98 % in simulations.",
+        )
     return ("The studies differ more than by chance; this common-effect interval ignores that.",)
 
 
@@ -320,7 +326,8 @@ def _peto_notes(counts: Counts, found: Stratified, method: str) -> tuple[str, ..
             "there."
         )
     if abs(found.estimate.value) > math.log(3):
-        notes.append("The effect is large (ratio beyond 3); Peto's method is biased towards 1.")
+        where = "" if uneven else " towards 1"
+        notes.append(f"The effect is large (ratio beyond 3); Peto's method is biased{where}.")
     return tuple(notes)
 
 
@@ -426,8 +433,11 @@ def _glmm_notes(counts: Counts, model: str, fit: RandomEffectFit) -> tuple[str, 
     notes = []
     if fit.boundary:
         notes.append(BOUNDARY)
-    if len(counts.studies) < 5:
-        notes.append(f"Only {len(counts.studies)} studies: tau² is hardly known.")
+    if len(counts.studies) < FEW:
+        notes.append(
+            f"Only {len(counts.studies)} studies: tau² is hardly known, and a normal interval is "
+            "likely too short (with 5 studies CM.EL covered down to 86 % in simulations)."
+        )
     if model == "CM.AL" and not counts.rates:
         risk = (counts.events1 + counts.events2).sum() / (counts.total1 + counts.total2).sum()
         if risk > 0.1:

@@ -149,7 +149,10 @@ def _sentence(
 def _cautions(context: Context, fit: NetworkFit) -> str:
     """What the fit itself warns of, then what holds for every network."""
     w = context.words
-    own = [w.plain(f"network.warning.{name}", df=fit.df) for name, _ in fit.cautions]
+    own = [
+        w.plain(f"network.warning.{name}", df=fit.df, trials=fit.studies)
+        for name, _ in fit.cautions
+    ]
     return " ".join([*own, w.plain("network.caution")])
 
 
