@@ -13,6 +13,7 @@ import pytest
 from klarsyn.errors import InputError
 from klarsyn.evidence import open_base
 from klarsyn.report.appraisal import build_report
+from klarsyn.report.document import Prose
 from klarsyn.report.html import render
 from klarsyn.report.settings import read_settings
 
@@ -201,3 +202,12 @@ def test_points_on_the_page_are_the_same_wherever_they_stand() -> None:
     shown = re.findall(r"(−?[\d.]+) \([^)]*\) MADRS points", table)
     assert len(shown) >= 5
     assert set(shown) <= spoken
+
+
+def test_trials_under_one_registration_are_named_where_they_are_pooled_together() -> None:
+    """Zarate 2006 and the shared NIMH data both stand under NCT00088699."""
+    report, _ = build_report(open_base("ketamine_depression"), "en")
+    works = next(s for s in report.sections if s.id == "works")
+    said = " ".join(str(p) for b in works.blocks if isinstance(b, Prose) for p in b.paragraphs)
+    assert re.search(r"Zarate 2006 and Nugent 2019[^.]*NCT00088699[^.]*counted twice", said)
+    assert "NCT01998958" not in said

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from klarsyn.errors import InputError, UnknownNameError
-from klarsyn.stats.contrasts import DROPPED, MEASURES, contrasts, hedges_correction
+from klarsyn.stats.contrasts import DROPPED, contrasts, hedges_correction
+from klarsyn.stats.measures import MEASURES
 
 # escalc() of metafor 3.8-1 (R 4.2.2) on the made-up studies below, printed to 15 digits. ROMU is
 # its ROM (metafor 5 corrects ROM for bias; the oracle P22 covers that, and SMDH).

@@ -51,6 +51,7 @@ class Settings:
     correlation_reason: Label
     scales: tuple[str, ...]
     treatments: tuple[str, ...]
+    disjoint: frozenset[str]
     windows: tuple[Window, ...]
     comparators: tuple[str, ...]
     harms: tuple[str, ...]
@@ -113,6 +114,7 @@ def _settings(base: Base, given: dict[str, Any]) -> Settings:
         correlation_reason=_label(crossover.get("reason", DEFAULT_CORRELATION_REASON)),
         scales=common["scales"],
         treatments=common["treatments"],
+        disjoint=frozenset(given.get("disjoint", ())),
         windows=tuple(_window(w, common) for w in given.get("windows", DEFAULT_WINDOWS)),
         comparators=tuple(given.get("comparators", _comparators(base))),
         harms=tuple(given.get("harms", _harms(base))),

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from klarsyn.errors import InputError, NumericalError, nearest
-from klarsyn.stats.contrasts import DROPPED, MEASURES, contrasts
+from klarsyn.stats.contrasts import DROPPED, contrasts
+from klarsyn.stats.measures import MEASURES
 from klarsyn.tables import Table, in_file
 
 Array = np.ndarray

@@ -55,7 +55,7 @@ def read_effects(
 ) -> Any:
     """The effects of a file's rows."""
     from klarsyn.errors import unknown_name
-    from klarsyn.stats.contrasts import MEASURES
+    from klarsyn.stats.measures import MEASURES
     from klarsyn.synthesis.effects import effects_from_table
     from klarsyn.tables import read_table
 
@@ -77,7 +77,8 @@ def read_effects(
 def roles(text: str, measure: str, header: tuple[str, ...]) -> dict[str, str]:
     """`ai=tpos,bi=tneg` as a mapping; roles that are columns themselves are added."""
     from klarsyn.errors import InputError, unknown_name
-    from klarsyn.stats.contrasts import MEASURES, ROLES
+    from klarsyn.stats.contrasts import ROLES
+    from klarsyn.stats.measures import MEASURES
 
     out: dict[str, str] = {}
     for pair in filter(None, (p.strip() for p in text.split(","))):

@@ -131,6 +131,7 @@ def _unanswered(view: View) -> Result:
 def _sentences(context: Context, view: View, sd: float | None) -> tuple[Any, ...]:
     texts = [_group_sentence(context, view, g, sd) for g in view.groups]
     texts += [_between_sentence(context, r) for r in _between(view)]
+    texts += _shared(context, view)
     heading = Markup("<strong>{}</strong>: ").format(_capital(view.window.label[context.lang]))
     return (heading + Markup(" ").join(texts),)
 
@@ -152,6 +153,22 @@ def _group_sentence(context: Context, view: View, group: Group, sd: float | None
         effect=context.result_claim(result, text),
         few=_few(context, group),
     )
+
+
+def _shared(context: Context, view: View) -> list[Any]:
+    """Trials of one group under one registration, unless the base knows their patients differ."""
+    found = []
+    for group in view.groups:
+        by_registry: dict[str, list[str]] = {}
+        for effect in group.effects:
+            trial = context.base.trial(effect.trial)
+            if trial.registry and trial.id not in context.settings.disjoint:
+                by_registry.setdefault(trial.registry, []).append(trial.label)
+        for registry, labels in by_registry.items():
+            if len(labels) > 1:
+                trials = _list(context.words, labels)
+                found.append(context.words("works.shared", trials=trials, registry=registry))
+    return found
 
 
 def _few(context: Context, group: Group) -> str:
