@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from klarsyn.figures.rows import rows_axis, words
+from klarsyn.figures.rows import in_rows
 from klarsyn.figures.theme import FAINT, INK, Spec, detail_cells, hover, layer
-
-ROW = 24
-NARROW_ROW = 42
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,22 +34,13 @@ def indices(
     narrow: bool = False,
 ) -> Spec:
     """The Vega-Lite specification; a band from −`cut` to `cut` marks guessing at random."""
-    y = rows_axis(len(rows))
-    texts = [
-        {"y": i + 0.5, "kind": r.kind, "label": r.label, "numbers": r.numbers}
-        for i, r in enumerate(rows)
-    ]
-    if narrow:
-        above = [t | {"y": t["y"] - 0.36} for t in texts]
-        columns = words(above, "label", 0, "left", y) + words(above, "numbers", 330, "right", y)
-        marks = _marks(rows, palette, x_title, cut, ("", ""), y, 0.14)
-        height = NARROW_ROW * (len(rows) + 1.2)
-        return {"width": 330, "height": height, "layer": [*marks, *columns]}
-    size = {"height": ROW * (len(rows) + 1.2)}
-    left = size | {"width": 270, "layer": words(texts, "label", 0, "left", y)}
-    marks = _marks(rows, palette, x_title, cut, sides, y, 0)
-    right = size | {"width": 170, "layer": words(texts, "numbers", 170, "right", y)}
-    return {"hconcat": [left, size | {"width": 410, "layer": marks}, right], "spacing": 8}
+    ends = ("", "") if narrow else sides
+    return in_rows(
+        rows,
+        lambda y, shift: _marks(rows, palette, x_title, cut, ends, y, shift),
+        (270, 410, 170),
+        narrow=narrow,
+    )
 
 
 def _marks(

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from klarsyn.figures.rows import rows_axis, words
+from klarsyn.figures.rows import in_rows
 from klarsyn.figures.theme import Spec, detail_cells, hover, layer
-
-ROW = 24
-NARROW_ROW = 42
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,22 +39,12 @@ def rates(
     narrow: bool = False,
 ) -> Spec:
     """The Vega-Lite specification; the groups of a row stand just above each other."""
-    y = rows_axis(len(rows))
-    texts = [
-        {"y": i + 0.5, "kind": r.kind, "label": r.label, "numbers": r.numbers}
-        for i, r in enumerate(rows)
-    ]
-    if narrow:
-        above = [t | {"y": t["y"] - 0.36} for t in texts]
-        columns = words(above, "label", 0, "left", y) + words(above, "numbers", 330, "right", y)
-        marks = _marks(rows, palette, x_title, y, 0.14)
-        height = NARROW_ROW * (len(rows) + 1.2)
-        return {"width": 330, "height": height, "layer": [*marks, *columns]}
-    size = {"height": ROW * (len(rows) + 1.2)}
-    left = size | {"width": 250, "layer": words(texts, "label", 0, "left", y)}
-    middle = size | {"width": 420, "layer": _marks(rows, palette, x_title, y, 0)}
-    right = size | {"width": 180, "layer": words(texts, "numbers", 180, "right", y)}
-    return {"hconcat": [left, middle, right], "spacing": 8}
+    return in_rows(
+        rows,
+        lambda y, shift: _marks(rows, palette, x_title, y, shift),
+        (250, 420, 180),
+        narrow=narrow,
+    )
 
 
 def _marks(

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 from klarsyn.figures.theme import Spec, layer
 
+ROW = 24
+NARROW_ROW = 42
+NARROW_WIDTH = 330
 TEXT_FIELDS = frozenset({"row", "label", "numbers", "kind"})
 
 
@@ -31,3 +37,41 @@ def words(data: list[Spec], name: str, at: float, align: str, y: Spec) -> list[S
 def _cell(datum: Spec, name: str) -> Spec:
     kept = {"y": datum["y"], "text": datum[name]}
     return kept | ({"link": datum["link"]} if "link" in datum else {})
+
+
+def in_rows(
+    rows: Sequence[Any],
+    marks: Callable[[Spec, float], list[Spec]],
+    widths: tuple[int, int, int],
+    *,
+    narrow: bool,
+    longest: int | None = None,
+) -> Spec:
+    """Marks with each row's `label` to their left and its `numbers` to their right.
+
+    `marks` draws on the vertical axis it is given, shifted down by a share of a row; `widths` are
+    those of label, marks and numbers. The narrow form writes label (cut to `longest` letters) and
+    numbers above the marks.
+    """
+    y = rows_axis(len(rows))
+    texts = [
+        {"y": i + 0.5, "kind": r.kind, "label": r.label, "numbers": r.numbers}
+        for i, r in enumerate(rows)
+    ]
+    if narrow:
+        above = [t | {"y": t["y"] - 0.36, "label": _cut(t["label"], longest)} for t in texts]
+        columns = words(above, "label", 0, "left", y)
+        columns += words(above, "numbers", NARROW_WIDTH, "right", y)
+        height = NARROW_ROW * (len(rows) + 1.2)
+        return {"width": NARROW_WIDTH, "height": height, "layer": [*marks(y, 0.14), *columns]}
+    size = {"height": ROW * (len(rows) + 1.2)}
+    left = size | {"width": widths[0], "layer": words(texts, "label", 0, "left", y)}
+    middle = size | {"width": widths[1], "layer": marks(y, 0)}
+    right = size | {"width": widths[2], "layer": words(texts, "numbers", widths[2], "right", y)}
+    return {"hconcat": [left, middle, right], "spacing": 8}
+
+
+def _cut(text: str, longest: int | None) -> str:
+    if longest is None or len(text) <= longest:
+        return text
+    return text[: longest - 1].rstrip() + "…"

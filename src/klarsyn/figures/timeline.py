@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from klarsyn.figures.rows import rows_axis, words
+from klarsyn.figures.rows import in_rows
 from klarsyn.figures.theme import INK, Spec, detail_cells, hover, layer
-
-ROW = 24
-NARROW_ROW = 42
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,26 +37,13 @@ def timeline(
     narrow: bool = False,
 ) -> Spec:
     """The Vega-Lite specification; `symbols` gives each legend text its Vega shape."""
-    y = rows_axis(len(rows))
-    texts = [
-        {"y": i + 0.5, "kind": r.kind, "label": r.label, "numbers": r.numbers}
-        for i, r in enumerate(rows)
-    ]
-    if narrow:
-        above = [t | {"y": t["y"] - 0.36, "label": _short(t["label"])} for t in texts]
-        columns = words(above, "label", 0, "left", y) + words(above, "numbers", 330, "right", y)
-        marks = _marks(rows, symbols, x_title, ticks, y, 0.14)
-        height = NARROW_ROW * (len(rows) + 1.2)
-        return {"width": 330, "height": height, "layer": [*marks, *columns]}
-    size = {"height": ROW * (len(rows) + 1.2)}
-    left = size | {"width": 400, "layer": words(texts, "label", 0, "left", y)}
-    middle = size | {"width": 290, "layer": _marks(rows, symbols, x_title, ticks, y, 0)}
-    right = size | {"width": 165, "layer": words(texts, "numbers", 165, "right", y)}
-    return {"hconcat": [left, middle, right], "spacing": 8}
-
-
-def _short(text: str, most: int = 36) -> str:
-    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
+    return in_rows(
+        rows,
+        lambda y, shift: _marks(rows, symbols, x_title, ticks, y, shift),
+        (400, 290, 165),
+        narrow=narrow,
+        longest=36,
+    )
 
 
 def _marks(

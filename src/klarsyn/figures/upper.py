@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from klarsyn.figures.rows import rows_axis, words
+from klarsyn.figures.rows import in_rows
 from klarsyn.figures.theme import PALETTE, SOFT, Spec, detail_cells, hover, layer
 
-ROW = 23
-NARROW_ROW = 40
 EDGE = 0.0005  # shares below it are drawn at the left edge
 
 
@@ -34,22 +32,12 @@ def limits(
     narrow: bool = False,
 ) -> Spec:
     """The Vega-Lite specification; `rates` are shares with the words written above their lines."""
-    y = rows_axis(len(rows))
-    texts = [
-        {"y": i + 0.5, "kind": r.kind, "label": r.label, "numbers": r.numbers}
-        for i, r in enumerate(rows)
-    ]
-    if narrow:
-        above = [t | {"y": t["y"] - 0.36} for t in texts]
-        columns = words(above, "label", 0, "left", y) + words(above, "numbers", 330, "right", y)
-        height = NARROW_ROW * (len(rows) + 1.2)
-        marks = _marks(rows, rates, x_title, y, 0.14)
-        return {"width": 330, "height": height, "layer": [*marks, *columns]}
-    size = {"height": ROW * (len(rows) + 1.2)}
-    left = size | {"width": 250, "layer": words(texts, "label", 0, "left", y)}
-    middle = size | {"width": 420, "layer": _marks(rows, rates, x_title, y, 0)}
-    right = size | {"width": 180, "layer": words(texts, "numbers", 180, "right", y)}
-    return {"hconcat": [left, middle, right], "spacing": 8}
+    return in_rows(
+        rows,
+        lambda y, shift: _marks(rows, rates, x_title, y, shift),
+        (250, 420, 180),
+        narrow=narrow,
+    )
 
 
 def _marks(
