@@ -30,6 +30,8 @@ from klarsyn.bias.adjusted import (
 )
 from klarsyn.bias.questionnaire import tool
 from klarsyn.bias.riskofbias import rob2_domain
+from klarsyn.evidence import open_base
+from klarsyn.report.settings import read_settings
 from klarsyn.stats.estimate import Estimate
 from klarsyn.stats.information import (
     fewest_trials,
@@ -69,7 +71,6 @@ EXCLUSION = ("zero_events_two_sided", "rule_of_three", "patients_to_exclude_rate
 # Numbers of other people's data that are not public here: reason.
 PUBLISHED_ONLY = {
     "ect_meta_2024": "the abstract names no trial; only its own interval can be checked",
-    "madrs_cgi_s_pooled_TRD": "a published threshold, nothing to compute from",
     "voracek2019": "a count of choices on data that are not in the source",
 }
 BONNER_RISE = 0.03  # share by which the published clicks tremble upwards
@@ -296,6 +297,17 @@ def information(example: str, quantity: str, inputs: dict) -> Any:
     return math.ceil(information_size_shares(inputs["pC"], inputs["pC"] * inputs["RR"], **plan))
 
 
+def within_person(example: str, quantity: str, inputs: dict) -> Any:
+    """The published change as the base ships it, found by the step of its anchor."""
+    assert inputs["anchor"] == "CGI-S 1 point"
+    settings = read_settings(open_base("ketamine_depression"))
+    assert settings.points_scale == quantity.split()[0]
+    (change,) = [
+        c for c in settings.findings["within_person"] if c["anchor"]["en"].startswith("one step")
+    ]
+    return change["points"]
+
+
 def value_of_information(example: str, quantity: str, inputs: dict) -> Any:
     if "INB_mean" in inputs:
         return value_of_perfect_information(inputs["INB_mean"], inputs["INB_sd"])
@@ -344,6 +356,7 @@ COMPUTED: dict[str, Callable[[str, str, dict], Any]] = {
     "6_randomised_withdrawal": withdrawal,
     "7_rare_harms": exclusion,
     "8_OIS_RIS": information,
+    "8_GRADE_MID": within_person,
     "8_VoI": value_of_information,
     "9_GOSH_multiverse": multiverse,
 }

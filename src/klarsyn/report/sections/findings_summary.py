@@ -316,4 +316,15 @@ def _cautions(context: Context) -> list[Any]:
         )
     else:
         texts.append(w("findings.no_thresholds"))
+    changes = [
+        w.plain(
+            "findings.within_person",
+            points=n.general(change["points"]),
+            anchor=change["anchor"][context.lang],
+            source=context.base.sources[change["source"]].citation,
+        )
+        for change in context.settings.findings["within_person"]
+    ]
+    if changes:
+        texts.append(w("findings.within_persons", told="; ".join(changes)))
     return texts
