@@ -97,13 +97,14 @@ def fit_permutations(y: Array, v: Array, x: Array, orders: Array, *, method: str
     back = np.linalg.inv(triangle)  # from coefficients of the basis to those of x
     shift = basis.T @ np.ones(len(y))  # β of a shift of y, if it has one
     middle, centre = y, 0.0
-    if np.allclose(basis @ shift, 1.0, rtol=0, atol=1e-9):
+    if np.abs(basis @ shift - 1.0).max() <= 1e-9:
         middle, centre = _centred(y, v)
     out = (np.empty((rows, p)), np.empty((rows, p, p)), np.empty(rows), np.empty(rows))
     rows_of_x = np.array(orders, dtype=np.int64, order="C")
     permuted_fits(_block(middle), _block(v), _block(basis), rows_of_x, _code(method), *out)
     beta = (out[0] + centre * shift) @ back.T
-    return Regressions(beta, back @ out[1] @ back.T, *out[2:])
+    covariance = out[1].reshape(rows, p * p) @ np.kron(back, back).T
+    return Regressions(beta, covariance.reshape(rows, p, p), *out[2:])
 
 
 class _Sums(NamedTuple):

@@ -17,7 +17,7 @@ import numpy as np
 
 from klarsyn.stats.kernels import DL, EE, EPS, GRID, ML, PM, QUADRATIC, REML, compiled
 
-LANES = 32  # permutations side by side
+LANES = 64  # permutations side by side
 STRIDE = 4  # studies added at once; the last are padded with studies of no weight
 STEPS = 80  # safeguarded Newton converges in under ten; bisection alone in 60
 SUM_W, SUM_WW, Q, PPY, TRACE, PPPY, TRACE_PP = range(7)
@@ -38,6 +38,18 @@ class Lanes(NamedTuple):
     cross: np.ndarray  # XᵀW²r (p, LANES)
     line: np.ndarray  # (LANES)
     sums: np.ndarray  # (7, LANES), rows SUM_W … TRACE_PP
+
+
+class Problem(NamedTuple):
+    """What all permutations share; studies without weight (v infinite) fill up the last stride."""
+
+    v: np.ndarray  # (n)
+    df: int
+    method: int
+    floor: float  # min v: what is negligible beside τ² is so beside it
+    top: float  # no estimate lies above
+    grid: np.ndarray  # τ² at which the gradient's sign is looked up (GRID)
+    weights: np.ndarray  # there, (GRID, n)
 
 
 @compiled
@@ -120,9 +132,9 @@ def _shared_moments(w, at):
 
 
 @compiled
-def _solve(p, at):
-    """A⁻¹, β and Q from M₁, by Gauss–Jordan (A is positive definite)."""
-    a, inverse, pivot, beta = at.work, at.inverse, at.line, at.beta
+def _invert(p, at):
+    """A⁻¹ from M₁ by Gauss–Jordan: A is positive definite."""
+    a, inverse, pivot = at.work, at.inverse, at.line
     for i in range(p):
         for j in range(p):
             pair = _pair(i, j, p)
@@ -147,6 +159,13 @@ def _solve(p, at):
                         a[r, j, c] -= pivot[c] * a[i, j, c]
                     for c in range(LANES):
                         inverse[r, j, c] -= pivot[c] * inverse[i, j, c]
+
+
+@compiled
+def _solve(p, at):
+    """A⁻¹, what weights add to β, and Q, from M₁."""
+    _invert(p, at)
+    beta = at.beta
     last = _pair(p, p, p)
     for c in range(LANES):
         at.sums[Q, c] = at.m1[last, c]
@@ -156,7 +175,7 @@ def _solve(p, at):
         for m in range(p):
             pair = _pair(m, p, p)
             for c in range(LANES):
-                beta[i, c] += inverse[i, m, c] * at.m1[pair, c]
+                beta[i, c] += at.inverse[i, m, c] * at.m1[pair, c]
         pair = _pair(i, p, p)
         for c in range(LANES):
             at.sums[Q, c] -= beta[i, c] * at.m1[pair, c]
@@ -225,30 +244,43 @@ def _curvature(p, at):
 
 
 @compiled
-def _heights(v, t, p, method, at, height):
+def _heights(problem, t, at, height):
     """Log-likelihood of every lane at its t, up to a constant."""
-    _moments(v, t, at)
+    p = len(at.beta)
+    _moments(problem.v, t, at)
     _solve(p, at)
     for c in range(LANES):
         height[c] = -0.5 * at.sums[Q, c]
-        for j in range(len(v)):
-            if v[j] < math.inf:
-                height[c] -= 0.5 * math.log(v[j] + t[c])
-    if method == REML:  # log |A⁻¹| from the pivots of its elimination
-        for i in range(p):
+        for v in problem.v:
+            if v < math.inf:
+                height[c] -= 0.5 * math.log(v + t[c])
+    if problem.method == ML:
+        return
+    for i in range(p):  # log |A⁻¹| from the pivots of its elimination
+        for c in range(LANES):
+            height[c] += 0.5 * math.log(at.inverse[i, i, c])
+        for r in range(i + 1, p):
             for c in range(LANES):
-                height[c] += 0.5 * math.log(at.inverse[i, i, c])
-            for r in range(i + 1, p):
-                for j in range(i + 1, p):
-                    for c in range(LANES):
-                        at.inverse[r, j, c] -= (
-                            at.inverse[r, i, c] * at.inverse[i, j, c] / at.inverse[i, i, c]
-                        )
+                at.line[c] = at.inverse[r, i, c] / at.inverse[i, i, c]
+            for j in range(i + 1, p):
+                for c in range(LANES):
+                    at.inverse[r, j, c] -= at.line[c] * at.inverse[i, j, c]
 
 
 @compiled
-def _newton(v, df, method, floor, low, high, t, need, at):
-    """Roots of the estimating function in the lanes that `need` one, inside (low, high)."""
+def _estimating_function(method, df, sums, c):
+    """Value and derivative by τ² of the function whose root lane c looks for."""
+    q, ppy, pppy = sums[Q, c], sums[PPY, c], sums[PPPY, c]
+    if method == REML:
+        return 0.5 * (ppy - sums[TRACE, c]), 0.5 * sums[TRACE_PP, c] - pppy
+    if method == ML:
+        return 0.5 * (ppy - sums[SUM_W, c]), 0.5 * sums[SUM_WW, c] - pppy
+    return 1.0 / df - 1.0 / q, -ppy / (q * q)
+
+
+@compiled
+def _newton(problem, low, high, t, need, at):
+    """Roots in the lanes that `need` one, from t inside (low, high), to the last bits."""
     p = len(at.beta)
     for c in range(LANES):
         if need[c] and not low[c] < t[c] < high[c]:
@@ -256,23 +288,14 @@ def _newton(v, df, method, floor, low, high, t, need, at):
     for _ in range(STEPS):
         if not need.any():
             return
-        _moments(v, t, at)
+        _moments(problem.v, t, at)
         _solve(p, at)
         _gradient(p, at)
         _curvature(p, at)
         for c in range(LANES):
             if not need[c]:
                 continue
-            q, ppy, pppy = at.sums[Q, c], at.sums[PPY, c], at.sums[PPPY, c]
-            if method == REML:
-                value = 0.5 * (ppy - at.sums[TRACE, c])
-                slope = 0.5 * at.sums[TRACE_PP, c] - pppy
-            elif method == ML:
-                value = 0.5 * (ppy - at.sums[SUM_W, c])
-                slope = 0.5 * at.sums[SUM_WW, c] - pppy
-            else:
-                value = 1.0 / df - 1.0 / q
-                slope = -ppy / (q * q)
+            value, slope = _estimating_function(problem.method, problem.df, at.sums, c)
             if value > 0:
                 low[c] = t[c]
             elif value < 0:
@@ -280,7 +303,7 @@ def _newton(v, df, method, floor, low, high, t, need, at):
             else:
                 need[c] = False
                 continue
-            size = abs(t[c]) + floor
+            size = abs(t[c]) + problem.floor
             step = -value / slope if slope < 0 else math.inf
             new = t[c] + step
             if abs(step) <= QUADRATIC * size:
@@ -294,8 +317,29 @@ def _newton(v, df, method, floor, low, high, t, need, at):
 
 
 @compiled
-def _next_maximum(slope, grid, start, low, high, t, need):
-    """Bracket each lane's first change of sign from + to − at grid point start[c] or later."""
+def _slopes(problem, slope, at):
+    """Twice the gradient (GRID, LANES) and the most local maxima that a lane shows, 0 included."""
+    p = len(at.beta)
+    against = TRACE if problem.method == REML else SUM_W
+    for g in range(GRID):
+        _shared_moments(problem.weights[g], at)
+        _solve(p, at)
+        _gradient(p, at)
+        for c in range(LANES):
+            slope[g, c] = at.sums[PPY, c] - at.sums[against, c]
+    most = 0
+    for c in range(LANES):
+        peaks = 1 if slope[0, c] <= 0 else 0
+        for g in range(GRID - 1):
+            if slope[g, c] > 0 and slope[g + 1, c] <= 0:
+                peaks += 1
+        most = max(most, peaks)
+    return most
+
+
+@compiled
+def _next_bracket(grid, slope, start, low, high, t, need):
+    """Each lane's first change of sign from + to − at grid point start[c] or later, if any."""
     for c in range(LANES):
         need[c] = False
         for g in range(start[c], GRID - 1):
@@ -309,76 +353,56 @@ def _next_maximum(slope, grid, start, low, high, t, need):
 
 
 @compiled
-def _likelihood_tau2(v, df, method, floor, grid, weights, slope, best, at):
-    """Each lane's highest maximum of the likelihood over τ² ≥ 0, into `best`."""
-    p = len(at.beta)
-    for g in range(GRID):
-        _shared_moments(weights[g], at)
-        _solve(p, at)
-        _gradient(p, at)
-        against = TRACE if method == REML else SUM_W
-        for c in range(LANES):
-            slope[g, c] = at.sums[PPY, c] - at.sums[against, c]
+def _highest_maximum(problem, slope, best, at):
+    """Each lane's highest maximum of the likelihood over τ² ≥ 0, into `best` (zeros)."""
+    compared = _slopes(problem, slope, at) > 1
     low, high, t = np.empty(LANES), np.empty(LANES), np.zeros(LANES)
-    need, wanted = np.zeros(LANES, np.bool_), np.zeros(LANES, np.bool_)
-    start = np.zeros(LANES, np.int64)
-    best[:] = 0.0
-    height, value = np.empty(LANES), np.empty(LANES)
-    compared = False
-    rivals = 0
-    for c in range(LANES):
-        peaks = 1 if slope[0, c] <= 0 else 0
-        for g in range(GRID - 1):
-            if slope[g, c] > 0 and slope[g + 1, c] <= 0:
-                peaks += 1
-        rivals = max(rivals, peaks)
-    compared = rivals > 1
+    need, start = np.zeros(LANES, np.bool_), np.zeros(LANES, np.int64)
+    height, value = np.full(LANES, -math.inf), np.zeros(LANES)
     if compared:
-        _heights(v, best, p, method, at, height)
+        _heights(problem, best, at, height)
         for c in range(LANES):
             if slope[0, c] > 0:
                 height[c] = -math.inf
     while True:
-        _next_maximum(slope, grid, start, low, high, t, need)
+        _next_bracket(problem.grid, slope, start, low, high, t, need)
         if not need.any():
             return
-        wanted[:] = need
-        _newton(v, df, method, floor, low, high, t, need, at)
+        found = need.copy()
+        _newton(problem, low, high, t, need, at)
         if compared:
-            _heights(v, t, p, method, at, value)
+            _heights(problem, t, at, value)
         for c in range(LANES):
-            if wanted[c] and (not compared or value[c] > height[c]):
+            if found[c] and (not compared or value[c] > height[c]):
                 best[c] = t[c]
-                if compared:
-                    height[c] = value[c]
+                height[c] = value[c]
 
 
 @compiled
-def _lane_tau2(v, df, method, floor, top, grid, weights, slope, best, at):
-    p = len(at.beta)
+def _tau2(problem, slope, best, at):
+    """Each lane's τ², into `best`."""
     best[:] = 0.0
-    if method == EE:
-        return
-    if method == ML or method == REML:
-        if top > 0:
-            _likelihood_tau2(v, df, method, floor, grid, weights, slope, best, at)
-        return
-    _moments(v, best, at)
-    _solve(p, at)
-    if method == DL:
-        _gradient(p, at)
+    if problem.method in (ML, REML):
+        if problem.top > 0:
+            _highest_maximum(problem, slope, best, at)
+    elif problem.method != EE:
+        p = len(at.beta)
+        _moments(problem.v, best, at)
+        _solve(p, at)
+        if problem.method == DL:
+            _gradient(p, at)
+            for c in range(LANES):
+                best[c] = max(0.0, (at.sums[Q, c] - problem.df) / at.sums[TRACE, c])
+            return
+        need = at.sums[Q] > problem.df
         for c in range(LANES):
-            best[c] = max(0.0, (at.sums[Q, c] - df) / at.sums[TRACE, c])
-        return
-    need = at.sums[Q] > df
-    for c in range(LANES):
-        best[c] = 0.25 * top if need[c] else 0.0
-    _newton(v, df, method, floor, np.zeros(LANES), np.full(LANES, top), best, need, at)
+            best[c] = 0.25 * problem.top if need[c] else 0.0
+        _newton(problem, np.zeros(LANES), np.full(LANES, problem.top), best, need, at)
 
 
 @compiled
 def _upper_bound(y, low, high, df, method):
-    """No estimate lies above: from the sum of squares of y itself, at least the residual one."""
+    """From the sum of squares of y itself, at least the residual one of any design."""
     s = np.sum(y * y)
     if method == PM:
         return (s / df - low) * (1 + 1e-9) + 1e-9 * low
@@ -388,51 +412,52 @@ def _upper_bound(y, low, high, df, method):
 
 
 @compiled
+def _problem(y, v, df, method):
+    n = STRIDE * ((len(v) + STRIDE - 1) // STRIDE)
+    padded = np.full(n, math.inf)
+    padded[: len(v)] = v
+    low = v.min()
+    top = _upper_bound(y, low, v.max(), df, method)
+    grid = np.zeros(GRID)
+    if top > 0:
+        grid[:] = low * np.expm1(np.linspace(0.0, math.log((top + low) / low), GRID))
+        grid[GRID - 1] = top
+    weights = np.empty((GRID, n))
+    for g in range(GRID):
+        for j in range(n):
+            weights[g, j] = 1.0 / (padded[j] + grid[g])
+    return Problem(padded, df, method, low, top, grid, weights)
+
+
+@compiled
+def _lanes(n, p):
+    pairs = (p + 1) * (p + 2) // 2
+    x, z = np.zeros((p + 1, n, LANES)), np.zeros((pairs, n, LANES))
+    m1, m2, m3 = np.empty((pairs, LANES)), np.empty((pairs, LANES)), np.empty((pairs, LANES))
+    inverse, work = np.empty((p, p, LANES)), np.empty((p, p, LANES))
+    plain, beta, cross = np.empty((p, LANES)), np.empty((p, LANES)), np.empty((p, LANES))
+    line, sums = np.empty(LANES), np.zeros((7, LANES))
+    return Lanes(x, z, m1, m2, m3, inverse, work, plain, beta, cross, line, sums)
+
+
+@compiled
 def permuted_fits(y, v, x, orders, method, betas, covariances, tau2, q):
     """Regress y on the rows of x (n, p; columns orthonormal) in each of `orders` (rows, n).
 
     The covariances are unscaled, Q is that at τ².
     """
     studies, p = x.shape
-    df = studies - p
-    n = STRIDE * ((studies + STRIDE - 1) // STRIDE)
-    padded_v = np.full(n, math.inf)
-    padded_v[:studies] = v
-    floor = v.min()
-    top = _upper_bound(y, floor, v.max(), df, method)
-    grid = np.zeros(GRID)
-    if top > 0:
-        grid[:] = floor * np.expm1(np.linspace(0.0, math.log((top + floor) / floor), GRID))
-        grid[GRID - 1] = top
-    weights = np.empty((GRID, n))
-    for g in range(GRID):
-        for j in range(n):
-            weights[g, j] = 1.0 / (padded_v[j] + grid[g])
-    pairs = (p + 1) * (p + 2) // 2
-    at = Lanes(
-        np.zeros((p + 1, n, LANES)),
-        np.zeros((pairs, n, LANES)),
-        np.empty((pairs, LANES)),
-        np.empty((pairs, LANES)),
-        np.empty((pairs, LANES)),
-        np.empty((p, p, LANES)),
-        np.empty((p, p, LANES)),
-        np.empty((p, LANES)),
-        np.empty((p, LANES)),
-        np.empty((p, LANES)),
-        np.empty(LANES),
-        np.zeros((7, LANES)),
-    )
-    slope = np.empty((GRID, LANES))
-    best = np.empty(LANES)
+    problem = _problem(y, v, studies - p, method)
+    at = _lanes(len(problem.v), p)
+    slope, best = np.empty((GRID, LANES)), np.empty(LANES)
     block = np.empty((LANES, studies), np.int64)
     for first in range(0, len(orders), LANES):
         here = min(LANES, len(orders) - first)
-        for c in range(LANES):
+        for c in range(LANES):  # the last block repeats its last order
             block[c] = orders[first + min(c, here - 1)]
         _products(y, x, block, at)
-        _lane_tau2(padded_v, df, method, floor, top, grid, weights, slope, best, at)
-        _moments(padded_v, best, at)
+        _tau2(problem, slope, best, at)
+        _moments(problem.v, best, at)
         _solve(p, at)
         for c in range(here):
             tau2[first + c] = best[c]
