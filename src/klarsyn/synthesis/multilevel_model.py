@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -68,7 +69,7 @@ def independent_blocks(
     part = part[:n]
     order = np.argsort(part, kind="stable")
     cuts = np.flatnonzero(np.diff(part[order])) + 1
-    return tuple(np.split(order, cuts))
+    return tuple(order[a:b] for a, b in itertools.pairwise((0, *cuts.tolist(), n)))
 
 
 def all_elements(terms: Sequence[CodedTerm], phi: Vector) -> tuple[Vector, Matrix]:
