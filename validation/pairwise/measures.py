@@ -6,10 +6,10 @@ Writes measures.csv beside itself and prints a table. The thresholds of run.py, 
 first run: an interval holds in a cell where it covers 93 to 97 % of 2,000 simulated meta-analyses
 (Monte Carlo error 0.5 points: 92 to 98 % counts as holding), and bias counts above 10 % of the true
 effect. Expected to fail: every corrected ratio at a risk of 1 %; the risk difference there, because
-its variance depends on the count that it is made of. `warned` is the share of the meta-analyses with
-a corrected study, which is where `pool` says that the result is sparse. `MH` is Mantel–Haenszel's method without corrections on
-the first 200 data sets (error 1.5 points; its bias is the median's), a common-effect method that is
-asked to hold with a spread of 0 only.
+its variance depends on the count that it is made of. `warned` is the share of the meta-analyses
+with a corrected study, which is where `pool` says that the result is sparse. `MH` is
+Mantel–Haenszel's method without corrections on the first 200 data sets (error 1.5 points; its bias
+is the median's), a common-effect method that is asked to hold with a spread of 0 only.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Coverage and bias of the generalised linear mixed models, unequal groups and many trials included.
+"""Coverage and bias of the mixed models for counts, unequal groups and many trials included.
 
     python validation/rare/models.py
 

@@ -53,6 +53,7 @@ Setting = tuple[float, int, float, float, float]
 
 def cell(index: int, setting: Setting, methods: tuple[str, ...], sets: int) -> list[dict[str, Any]]:
     risk, k, ratio, tau, effect = setting
+    arms = f"{ratio:g}:1" if ratio >= 1 else f"1:{1 / ratio:g}"
     found: dict[str, list[tuple[float, bool, bool]]] = {m: [] for m in methods}
     for i in range(sets):
         rng = stream(SEED, "rare validation", index, i)
@@ -64,7 +65,7 @@ def cell(index: int, setting: Setting, methods: tuple[str, ...], sets: int) -> l
                 )
     return [
         {
-            "control_risk": risk, "trials": k, "arms": f"{ratio:g}:1" if ratio >= 1 else f"1:{1 / ratio:g}", "tau": tau, "log_or": effect,
+            "control_risk": risk, "trials": k, "arms": arms, "tau": tau, "log_or": effect,
             "method": m, "sets": sets, **judge(found[m], effect, sets),
         }
         for m in methods

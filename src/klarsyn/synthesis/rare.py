@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from klarsyn.errors import NumericalError, unknown_name
 from klarsyn.stats.estimate import Estimate
 from klarsyn.synthesis.rare_counts import Counts, count_table, rate_table
+from klarsyn.synthesis.rare_results import METHODS, RareEvents, RareFit
 
 if TYPE_CHECKING:
     from klarsyn.stats.rare_random import RandomEffectFit
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 __all__ = [
+    "METHODS",
     "Counts",
     "RareEvents",
     "RareFit",
@@ -31,136 +32,11 @@ __all__ = [
 ]
 
 GLMM_MODELS = ("CM.EL", "CM.AL", "UM.FS", "UM.RS")
-METHODS = {
-    "MH OR": "Mantel–Haenszel odds ratio",
-    "MH RR": "Mantel–Haenszel risk ratio",
-    "MH RD": "Mantel–Haenszel risk difference",
-    "Peto": "Peto's one-step odds ratio",
-    "CM.EL": "conditional model, exact (noncentral hypergeometric)",
-    "CM.AL": "conditional model, approximate (binomial)",
-    "UM.FS": "unconditional model, fixed study effects",
-    "UM.RS": "unconditional model, random study effects",
-    "beta-binomial": "beta-binomial with one intra-study correlation",
-    "beta-binomial FS": "beta-binomial with fixed study effects",
-}
 FEW = 10  # 5 studies failed in validation/rare, 20 held within Monte Carlo error
 BOUNDARY = (
     "tau² = 0 fits best; the standard error is the profile one, with tau² held at 0, and ignores "
     "that tau² was estimated."
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RareFit:
-    """One method's answer, or the sentence why it has none.
-
-    Ratios are natural logarithms (`estimate.scale`), first group against second. `ignored_studies`
-    and `ignored` (patients, or person-time) get no weight. `rho` is the beta-binomial correlation.
-    """
-
-    method: str
-    measure: str
-    estimate: Estimate | None
-    used_studies: int
-    ignored_studies: tuple[str, ...]
-    ignored: float
-    tau2: float | None = None
-    se_tau2: float | None = None
-    rho: float | None = None
-    log_likelihood: float | None = None
-    boundary: bool = False
-    tests: tuple[ChiSquare, ...] = ()
-    effect_test: ChiSquare | None = None
-    certificate: dict[str, float] | None = None
-    notes: tuple[str, ...] = ()
-    status: str = "ok"
-
-    def to_dict(self, level: float = 0.95) -> dict[str, Any]:
-        """JSON-ready; `ratio` and its limits appear where the estimate is a logarithm."""
-        out: dict[str, Any] = {
-            "method": self.method, "label": METHODS.get(self.method, self.method),
-            "measure": self.measure, "status": self.status, "used_studies": self.used_studies,
-            "ignored_studies": list(self.ignored_studies), "ignored": self.ignored,
-            "notes": list(self.notes),
-        }  # fmt: skip
-        if self.estimate is not None:
-            low, high = self.estimate.interval(level)
-            out |= {
-                "estimate": self.estimate.value, "se": self.estimate.se, "low": low, "high": high,
-                "p": self.estimate.p_value(), "scale": self.estimate.scale, "level": level,
-            }  # fmt: skip
-            if self.estimate.scale == "log":
-                out["ratio"] = list(_natural(self.estimate, low, high))
-        for name in ("tau2", "se_tau2", "rho", "log_likelihood", "certificate"):
-            if getattr(self, name) is not None:
-                out[name] = getattr(self, name)
-        out["boundary"] = self.boundary
-        tests = (*([self.effect_test] if self.effect_test else []), *self.tests)
-        out["tests"] = [{"name": t.name, "value": t.value, "df": t.df, "p": t.p} for t in tests]
-        return out
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RareEvents:
-    """All methods on the same counts; `total` counts patients (or person-time)."""
-
-    counts: Counts
-    fits: tuple[RareFit, ...]
-    level: float
-    method: str = "rare events, methods side by side"
-
-    @property
-    def digest(self) -> str:
-        """The digest of the counts."""
-        return self.counts.digest
-
-    @property
-    def total(self) -> float:
-        """Patients (or person-time) in all studies."""
-        return float(self.counts.total1.sum() + self.counts.total2.sum())
-
-    def fit(self, method: str) -> RareFit:
-        """The fit of that method; raises UnknownNameError with the nearest names."""
-        for f in self.fits:
-            if f.method == method:
-                return f
-        raise unknown_name("method in this result", method, [f.method for f in self.fits])
-
-    def summary(self) -> str:
-        """One line a method."""
-        unit = "person-time" if self.counts.rates else "patients"
-        lines = [f"{len(self.counts.studies)} studies, {self.total:g} {unit}"]
-        for f in self.fits:
-            if f.estimate is None:
-                lines.append(f"{f.method}: {f.status}. {' '.join(f.notes)}")
-                continue
-            low, high = f.estimate.interval(self.level)
-            value, low, high = _natural(f.estimate, low, high)
-            lines.append(
-                f"{f.method}: {f.measure} {value:.4g} ({low:.4g} to {high:.4g}); ignores "
-                f"{f.ignored:g} {unit} in {len(f.ignored_studies)} studies"
-            )
-        return "\n".join(lines)
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return {
-            "method": self.method, "digest": self.digest, "studies": len(self.counts.studies),
-            "unit": "person-time" if self.counts.rates else "patients", "total": self.total,
-            "events": [float(self.counts.events1.sum()), float(self.counts.events2.sum())],
-            "fits": [f.to_dict(self.level) for f in self.fits],
-        }  # fmt: skip
-
-    def plot(self) -> Any:
-        """The ratio of each method with its interval, as an Altair chart."""
-        from klarsyn.figures.methods_side_by_side import methods_chart
-
-        rows = [
-            (f.method, *_natural(f.estimate, *f.estimate.interval(self.level)), f.ignored)
-            for f in self.fits
-            if f.estimate is not None and f.estimate.scale == "log"
-        ]
-        return methods_chart(rows, axis="Ratio, first group against second")
 
 
 def pool_rare(
@@ -230,13 +106,6 @@ def _need_studies(counts: Counts, what: str) -> None:
         )
 
 
-def _natural(estimate: Estimate, low: float, high: float) -> tuple[float, float, float]:
-    if estimate.scale != "log":
-        return estimate.value, low, high
-    value, lower, upper = (math.exp(min(v, 709.0)) for v in (estimate.value, low, high))
-    return value, lower, upper
-
-
 def _ignored(counts: Counts, used: NDArray[np.bool_]) -> dict[str, Any]:
     people = counts.total1 + counts.total2
     return {
@@ -245,6 +114,7 @@ def _ignored(counts: Counts, used: NDArray[np.bool_]) -> dict[str, Any]:
             s for s, keep in zip(counts.studies, used, strict=True) if not keep
         ),
         "ignored": float(people[~used].sum()),
+        "digest": counts.digest,
     }
 
 
