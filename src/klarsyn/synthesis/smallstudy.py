@@ -131,6 +131,7 @@ def analyse_small_studies(
     tau2_method: str = "REML",
     counts: Counts | None = None,
     groups: tuple[Sequence[float], Sequence[float]] | None = None,
+    events: Sequence[float] | None = None,
     steps: Sequence[float] = (0.025,),
     selection: Sequence[str] = SELECTION_MODELS,
     clusters: Sequence[object] | None = None,
@@ -139,8 +140,9 @@ def analyse_small_studies(
 
     `favoured` (`positive` or `negative`) is the effect that publication is thought to favour; it
     decides the one-sided p of selection models and the worst case. `counts` adds the tests made
-    for binary outcomes (the effects should then be log odds ratios), `groups` (sizes of both
-    groups) those for standardised mean differences. `clusters` are names of what is dependent.
+    for binary outcomes (effects are then log odds ratios; Harbord's takes risk ratios too),
+    `groups` (sizes of both groups) those for standardised mean differences, `events` (in both
+    groups together) Debray's for hazard ratios. `clusters` are names of what is dependent.
 
     Raises InputError for fewer than three usable studies.
     """
@@ -151,13 +153,18 @@ def analyse_small_studies(
     if len(y) < 3:
         raise InputError(f"Small-study effects need 3 studies with an effect, not {len(y)}.")
     failed: list[tuple[str, str]] = []
-    tests = _tests(usable, tau2_method, counts, groups, failed)
+    if groups is not None:
+        groups = (_kept(effects, groups[0]), _kept(effects, groups[1]))
+    events, clusters = (None if x is None else _kept(effects, x) for x in (events, clusters))
+    tests, ranks = run_asymmetry_tests(
+        usable, tau2_method, counts=counts, groups=groups, events=events, failed=failed
+    )
     models = _selection(y, v, favoured, steps, selection, failed)
     return SmallStudyEffects(
         study=usable.study, y=y, v=v, measure=effects.measure, scale=effects.scale,
         favoured=favoured, tau2_method=tau2_method, pooled=_pooled(y, v, tau2_method),
         tests=tests,
-        rank_tests=_rank_tests(y, v, counts, failed),
+        rank_tests=ranks,
         pet_peese=_pet_peese(y, v, favoured, tau2_method, failed),
         trimmed=_trimmed(y, v, tau2_method, failed), limit=_limit(y, v, tau2_method, failed),
         selection=models,
@@ -165,6 +172,13 @@ def analyse_small_studies(
         failed=tuple(failed),
         notes=(*_notes(len(y), len(left)), *_known_failures(usable, tests, models)),
     )  # fmt: skip
+
+
+def _kept(effects: Effects, values: Sequence[Any]) -> list[Any]:
+    """The entries of the studies that have an effect."""
+    if not any(effects.problem):
+        return list(values)
+    return [x for x, problem in zip(values, effects.problem, strict=True) if not problem]
 
 
 def _attempt(name: str, make: Callable[[], T], failed: list[tuple[str, str]]) -> list[T]:
@@ -186,50 +200,75 @@ def _pooled(y: np.ndarray, v: np.ndarray, tau2_method: str) -> Estimate:
     )  # fmt: skip
 
 
-def _tests(
-    effects: Effects, tau2_method: str, counts: Counts | None,
-    groups: tuple[Sequence[float], Sequence[float]] | None, failed: list[tuple[str, str]],
-) -> tuple[AsymmetryTest, ...]:  # fmt: skip
+def run_asymmetry_tests(
+    effects: Effects,
+    tau2_method: str = "REML",
+    *,
+    counts: Counts | None = None,
+    groups: tuple[Sequence[float], Sequence[float]] | None = None,
+    events: Sequence[float] | None = None,
+    failed: list[tuple[str, str]] | None = None,
+) -> tuple[tuple[AsymmetryTest, ...], tuple[RankTest, ...]]:
+    """Regression and rank tests that apply to these effects; arguments as below.
+
+    `failed` receives (test, sentence) of those that have no answer.
+    """
+    failed = [] if failed is None else failed
+    wanted = [*_general(effects, tau2_method)]
+    ranks: list[tuple[str, Callable[[], RankTest]]] = []
+    if counts is not None:
+        own = _of_counts(counts, effects.measure)
+        wanted, ranks = wanted + own[0], own[1]
     from klarsyn.stats import asymmetry as at
 
     y, v = effects.y, effects.v
-    wanted: list[tuple[str, Callable[[], AsymmetryTest]]] = [
+    if groups is not None:
+        n1, n2 = (np.asarray(g, dtype=float) for g in groups)
+        wanted.append(("Pustejovsky–Rodgers", lambda: at.pustejovsky_rodgers(y, n1, n2)))
+    if events is not None:
+        total = np.asarray(events, dtype=float)
+        wanted.append(("Debray", lambda: at.debray(y, total, 1 / v)))
+    ranks = [("Begg–Mazumdar", lambda: at.rank_test(y, v)), *ranks]
+    return (
+        tuple(t for name, make in wanted for t in _attempt(name, make, failed)),
+        tuple(t for name, make in ranks for t in _attempt(name, make, failed)),
+    )
+
+
+Wanted = list[tuple[str, "Callable[[], AsymmetryTest]"]]
+
+
+def _general(effects: Effects, tau2_method: str) -> Wanted:
+    from klarsyn.stats import asymmetry as at
+
+    y, v = effects.y, effects.v
+    return [
         ("Egger", lambda: at.regression_test(y, v)),
         ("Egger, mixed", lambda: at.regression_test(y, v, model="rma", tau2_method=tau2_method)),
         ("Thompson–Sharp", lambda: at.thompson_sharp(y, v)),
     ]
-    if counts is not None:
-        cells = counts.arrays
-        log_or = _log_odds_ratios(counts)
-        wanted += [
-            ("Harbord", lambda: at.harbord(*cells)),
-            ("Peters", lambda: at.peters(log_or, *cells)),
-            ("Macaskill", lambda: at.macaskill(log_or, *cells)),
-            ("Deeks", lambda: at.deeks(log_or, *cells)),
-            ("Rücker–Schwarzer arcsine", lambda: at.schwarzer_arcsine(*cells)),
-        ]
-    if groups is not None:
-        n1, n2 = (np.asarray(g, dtype=float) for g in groups)
-        wanted.append(("Pustejovsky–Rodgers", lambda: at.pustejovsky_rodgers(y, n1, n2)))
-    return tuple(t for name, make in wanted for t in _attempt(name, make, failed))
 
 
-def _log_odds_ratios(counts: Counts) -> np.ndarray:
+def _of_counts(
+    counts: Counts, measure: str
+) -> tuple[Wanted, list[tuple[str, Callable[[], RankTest]]]]:
+    """Tests made for counts, all but one of them without the studies that inform no ratio."""
+    from klarsyn.stats import asymmetry as at
     from klarsyn.stats.contrasts import contrasts
 
-    a, n1, c, n2 = counts.arrays
-    return contrasts("OR", {"ai": a, "n1i": n1, "ci": c, "n2i": n2}).y
-
-
-def _rank_tests(
-    y: np.ndarray, v: np.ndarray, counts: Counts | None, failed: list[tuple[str, str]]
-) -> tuple[RankTest, ...]:
-    from klarsyn.stats.asymmetry import rank_test, schwarzer_rank
-
-    found = _attempt("Begg–Mazumdar", lambda: rank_test(y, v), failed)
-    if counts is not None:
-        found += _attempt("Schwarzer rank", lambda: schwarzer_rank(*counts.arrays), failed)
-    return tuple(found)
+    inside = counts.only(counts.informative)
+    cells, a = inside.arrays, inside.arrays[0]
+    names = ("ai", "n1i", "ci", "n2i")
+    log_or = contrasts("OR", dict(zip(names, cells, strict=True))).y if len(a) else a
+    score = "RR" if measure == "RR" else "OR"
+    regressions: Wanted = [
+        ("Harbord", lambda: at.harbord(*cells, measure=score)),
+        ("Peters", lambda: at.peters(log_or, *cells)),
+        ("Macaskill", lambda: at.macaskill(log_or, *cells)),
+        ("Deeks", lambda: at.deeks(log_or, *cells)),
+        ("Rücker–Schwarzer arcsine", lambda: at.schwarzer_arcsine(*counts.arrays)),
+    ]
+    return regressions, [("Schwarzer rank", lambda: at.schwarzer_rank(*cells))]
 
 
 def _pet_peese(
