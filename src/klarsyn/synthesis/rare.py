@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,14 @@ from numpy.typing import NDArray
 
 from klarsyn.errors import NumericalError, unknown_name
 from klarsyn.stats.estimate import Estimate
+from klarsyn.synthesis.rare_cautions import (
+    BOUNDARY,
+    notes_of_beta_binomial,
+    notes_of_common_effect,
+    notes_of_few_events,
+    notes_of_glmm,
+    notes_of_peto,
+)
 from klarsyn.synthesis.rare_counts import Counts, count_table, rate_table
 from klarsyn.synthesis.rare_results import METHODS, RareEvents, RareFit
 
@@ -21,6 +28,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 __all__ = [
+    "BOUNDARY",
     "METHODS",
     "Counts",
     "RareEvents",
@@ -32,11 +40,9 @@ __all__ = [
 ]
 
 GLMM_MODELS = ("CM.EL", "CM.AL", "UM.FS", "UM.RS")
-FEW = 10  # 5 studies failed in validation/rare, 20 held within Monte Carlo error
-BOUNDARY = (
-    "tau² = 0 fits best; the standard error is the profile one, with tau² held at 0, and ignores "
-    "that tau² was estimated."
-)
+
+
+STUDY_EFFECTS = "Random study effects let information between studies into the effect."
 
 
 def pool_rare(
@@ -89,7 +95,7 @@ def fit_glmm(
         method=model, measure="IRR" if counts.rates else "OR", tau2=fit.tau2,
         estimate=Estimate(value=fit.mu, se=fit.se, method=model, scale="log"),
         se_tau2=None if fit.boundary else fit.se_tau2, log_likelihood=fit.log_likelihood,
-        boundary=fit.boundary, tests=tests, notes=_glmm_notes(inside, model, fit),
+        boundary=fit.boundary, tests=tests, notes=notes_of_glmm(inside, model, fit),
         certificate={
             "gradient": fit.gradient, "slope_at_zero": fit.slope_at_zero,
             "integration_error": fit.integration_error, "points": fit.points,
@@ -152,8 +158,9 @@ def _stratified(measure: str, method: str) -> Callable[[Counts, str], RareFit]:
             method=method, measure=measure, estimate=found.estimate,
             tests=(*found.heterogeneity, *cochran),
             effect_test=found.effect_test,
-            notes=_peto_notes(counts, found, method)
-            + _heterogeneity_note((*found.heterogeneity, *cochran)),
+            notes=notes_of_peto(counts, found.estimate.value, method)
+            + notes_of_common_effect((*found.heterogeneity, *cochran), measure)
+            + notes_of_few_events(counts, measure),
             **_ignored(counts, found.informative),
         )  # fmt: skip
 
@@ -171,34 +178,6 @@ def _cochran_q(counts: Counts, measure: str, pooled: Estimate) -> tuple[ChiSquar
     used = np.isfinite(own.y)
     q = float(((own.y[used] - pooled.value) ** 2 / own.v[used]).sum())
     return (ChiSquare(name="Cochran Q", value=q, df=max(int(used.sum()) - 1, 0)),)
-
-
-def _heterogeneity_note(tests: tuple[ChiSquare, ...]) -> tuple[str, ...]:
-    if not any(t.df > 0 for t in tests):
-        return ()
-    if not any(t.df > 0 and t.p < 0.1 for t in tests):
-        return (
-            "The tests see no heterogeneity but can miss it; where tau was 0.4 Mantel–Haenszel's "
-            "odds ratio covered 67 to 98 % in simulations.",
-        )
-    return ("The studies differ more than by chance; this common-effect interval ignores that.",)
-
-
-def _peto_notes(counts: Counts, found: Stratified, method: str) -> tuple[str, ...]:
-    if method != "Peto":
-        return ()
-    notes = []
-    ratio = counts.total1 / counts.total2
-    uneven = int(((ratio > 2) | (ratio < 0.5)).sum())
-    if uneven:
-        notes.append(
-            f"{uneven} studies have one group more than twice the other; Peto's method is biased "
-            "there."
-        )
-    if abs(found.estimate.value) > math.log(3):
-        where = "" if uneven else " towards 1"
-        notes.append(f"The effect is large (ratio beyond 3); Peto's method is biased{where}.")
-    return tuple(notes)
 
 
 def _conditional(counts: Counts, model: str) -> tuple[RandomEffectFit, tuple[ChiSquare, ...]]:
@@ -249,8 +228,7 @@ def _random_study_effects(counts: Counts, coding: str, laplace: bool, drop_empty
         method="UM.RS", measure="IRR" if counts.rates else "OR", tau2=fit.tau2,
         estimate=Estimate(value=fit.mu, se=fit.se, method="UM.RS", scale="log"),
         log_likelihood=fit.log_likelihood, boundary=fit.boundary,
-        notes=((BOUNDARY,) if fit.boundary else ())
-        + ("Random study effects let information between studies into the effect.",),
+        notes=(*notes_of_glmm(counts.only(counts.informative), "UM.RS", fit), STUDY_EFFECTS),
         certificate={
             "gradient": fit.gradient, "integration_error": fit.integration_error,
             "points": fit.points, "sigma2": fit.sigma2, "alpha": fit.alpha,
@@ -288,7 +266,7 @@ def _beta_binomial(method: str, study_effects: bool) -> Callable[[Counts, str], 
                 "risk_difference": found.risk_difference.value,
                 "risk_difference_se": found.risk_difference.se,
             },
-            notes=("rho = 0 fits best: the binomial model.",) if found.boundary else (),
+            notes=notes_of_beta_binomial(inside, method, at_zero=found.boundary),
             **_ignored(counts, used),
         )  # fmt: skip
 
@@ -297,26 +275,6 @@ def _beta_binomial(method: str, study_effects: bool) -> Callable[[Counts, str], 
 
 def _glmm(model: str) -> Callable[[Counts, str], RareFit]:
     return lambda counts, coding: fit_glmm(counts, model, coding=coding)
-
-
-def _glmm_notes(counts: Counts, model: str, fit: RandomEffectFit) -> tuple[str, ...]:
-    notes = []
-    if fit.boundary:
-        notes.append(BOUNDARY)
-    if len(counts.studies) < FEW:
-        notes.append(
-            f"Only {len(counts.studies)} studies: tau² is hardly known, and a normal interval is "
-            "likely too short (with 5 studies CM.EL covered down to 86 % in simulations)."
-        )
-    if model == "CM.AL" and not counts.rates:
-        risk = (counts.events1 + counts.events2).sum() / (counts.total1 + counts.total2).sum()
-        if risk > 0.1:
-            notes.append(f"{risk:.0%} of patients have the event; CM.AL assumes that it is rare.")
-    if fit.integration_error > 1e-6:
-        notes.append(
-            f"Twice the quadrature points moved the log-likelihood by {fit.integration_error:.1g}."
-        )
-    return tuple(notes)
 
 
 COUNT_METHODS: dict[str, Callable[[Counts, str], RareFit]] = {

@@ -14,6 +14,7 @@ from klarsyn.errors import InputError, NumericalError, unknown_name
 from klarsyn.provenance import digest_of
 from klarsyn.stats.estimate import Estimate
 from klarsyn.stats.rare_stratified import ChiSquare
+from klarsyn.synthesis.smallstudy_cautions import cautions_of_small_studies
 
 if TYPE_CHECKING:
     from klarsyn.stats.asymmetry import AsymmetryTest, LimitMetaAnalysis, PetPeese, RankTest
@@ -21,13 +22,12 @@ if TYPE_CHECKING:
     from klarsyn.stats.selection import SelectionFit
     from klarsyn.stats.trim_and_fill import TrimAndFill
     from klarsyn.stats.worst_case import WorstCase
+    from klarsyn.synthesis.cautions import Caution
     from klarsyn.synthesis.effects import Effects
     from klarsyn.synthesis.rare import Counts
 
 T = TypeVar("T")
 
-FEW_STUDIES = 10
-FEW_FOR_MIXED = 20  # with 10 heterogeneous studies the mixed test is liberal, with 20 it holds
 SELECTION_MODELS = ("stepfun", "beta", "halfnorm", "negexp", "logistic", "power")
 
 
@@ -35,7 +35,8 @@ SELECTION_MODELS = ("stepfun", "beta", "halfnorm", "negexp", "logistic", "power"
 class SmallStudyEffects:
     """All answers on one scale (`scale`: log or natural); `failed` says why a method has none.
 
-    `favoured` is the sign of the effect that publication is thought to favour.
+    `favoured` is the sign of the effect that publication is thought to favour; `warnings` are
+    (name, sentence), the sentences alone are `notes`.
     """
 
     study: tuple[str, ...]
@@ -55,13 +56,18 @@ class SmallStudyEffects:
     worst: WorstCase
     fail_safe: tuple[FailSafe, ...]
     failed: tuple[tuple[str, str], ...]
-    notes: tuple[str, ...]
+    warnings: tuple[Caution, ...]
     method: str = "small-study effects and selection, methods side by side"
 
     @property
     def digest(self) -> str:
         """Of the effects, variances and names."""
         return digest_of(self.y, self.v, list(self.study), self.measure)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The sentences of the warnings."""
+        return tuple(sentence for _, sentence in self.warnings)
 
     def estimates(self) -> list[Estimate]:
         """The pooled effect and every adjusted one."""
@@ -105,6 +111,7 @@ class SmallStudyEffects:
             "selection_models": [_plain(s) for s in self.selection],
             "worst_case": _plain(self.worst), "fail_safe": [_plain(f) for f in self.fail_safe],
             "failed": [{"method": n, "why": w} for n, w in self.failed], "notes": list(self.notes),
+            "warnings": [{"name": n, "sentence": w} for n, w in self.warnings],
         }  # fmt: skip
 
     def plot(self) -> Any:
@@ -170,7 +177,9 @@ def analyse_small_studies(
         selection=models,
         worst=_worst(y, v, favoured, clusters), fail_safe=_fail_safe(y, v, failed),
         failed=tuple(failed),
-        notes=(*_notes(len(y), len(left)), *_known_failures(usable, tests, models)),
+        warnings=cautions_of_small_studies(
+            usable, len(left), tests, models, counted=counts is not None, adjusted=True
+        ),
     )  # fmt: skip
 
 
@@ -343,52 +352,6 @@ def _fail_safe(y: np.ndarray, v: np.ndarray, failed: list[tuple[str, str]]) -> t
         for kind in KINDS
         for f in _attempt(f"fail-safe {kind}", lambda kind=kind: fail_safe(y, v, kind=kind), failed)
     )
-
-
-def _notes(k: int, left_out: int) -> tuple[str, ...]:
-    notes = []
-    if k < FEW_STUDIES:
-        notes.append(
-            f"Only {k} studies: these tests have little power below {FEW_STUDIES}, and adjusted "
-            "effects are guesses."
-        )
-    if left_out:
-        notes.append(f"{left_out} studies without an effect are left out.")
-    notes.append(
-        "Asymmetry has other causes than selection: real differences between small and large "
-        "studies, and measures whose variance depends on the effect."
-    )
-    return tuple(notes)
-
-
-def _known_failures(
-    effects: Effects, tests: Sequence[AsymmetryTest], models: Sequence[SelectionFit]
-) -> tuple[str, ...]:
-    """Where validation/selection saw a method fail and these data are alike."""
-    notes = []
-    if any(t.tau2 for t in tests):
-        notes.append(
-            "The studies are heterogeneous: the rank test is then conservative (2 to 3 % false "
-            "alarms at 5 % in simulations)."
-        )
-        if effects.k < FEW_FOR_MIXED or effects.measure.startswith("SMD"):
-            notes.append(
-                "The mixed Egger and Thompson–Sharp tests raised 8 to 9 % false alarms at 5 % with "
-                "10 heterogeneous studies or large standardised mean differences; Egger's own "
-                "held, and so did Pustejovsky–Rodgers (give `groups`)."
-            )
-    steps = [m for m in models if m.kind == "stepfun"]
-    if steps:
-        notes.append(
-            "The step model undoes only selection of its own form; where the chance of publication "
-            "fell smoothly with p it was about as biased as the unadjusted mean in simulations."
-        )
-    if any(m.tau2 > 0 for m in steps):
-        notes.append(
-            "Its 95 % interval covered 83 to 94 % with heterogeneous studies even where its form "
-            "was right."
-        )
-    return tuple(notes)
 
 
 def _plain(value: Any) -> Any:
