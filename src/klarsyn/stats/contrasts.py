@@ -31,7 +31,8 @@ class Contrasts:
     """Effects `y` and sampling variances `v`, one a study, in the order of the input.
 
     `corrected` marks studies whose cells got the continuity correction; `problem` is empty or says
-    why a study has no usable effect (its y and v are then NaN).
+    why a study has no usable effect (its y and v are then NaN). `fewest` is the smaller number of
+    events of the two groups, before any correction; NaN where the measure has no two counts.
     """
 
     measure: str
@@ -41,6 +42,7 @@ class Contrasts:
     corrected: Array
     problem: tuple[str, ...]
     method: str
+    fewest: Array
 
 
 _ALIASES = ("n1i", "n2i", "mi", "sei", "est", "lower", "upper")
@@ -83,6 +85,7 @@ def contrasts(
     size = len(next(iter(columns.values())))
     corrected = np.zeros(size, dtype=bool)
     dropped = empty_studies(kind, columns) if drop00 else np.zeros(size, dtype=bool)
+    fewest = _fewest(columns, size)
     if kind.kind in _COUNTS:
         columns, corrected = _corrected(kind, columns, amount, to)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -101,7 +104,15 @@ def contrasts(
         problem=problem,
         method=f"{measure}, variance {variance}, add {amount:g} to {to}"
         + (", trials without any event dropped" if drop00 else ""),
+        fewest=fewest,
     )
+
+
+def _fewest(columns: Cells, size: int) -> Array:
+    for first, second in (("ai", "ci"), ("x1i", "x2i")):
+        if first in columns and second in columns:
+            return np.minimum(columns[first], columns[second])
+    return np.full(size, np.nan)
 
 
 def complete(measure: str, cells: Mapping[str, Any]) -> dict[str, Array]:
