@@ -327,7 +327,9 @@ def _check_line(line: Answer, where: str) -> None:
 def _check_signed(line: Answer, at: str) -> None:
     for column in ("who", "when", "why"):
         if not getattr(line, column).strip():
-            raise InputError(f"{at}: column {column!r} is empty; an answer needs who, when and why.")
+            raise InputError(
+                f"{at}: column {column!r} is empty; an answer needs who, when and why."
+            )
 
 
 def _assess(trial: str, lines: Sequence[Answer], effect: str, where: str) -> TrialRisk:
