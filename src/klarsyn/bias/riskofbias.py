@@ -147,22 +147,29 @@ class RiskOfBias:
     def plot(self, **labels: Any) -> Any:
         """Traffic-light chart (Altair)."""
         from klarsyn.figures.riskofbias import traffic_light
+        from klarsyn.figures.theme import housed
 
-        return traffic_light(self.lights(), **labels)
+        return housed(traffic_light(self.lights(), **labels))
 
-    def lights(self) -> list[dict[str, str]]:
-        """One mark for each trial and domain, overall last; `none` where nobody has judged."""
+    def lights(self) -> list[dict[str, Any]]:
+        """One mark for each trial and domain, overall last; `none` where nobody has judged.
+
+        A mark is `open` where the judgement could be another if all that is not reported were
+        known, and an overall one while a person must still agree.
+        """
         marks = []
         for risk in self.trials.values():
             for name, domain in risk.domains.items():
-                marks.append(_mark(risk.trial, name[:2], domain.judgement, domain.note))
+                hangs = len(set(domain.attainable)) > 1
+                marks.append(_mark(risk.trial, name[:2], domain.judgement, domain.note, hangs))
             judged = risk.overall.answer if risk.overall else "none"
-            marks.append(_mark(risk.trial, OVERALL, judged, risk.note))
+            marks.append(_mark(risk.trial, OVERALL, judged, risk.note, risk.waits))
         return marks
 
 
-def _mark(trial: str, domain: str, judgement: str, note: str) -> dict[str, str]:
-    return {"trial": trial, "domain": domain, "judgement": judgement, "note": note}
+def _mark(trial: str, domain: str, judgement: str, note: str, hangs: bool) -> dict[str, Any]:
+    told = {"trial": trial, "domain": domain, "judgement": judgement, "note": note}
+    return told | {"open": hangs}
 
 
 def _risk_dict(risk: TrialRisk) -> dict[str, Any]:

@@ -92,7 +92,9 @@ def compare_assessments(
         )
     pairs = _judged_pairs(first, second, both)
     judged = {
-        name: weighted_kappa(*zip(*found, strict=True), JUDGEMENTS, weights=weights)
+        name: weighted_kappa(
+            [one for one, _ in found], [two for _, two in found], JUDGEMENTS, weights=weights
+        )
         for name, found in pairs.items()
         if found
     }
