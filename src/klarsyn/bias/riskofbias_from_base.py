@@ -50,6 +50,13 @@ class TrialJudgement:
         return tuple(d for d, judgement in self.domains.items() if judgement == "High")
 
     @property
+    def surely_high(self) -> bool:
+        """Whether a person recorded high risk, or some domain is high whatever is not reported."""
+        if self.recorded:
+            return self.standing == "High"
+        return any(best == "High" for best, _ in self.attainable.values())
+
+    @property
     def only_measurement(self) -> bool:
         """Whether the measurement of the outcome alone makes the risk high."""
         return self.high_in == (MEASUREMENT,)
