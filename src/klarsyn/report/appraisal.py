@@ -21,6 +21,7 @@ from klarsyn.report.sections.duration import build_duration
 from klarsyn.report.sections.findings_summary import build_findings_summary
 from klarsyn.report.sections.left import build_left
 from klarsyn.report.sections.network import build_network
+from klarsyn.report.sections.riskofbias import build_risk_of_bias
 from klarsyn.report.sections.safety import build_safety
 from klarsyn.report.sections.told import build_told
 from klarsyn.report.sections.works import build_works
@@ -32,6 +33,7 @@ FURTHER = (
     build_told,
     build_left,
     build_against,
+    build_risk_of_bias,
     build_choices,
     build_change,
     build_network,

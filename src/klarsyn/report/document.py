@@ -39,7 +39,10 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableBlock:
-    """A table with a header; cells are text or safe HTML. The first column names the row."""
+    """A table with a header; cells are text or safe HTML. The first column names the row.
+
+    A `folded` one shows its title until the reader opens it.
+    """
 
     id: str
     title: str
@@ -47,6 +50,7 @@ class TableBlock:
     rows: Sequence[Sequence[Any]]
     caption: Any = ""
     numeric: Sequence[int] = ()
+    folded: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from klarsyn.bias.certainty import DOMAINS, LEVELS
@@ -38,7 +38,7 @@ def build_findings_summary(context: Context) -> tuple[Section, Any] | None:
         Prose(paragraphs=paragraphs(answer), tone="finding"),
         _table(context, graded, results),
         _reasons(context, graded, results),
-        Prose(paragraphs=paragraphs(*_cautions(context)), tone="caution"),
+        Prose(paragraphs=paragraphs(*_cautions(context, graded)), tone="caution"),
     ]
     section = Section(
         id="findings",
@@ -276,11 +276,13 @@ def _reason(context: Context, domain: str, graded: Graded) -> str:
 
 def _bias_reason(context: Context, graded: Graded) -> str:
     facts, w, n = graded.facts["risk of bias"], context.words, context.numbers
-    told = [w.plain("findings.open_share", share=n.percent(facts["open_share"]))]
-    if facts["open_share"] > 0:
+    told = [_risk_share(context, facts)]
+    if facts["spared"]:
+        told.append(w.plain("findings.spared", count=facts["spared"]))
+    if facts["high_share"] > 0:
         state = {None: "none_left", True: "stands", False: "falls"}[facts["survives"]]
         told.append(w.plain(f"findings.without_{state}"))
-    if facts["falls"] is None and facts["open_share"] == 1:
+    if facts["falls"] is None and facts["high_share"] == 1:
         return " ".join(told)
     if facts["falls"] is None:
         told.append(w.plain("findings.belief_unknown"))
@@ -298,9 +300,21 @@ def _bias_reason(context: Context, graded: Graded) -> str:
     return " ".join(told)
 
 
-def _cautions(context: Context) -> list[Any]:
+def _risk_share(context: Context, facts: Mapping[str, Any]) -> str:
+    """The weight at high risk, and whether anybody has judged that or masking stands in."""
+    w = context.words
+    share = context.numbers.percent(facts["high_share"])
+    if not facts["judged"]:
+        return w.plain("findings.open_share", share=share)
+    key = "findings.high_share_draft" if facts["drafts"] else "findings.high_share"
+    return w.plain(key, share=share, judged=facts["judged"], trials=facts["trials"])
+
+
+def _cautions(context: Context, graded: Sequence[Graded]) -> list[Any]:
     w, n = context.words, context.numbers
     texts = [w("findings.unconfirmed")]
+    if any(g.facts["risk of bias"]["drafts"] for g in graded):
+        texts.append(w("findings.drafts"))
     made = thresholds_of(context)
     if made is not None:
         origin = context.settings.findings["thresholds"]["origin"][context.lang]
