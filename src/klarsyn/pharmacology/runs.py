@@ -193,6 +193,25 @@ def drives_from(
     return _combined(study, times, scaled, values, np.zeros((n, len(times))))
 
 
+def drive_weights(study: Study, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What one uM of each analyte at the effect site is worth in every set: (3, n) by analyte.
+
+    Rows are block, direct and metabolite, as in `Drives`; analytes without a role are left out.
+    """
+    n = len(values["selectivity"])
+    found = {}
+    for name in study.data["roles"]:
+        one = {name: _in_patients(study, name, values)}
+        drives = _combined(study, np.zeros(1), one, values, np.zeros((n, 1)))
+        found[name] = np.stack(
+            [
+                np.broadcast_to(v, (n, 1))[:, 0]
+                for v in (drives.block, drives.direct, drives.metabolite)
+            ]
+        )
+    return found
+
+
 def _in_patients(study: Study, analyte: str, values: Mapping[str, np.ndarray]) -> np.ndarray:
     """What a concentration in a patient is multiplied by, (n, 1)."""
     metabolite = "metabolite" in study.data["roles"].get(analyte, {})

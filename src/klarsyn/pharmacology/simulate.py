@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from klarsyn.errors import NumericalError, unknown_name
+from klarsyn.errors import InputError, NumericalError, unknown_name
 from klarsyn.pharmacology.dosing import Given, Regimen
 from klarsyn.pharmacology.expressions import affine_form
 from klarsyn.pharmacology.kinetics import is_linear, solve
@@ -159,12 +159,14 @@ def simulate(
     times: np.ndarray | None = None,
     residual: bool = False,
     notes: Sequence[str] = (),
+    taken: np.ndarray | None = None,
 ) -> Exposure:
     """Give every individual the regimen and record the exposure.
 
     `times` defaults to a grid that follows the doses (2.5 min for the first three hours after
     each, and every end of an input). `residual` adds each analyte's proportional residual error to
-    the curves and what is read from them (not to areas and half-lives).
+    the curves and what is read from them (not to areas and half-lives). `taken`
+    (n, administrations) leaves out doses, individual by individual.
 
     Raises InputError for a regimen that the model cannot follow.
     """
@@ -172,7 +174,7 @@ def simulate(
     given_as = model.substance.form(form)
     plan = regimen.given(float(individuals.weight[0]))
     grid = dose_grid(plan) if times is None else np.asarray(times, float)
-    since = _hours_since_dose(plan, grid)
+    since = _hours_since_dose(plan, grid, taken)
     units = _units(model)
     kept = min(len(individuals), MOST_CURVES)
     curves = {a: np.zeros((kept, len(grid))) for a in model.analytes}
@@ -180,15 +182,17 @@ def simulate(
     for begin in range(0, len(individuals), CHUNK):
         chunk = slice(begin, min(begin + CHUNK, len(individuals)))
         part = subset(individuals, chunk)
-        found = expose(part, regimen, given_as, grid)
+        mine = None if taken is None else taken[chunk]
+        found = expose(part, regimen, given_as, grid, taken=mine)
         if residual:
             _add_residual(part, found)
-        areas, halves = _areas_and_halves(part, regimen, given_as, found, grid)
+        areas, halves = _areas_and_halves(part, regimen, given_as, found, grid, mine)
         for analyte in model.analytes:
             values = found[analyte]
             curves[analyte][begin : min(chunk.stop, kept)] = values[: max(0, kept - begin)]
             metrics[analyte]["cmax"][chunk] = values.max(axis=1)
-            metrics[analyte]["tmax"][chunk] = since[values.argmax(axis=1)]
+            ago = since if since.ndim == 1 else since[chunk]
+            metrics[analyte]["tmax"][chunk] = _picked(ago, values.argmax(axis=1))
             metrics[analyte]["auc"][chunk] = areas[analyte]
             metrics[analyte]["half_life"][chunk] = halves[analyte]
     present = _present(model, metrics)
@@ -216,10 +220,25 @@ def _present(model: Model, metrics: Mapping[str, Mapping[str, np.ndarray]]) -> l
     return [a for a in model.analytes if a in there - single]
 
 
-def _hours_since_dose(given: Sequence[Given], grid: np.ndarray) -> np.ndarray:
-    starts = np.unique([g.time for g in given if g.portion == 1])
-    last = np.searchsorted(starts, grid, side="right") - 1
-    return grid - starts[np.clip(last, 0, None)]
+def _hours_since_dose(
+    given: Sequence[Given], grid: np.ndarray, taken: np.ndarray | None = None
+) -> np.ndarray:
+    """Hours since the dose before each time, (T,), or (n, T) where doses are left out."""
+    first = [g for g in given if g.portion == 1]
+    if taken is None:
+        starts = np.unique([g.time for g in first])
+        last = np.searchsorted(starts, grid, side="right") - 1
+        return grid - starts[np.clip(last, 0, None)]
+    since = np.full((len(taken), len(grid)), math.inf)
+    for g in first:
+        ago = np.where(grid >= g.time, grid - g.time, math.inf)
+        had = taken[:, g.occasion - 1] > 0
+        since[had] = np.minimum(since[had], ago)
+    return np.where(np.isfinite(since), since, math.nan)
+
+
+def _picked(since: np.ndarray, at: np.ndarray) -> np.ndarray:
+    return since[at] if since.ndim == 1 else since[np.arange(len(at)), at]
 
 
 def _method(individuals: Individuals, residual: bool) -> str:
@@ -259,12 +278,26 @@ def subset(individuals: Individuals, chosen: slice | np.ndarray) -> Individuals:
 
 
 def expose(
-    individuals: Individuals, regimen: Regimen, form: Form, times: np.ndarray
+    individuals: Individuals,
+    regimen: Regimen,
+    form: Form,
+    times: np.ndarray,
+    *,
+    taken: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
-    """Concentrations (n, T) by analyte, totals included, at ascending `times` (h)."""
+    """Concentrations (n, T) by analyte, totals included, at ascending `times` (h).
+
+    `taken` (n, administrations) is the share of each dose that an individual is given, 1 without.
+    Raises InputError for `taken` with a nonlinear model.
+    """
     try:
-        states, stretches = _states(individuals, regimen, form, times)
+        states, stretches = _states(individuals, regimen, form, times, taken)
     except NotLinearError:
+        if taken is not None:
+            raise InputError(
+                f"{individuals.model.id} is not linear, so doses cannot be chosen one by one. "
+                f"Take a linear model, or a regimen without a rule."
+            ) from None
         return _one_by_one(individuals, regimen, form, times)
     outputs = read_outputs(stretches[0][1], times, states)
     for start, system in stretches[1:]:
@@ -289,9 +322,12 @@ def _plan(regimen: Regimen, weight: np.ndarray) -> list[tuple[Given, np.ndarray]
     ]
 
 
-def _inputs(individuals: Individuals, regimen: Regimen, form: Form) -> list[Input]:
+def _inputs(
+    individuals: Individuals, regimen: Regimen, form: Form, taken: np.ndarray | None = None
+) -> list[Input]:
     found: list[Input] = []
-    for dose, factor in _plan(regimen, individuals.weight):
+    for dose, whole in _plan(regimen, individuals.weight):
+        factor = whole if taken is None else whole * taken[:, dose.occasion - 1]
         values = individuals.at(dose.occasion)
         for entry in individuals.model.inputs([dose], form, values):
             found.append(
@@ -317,7 +353,11 @@ def _stretches(individuals: Individuals, regimen: Regimen) -> list[tuple[float, 
 
 
 def _states(
-    individuals: Individuals, regimen: Regimen, form: Form, times: np.ndarray
+    individuals: Individuals,
+    regimen: Regimen,
+    form: Form,
+    times: np.ndarray,
+    taken: np.ndarray | None = None,
 ) -> tuple[np.ndarray, list[tuple[float, System]]]:
     stretches = _stretches(individuals, regimen)
     n, system = len(individuals), stretches[0][1]
@@ -332,7 +372,7 @@ def _states(
             amount=whole(i.amount),
             duration=whole(i.duration),
         )
-        for i in _inputs(individuals, regimen, form)
+        for i in _inputs(individuals, regimen, form, taken)
     ]
     return solve_many(stretches, entries, times, n), stretches
 
@@ -370,6 +410,7 @@ def _areas_and_halves(
     form: Form,
     curves: Mapping[str, np.ndarray],
     times: np.ndarray,
+    taken: np.ndarray | None = None,
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Area to infinity and the slowest half-life, exact for a linear model."""
     stretches = _stretches(individuals, regimen)
@@ -381,7 +422,7 @@ def _areas_and_halves(
         return {a: _trapezoids(times, c) for a, c in curves.items()}, nothing
     matrix = np.broadcast_to(found[0], (n, *found[0].shape[-2:]))
     total = np.zeros((n, matrix.shape[-1]))
-    for entry in _inputs(individuals, regimen, form):
+    for entry in _inputs(individuals, regimen, form, taken):
         total[:, system.compartments.index(entry.compartment)] += entry.amount
     if len(stretches) > 1:
         areas = {a: _trapezoids(times, c) for a, c in curves.items()}
