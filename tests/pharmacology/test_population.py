@@ -217,7 +217,14 @@ def test_the_command_answers_in_json(capsys) -> None:
     found = json.loads(capsys.readouterr().out)
     assert found["regimen"] == "0.5 mg/kg base iv over 40 min, twice a week for 3 weeks"
     assert found["n"] == 40
-    assert set(found["analytes"]["S-ketamine"]) == {"unit", "cmax", "tmax", "auc", "half_life"}
+    assert set(found["analytes"]["S-ketamine"]) == {
+        "unit",
+        "cmax",
+        "tmax",
+        "auc",
+        "half_life",
+        "course",
+    }
     assert any("read as base" in note for note in found["notes"])
     assert any("seven-fold" in note for note in found["notes"])
 

@@ -248,14 +248,16 @@ def _courses(
 
 def _told(plan: _Plan, gap: np.ndarray, measure: str, agreement: float) -> tuple[Band, ...]:
     """Points below placebo, the mean of the patients in each set, with the sets' verdict."""
+    end = plan.shown[-1] + 1e-9
     wanted = [("1 day after the first dose", DAY)]
-    if plan.last > 0:
-        wanted.append(("1 day after the last dose", plan.last + DAY))
-    wanted += [
-        (f"{d:g} days after the last dose", plan.last + d * DAY)
-        for d in (7.0, 28.0)
-        if plan.last + d * DAY <= plan.shown[-1] + 1e-9
-    ]
+    if plan.driven:
+        wanted += [(f"{d:g} days after the first dose", d * DAY) for d in (7.0, 14.0, 28.0)]
+    else:
+        if plan.last > 0:
+            wanted.append(("1 day after the last dose", plan.last + DAY))
+        late = (7.0, 28.0)
+        wanted += [(f"{d:g} days after the last dose", plan.last + d * DAY) for d in late]
+    wanted = [(words, hour) for words, hour in wanted if hour <= end]
     found = []
     for words, hour in wanted:
         at = int(np.argmin(np.abs(plan.shown - hour)))

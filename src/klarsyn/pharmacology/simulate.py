@@ -22,7 +22,8 @@ from klarsyn.pharmacology.system import Change, System, affine_system, read_outp
 from klarsyn.provenance import digest_of
 
 CHUNK = 250
-MOST_CURVES = 5_000
+MOST_CURVES = 1_000
+MOST_SHOWN = 300
 PERCENTILES = (2.5, 5.0, 25.0, 50.0, 75.0, 95.0, 97.5)
 METRICS = ("cmax", "tmax", "auc", "half_life")
 FINE, MIDDLE, COARSE, SPARSE = 2.5 / 60, 0.25, 1.0, 4.0
@@ -115,10 +116,18 @@ class Exposure:
 
     def _described(self, analyte: str) -> dict[str, Any]:
         keys = [f"p{p:g}" for p in PERCENTILES]
-        found: dict[str, Any] = {"unit": self.units[analyte]}
+        unit = self.units[analyte]
+        units = {"cmax": unit, "tmax": "h", "auc": f"{unit} x h", "half_life": "h"}
+        found: dict[str, Any] = {"unit": unit}
         for metric in METRICS:
             values = self.quantiles(analyte, metric, PERCENTILES)
-            found[metric] = dict(zip(keys, values, strict=True))
+            found[metric] = {"unit": units[metric], **dict(zip(keys, values, strict=True))}
+        kept = np.unique(np.linspace(0, len(self.times) - 1, MOST_SHOWN).astype(int))
+        bands = self.bands(analyte)
+        found["course"] = {
+            "times_h": self.times[kept].tolist(),
+            **{k: bands[k][kept].tolist() for k in ("p5", "p50", "p95")},
+        }
         return found
 
     def rows(self) -> list[dict[str, Any]]:
@@ -160,13 +169,14 @@ def simulate(
     residual: bool = False,
     notes: Sequence[str] = (),
     taken: np.ndarray | None = None,
+    words: str = "",
 ) -> Exposure:
     """Give every individual the regimen and record the exposure.
 
     `times` defaults to a grid that follows the doses (2.5 min for the first three hours after
     each, and every end of an input). `residual` adds each analyte's proportional residual error to
     the curves and what is read from them (not to areas and half-lives). `taken`
-    (n, administrations) leaves out doses, individual by individual.
+    (n, administrations) leaves out doses, individual by individual; `words` then say the regimen.
 
     Raises InputError for a regimen that the model cannot follow.
     """
@@ -198,7 +208,7 @@ def simulate(
     present = _present(model, metrics)
     return Exposure(
         model=model.id,
-        regimen=str(regimen),
+        regimen=words or str(regimen),
         form=given_as.name,
         times=grid,
         units={a: units[a] for a in present},
@@ -209,7 +219,7 @@ def simulate(
         notes=(*notes, *_notes(individuals, kept)),
         method=_method(individuals, residual),
         seed=individuals.seed,
-        inputs=digest_of(individuals.inputs, str(regimen), form, grid),
+        inputs=digest_of(individuals.inputs, words or str(regimen), form, grid),
     )
 
 
