@@ -15,8 +15,8 @@ from klarsyn.pharmacology.ensemble import shipped_ensemble
 from klarsyn.pharmacology.follow import follow
 from klarsyn.pharmacology.model import read_model
 from klarsyn.pharmacology.population import sample_individuals
-from klarsyn.pharmacology.runs import hazard_course, read_study, simulate_run
 from klarsyn.pharmacology.response import survival
+from klarsyn.pharmacology.runs import hazard_course, read_study, simulate_run
 from klarsyn.pharmacology.spread import spread
 
 STUDY = read_study("ketamine_response")

@@ -98,7 +98,7 @@ def spread_panels(
         },
         "columns": 1 if narrow else columns,
         "spec": shown,
-        "resolve": {"scale": {"y": "independent"}},
+        "resolve": {"scale": {"y": "independent"}, "axis": {"x": "independent"}},
     }
 
 

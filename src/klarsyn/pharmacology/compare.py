@@ -93,9 +93,7 @@ class Comparison:
                 {
                     "day": p.day,
                     "between_sets": p.sets.to_dict(),
-                    "between_patients": dict(
-                        zip(("p5", "p50", "p95"), p.patients, strict=True)
-                    ),
+                    "between_patients": dict(zip(("p5", "p50", "p95"), p.patients, strict=True)),
                 }
                 for p in self.points
             ],
@@ -195,4 +193,3 @@ def _at(times: np.ndarray, values: np.ndarray, hour: float) -> np.ndarray:
     k = int(np.clip(np.searchsorted(times, hour), 1, len(times) - 1))
     share = (hour - times[k - 1]) / (times[k] - times[k - 1])
     return (1 - share) * values[:, :, k - 1] + share * values[:, :, k]
-

@@ -1,4 +1,4 @@
-"""One simulation from words to everything that follows: exposure, occupancy, score, side effects."""
+"""One simulation from words to what follows: exposure, occupancy, score, side effects."""
 
 from __future__ import annotations
 

@@ -27,6 +27,7 @@ from klarsyn.report.words import Words
 FIRST_HOURS = 24.0
 LEADING = 4
 POINTS = 160
+LABELS = 34
 PERCENT = ("occupancy", "pressure", "heart_rate", "cardiac_output")
 ACUTE = ("occupancy", "dissociation", "pressure", "heart_rate", "eeg", "pain", "cardiac_output")
 
@@ -129,8 +130,8 @@ def _leading(exposure: Exposure) -> Sequence[str]:
 def _concentrations(
     exposure: Exposure, w: Words, which: str, until: float, analytes: Sequence[str]
 ) -> Figure:
-    seen = np.flatnonzero(exposure.times <= until)
-    chosen = seen[_thinned(len(seen), POINTS if which == "first" else 500)]
+    per = 1.0 if which == "first" else 24.0
+    chosen = _kept(exposure, analytes, until)
     name = w.plain("simulation.patients_90")
     curves = []
     for analyte in analytes:
@@ -140,24 +141,18 @@ def _concentrations(
             Band(
                 panel=f"{analyte} ({unit})",
                 name=name,
-                times=exposure.times[chosen].tolist(),
+                times=(exposure.times[chosen] / per).tolist(),
                 lower=found["p5"][chosen].tolist(),
                 middle=found["p50"][chosen].tolist(),
                 upper=found["p95"][chosen].tolist(),
             )
         )
-    x_title = w.plain("simulation.hours")
+    x_title = w.plain("simulation.hours" if which == "first" else "simulation.days")
 
     def draw(narrow: bool) -> Any:
-        return finish(
-            bands(
-                curves,
-                palette={name: PALETTE[0]},
-                x_title=x_title,
-                y_title="",
-                narrow=narrow,
-            )
-        )
+        spec = bands(curves, palette={name: PALETTE[0]}, x_title=x_title, y_title="", narrow=narrow)
+        spec["resolve"] = {"scale": {"y": "independent"}, "axis": {"x": "independent"}}
+        return _aligned(finish(spec))
 
     return Figure(
         id=which,
@@ -169,6 +164,25 @@ def _concentrations(
         narrow=draw(True),
         caption=w("simulation.concentrations_caption"),
     )
+
+
+def _kept(exposure: Exposure, analytes: Sequence[str], until: float) -> np.ndarray:
+    """Places on the time grid that a picture needs: evenly thinned, and every peak."""
+    seen = np.flatnonzero(exposure.times <= until)
+    peaks = []
+    for analyte in analytes:
+        middle = exposure.bands(analyte)["p50"][seen]
+        inner = (middle[1:-1] >= middle[:-2]) & (middle[1:-1] > middle[2:])
+        tops = np.flatnonzero(inner) + 1
+        peaks += [tops - 1, tops, tops + 1]
+    places = np.unique(np.concatenate([_thinned(len(seen), POINTS), *peaks]))
+    return seen[places[places < len(seen)]]
+
+
+def _aligned(spec: dict[str, Any]) -> dict[str, Any]:
+    """The same panels with room for equal labels, so that columns stand straight."""
+    axis = {"minExtent": LABELS, "maxExtent": LABELS}
+    return {**spec, "config": {**spec["config"], "axisY": axis}}
 
 
 def _thinned(count: int, most: int) -> np.ndarray:
@@ -199,7 +213,7 @@ def _follows(crossed: Crossed, w: Words, n: Numbers) -> Section:
         blocks.append(_single(w, "relapse", c["surviving"], 24.0, "days_last", "share", 100.0))
     blocks.append(_acute(crossed, w))
     if crossed.peaks is not None and len(crossed.peaks.times) > 1:
-        blocks.append(_single(w, "dissociation_doses", crossed.peaks, 1.0, "dose_number", "change"))
+        blocks.append(_single(w, "dissociation_doses", crossed.peaks, 1.0, "dose_number", "size"))
     return Section(id="follows", title=w.plain("simulation.follows"), blocks=blocks)
 
 
@@ -244,15 +258,14 @@ def _figure(
     given = dict(fields or {})
 
     def draw(narrow: bool) -> Any:
-        return finish(
-            spread_panels(
-                curves,
-                words=_words(w),
-                x_title=w.plain(f"simulation.{x}"),
-                y_title=y,
-                narrow=narrow,
-            )
+        spec = spread_panels(
+            curves,
+            words=_words(w),
+            x_title=w.plain(f"simulation.{x}"),
+            y_title=y,
+            narrow=narrow,
         )
+        return _aligned(finish(spec))
 
     return Figure(
         id=name.replace("_", "-"),
@@ -268,7 +281,7 @@ def _single(
     w: Words, name: str, s: Spread, per: float, x: str, y: str, scale: float = 1.0
 ) -> Figure:
     curves = _curves(s, name, per, scale, ("open", "patients"))
-    return _figure(w, name, curves, x=x, y=w.plain(f"simulation.{y}").strip())
+    return _figure(w, name, curves, x=x, y=w.plain(f"simulation.{y}"))
 
 
 def _score(crossed: Crossed, w: Words) -> Figure:
