@@ -115,7 +115,7 @@ def test_a_population_is_its_individuals(name: str, words: str, form: str) -> No
 
 
 def _alone(one, regimen, form: str, times):
-    from klarsyn.pharmacology.simulate import _one_by_one
+    from klarsyn.pharmacology.exposing import _one_by_one
 
     found = _one_by_one(one, regimen, one.model.substance.form(form), times)
     return {k: v[0] for k, v in found.items() if k in one.model.outputs}

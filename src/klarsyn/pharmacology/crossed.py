@@ -17,6 +17,7 @@ from klarsyn.pharmacology.constants import Constants, needing, read_constants
 from klarsyn.pharmacology.dosing import Regimen
 from klarsyn.pharmacology.effects import UNITS, direct_courses, dissociation, notes_on
 from klarsyn.pharmacology.ensemble import Band, Ensemble, band, draw_sets
+from klarsyn.pharmacology.exposing import expose, subset
 from klarsyn.pharmacology.follow import UNBOUND
 from klarsyn.pharmacology.population import Individuals
 from klarsyn.pharmacology.receptor import effect_site, occupancy
@@ -28,7 +29,6 @@ from klarsyn.pharmacology.response import (
     survival,
 )
 from klarsyn.pharmacology.runs import Study, course_grid, drive_weights
-from klarsyn.pharmacology.simulate import expose, subset
 from klarsyn.pharmacology.spread import PERCENTILES, Spread, spread
 from klarsyn.provenance import digest_of, uniforms
 

@@ -117,9 +117,9 @@ def human_curves(
 ) -> Curves:
     """The typical patient's effect-site concentrations after a regimen in words."""
     from klarsyn.pharmacology.dosing import parse_regimen
+    from klarsyn.pharmacology.exposing import expose
     from klarsyn.pharmacology.modelfile import read_model
     from klarsyn.pharmacology.population import sample_individuals
-    from klarsyn.pharmacology.simulate import expose
 
     kinetic = read_model(model)
     typical = sample_individuals(kinetic, 1, seed=0, variability=False, uncertain=_scales(kinetic))

@@ -9,19 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from klarsyn.errors import InputError, NumericalError, unknown_name
+from klarsyn.errors import unknown_name
 from klarsyn.pharmacology.dosing import Given, Regimen
-from klarsyn.pharmacology.expressions import affine_form
-from klarsyn.pharmacology.kinetics import is_linear, solve
-from klarsyn.pharmacology.model import Input, Model
+from klarsyn.pharmacology.exposing import expose, subset, with_totals
+from klarsyn.pharmacology.kinetics import is_linear
+from klarsyn.pharmacology.measures import areas_and_halves
+from klarsyn.pharmacology.model import Model
+from klarsyn.pharmacology.peaks import Peaks, find_peaks
 from klarsyn.pharmacology.population import Individuals, residual_draws
-from klarsyn.pharmacology.solvers.linear import NotLinearError
-from klarsyn.pharmacology.solvers.many import Entry, solve_many
 from klarsyn.pharmacology.substance import Form
-from klarsyn.pharmacology.system import Change, System, affine_system, read_outputs
 from klarsyn.provenance import digest_of
 
-CHUNK = 250
+CHUNK = 1_000
 MOST_CURVES = 1_000
 MOST_SHOWN = 300
 PERCENTILES = (2.5, 5.0, 25.0, 50.0, 75.0, 95.0, 97.5)
@@ -193,16 +192,16 @@ def simulate(
         chunk = slice(begin, min(begin + CHUNK, len(individuals)))
         part = subset(individuals, chunk)
         mine = None if taken is None else taken[chunk]
-        found = expose(part, regimen, given_as, grid, taken=mine)
-        if residual:
-            _add_residual(part, found)
-        areas, halves = _areas_and_halves(part, regimen, given_as, found, grid, mine)
+        seen = max(0, min(kept - begin, len(part)))
+        read = None if residual else find_peaks(part, regimen, given_as, grid, seen, taken=mine)
+        if read is None:
+            read = _peaks_of_courses(part, regimen, given_as, grid, mine, residual)
+        areas, halves = areas_and_halves(part, regimen, given_as, read.curves, grid, mine)
+        ago = since if since.ndim == 1 else since[chunk]
         for analyte in model.analytes:
-            values = found[analyte]
-            curves[analyte][begin : min(chunk.stop, kept)] = values[: max(0, kept - begin)]
-            metrics[analyte]["cmax"][chunk] = values.max(axis=1)
-            ago = since if since.ndim == 1 else since[chunk]
-            metrics[analyte]["tmax"][chunk] = _picked(ago, values.argmax(axis=1))
+            curves[analyte][begin : begin + seen] = read.curves[analyte][:seen]
+            metrics[analyte]["cmax"][chunk] = read.top[analyte]
+            metrics[analyte]["tmax"][chunk] = _picked(ago, read.at[analyte])
             metrics[analyte]["auc"][chunk] = areas[analyte]
             metrics[analyte]["half_life"][chunk] = halves[analyte]
     present = _present(model, metrics)
@@ -220,6 +219,25 @@ def simulate(
         method=_method(individuals, residual),
         seed=individuals.seed,
         inputs=digest_of(individuals.inputs, words or str(regimen), form, grid),
+    )
+
+
+def _peaks_of_courses(
+    individuals: Individuals,
+    regimen: Regimen,
+    form: Form,
+    grid: np.ndarray,
+    taken: np.ndarray | None,
+    residual: bool,
+) -> Peaks:
+    """Whole courses of everybody, and their peaks, where the kernel cannot go."""
+    found = expose(individuals, regimen, form, grid, taken=taken)
+    if residual:
+        _add_residual(individuals, found)
+    return Peaks(
+        top={a: c.max(axis=1) for a, c in found.items()},
+        at={a: c.argmax(axis=1) for a, c in found.items()},
+        curves=found,
     )
 
 
@@ -269,245 +287,12 @@ def _notes(individuals: Individuals, kept: int) -> list[str]:
     return [*notes, *model.notes]
 
 
-def subset(individuals: Individuals, chosen: slice | np.ndarray) -> Individuals:
-    """Some of the individuals, with the values that they have among all."""
-
-    def cut(values: Mapping[str, Any]) -> dict[str, Any]:
-        return {k: v[chosen] if np.ndim(v) else v for k, v in values.items()}
-
-    return Individuals(
-        model=individuals.model,
-        subjects=individuals.subjects[chosen],
-        weight=individuals.weight[chosen],
-        covariates=cut(individuals.covariates),
-        values=cut(individuals.values),
-        occasions=tuple(cut(o) for o in individuals.occasions),
-        seed=individuals.seed,
-        method=individuals.method,
-    )
-
-
-def expose(
-    individuals: Individuals,
-    regimen: Regimen,
-    form: Form,
-    times: np.ndarray,
-    *,
-    taken: np.ndarray | None = None,
-) -> dict[str, np.ndarray]:
-    """Concentrations (n, T) by analyte, totals included, at ascending `times` (h).
-
-    `taken` (n, administrations) is the share of each dose that an individual is given, 1 without.
-    Raises InputError for `taken` with a nonlinear model.
-    """
-    try:
-        states, stretches = _states(individuals, regimen, form, times, taken)
-    except NotLinearError:
-        if taken is not None:
-            raise InputError(
-                f"{individuals.model.id} is not linear, so doses cannot be chosen one by one. "
-                f"Take a linear model, or a regimen without a rule."
-            ) from None
-        return _one_by_one(individuals, regimen, form, times)
-    outputs = read_outputs(stretches[0][1], times, states)
-    for start, system in stretches[1:]:
-        after = times >= start
-        for name, values in read_outputs(system, times[after], states[:, after]).items():
-            outputs[name][:, after] = values
-    return _with_totals(individuals.model, outputs)
-
-
-def _with_totals(model: Model, outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    for total, summands in model.totals.items():
-        outputs[total] = np.sum([outputs[n] for n in summands], axis=0)
-    return outputs
-
-
-def _plan(regimen: Regimen, weight: np.ndarray) -> list[tuple[Given, np.ndarray]]:
-    """Each portion for one kilogram, and by what each individual's differs: mg are a + b kg."""
-    for_one, for_two = regimen.given(1.0), regimen.given(2.0)
-    return [
-        (one, 1 + (weight - 1) * (two.milligrams - one.milligrams) / one.milligrams)
-        for one, two in zip(for_one, for_two, strict=True)
-    ]
-
-
-def _inputs(
-    individuals: Individuals, regimen: Regimen, form: Form, taken: np.ndarray | None = None
-) -> list[Input]:
-    found: list[Input] = []
-    for dose, whole in _plan(regimen, individuals.weight):
-        factor = whole if taken is None else whole * taken[:, dose.occasion - 1]
-        values = individuals.at(dose.occasion)
-        for entry in individuals.model.inputs([dose], form, values):
-            found.append(
-                Input(
-                    compartment=entry.compartment,
-                    time=entry.time,
-                    amount=entry.amount * factor,
-                    duration=entry.duration,
-                    occasion=entry.occasion,
-                )
-            )
-    return found
-
-
-def _stretches(individuals: Individuals, regimen: Regimen) -> list[tuple[float, System]]:
-    model = individuals.model
-    if not individuals.occasions:
-        return [(0.0, model.with_values(individuals.values))]
-    starts: dict[int, float] = {}
-    for dose in regimen.given(1.0):
-        starts.setdefault(dose.occasion, dose.time)
-    return [(at, model.with_values(individuals.at(k))) for k, at in sorted(starts.items())]
-
-
-def _states(
-    individuals: Individuals,
-    regimen: Regimen,
-    form: Form,
-    times: np.ndarray,
-    taken: np.ndarray | None = None,
-) -> tuple[np.ndarray, list[tuple[float, System]]]:
-    stretches = _stretches(individuals, regimen)
-    n, system = len(individuals), stretches[0][1]
-
-    def whole(value: Any) -> np.ndarray:
-        return np.broadcast_to(np.asarray(value, float), (n,)).copy()
-
-    entries = [
-        Entry(
-            compartment=system.compartments.index(i.compartment),
-            time=whole(i.time),
-            amount=whole(i.amount),
-            duration=whole(i.duration),
-        )
-        for i in _inputs(individuals, regimen, form, taken)
-    ]
-    return solve_many(stretches, entries, times, n), stretches
-
-
-def _one_by_one(
-    individuals: Individuals, regimen: Regimen, form: Form, times: np.ndarray
-) -> dict[str, np.ndarray]:
-    """A nonlinear model: each individual is integrated by itself."""
-    model = individuals.model
-    found = {a: np.zeros((len(individuals), len(times))) for a in model.outputs}
-    for i in range(len(individuals)):
-        one = subset(individuals, np.array([i]))
-        plan = regimen.given(float(one.weight[0]))
-        stretches = [
-            (at, {k: float(np.ravel(v)[0]) for k, v in system.parameters.items()})
-            for at, system in _stretches(one, regimen)
-        ]
-        doses = [
-            d
-            for g in plan
-            for d in model.doses(
-                [g], form, {k: float(np.ravel(v)[0]) for k, v in one.at(g.occasion).items()}
-            )
-        ]
-        changes = [Change(time=at, parameters=values) for at, values in stretches[1:]]
-        course = solve(model.with_values(stretches[0][1]), doses, times, changes=changes)
-        for name, values in course.outputs.items():
-            found[name][i] = values
-    return _with_totals(model, found)
-
-
-def _areas_and_halves(
-    individuals: Individuals,
-    regimen: Regimen,
-    form: Form,
-    curves: Mapping[str, np.ndarray],
-    times: np.ndarray,
-    taken: np.ndarray | None = None,
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Area to infinity and the slowest half-life, exact for a linear model."""
-    stretches = _stretches(individuals, regimen)
-    system = stretches[-1][1]
-    found = affine_system(system)
-    n = len(individuals)
-    nothing = {a: np.full(n, math.nan) for a in individuals.model.analytes}
-    if found is None:
-        return {a: _trapezoids(times, c) for a, c in curves.items()}, nothing
-    matrix = np.broadcast_to(found[0], (n, *found[0].shape[-2:]))
-    total = np.zeros((n, matrix.shape[-1]))
-    for entry in _inputs(individuals, regimen, form, taken):
-        total[:, system.compartments.index(entry.compartment)] += entry.amount
-    if len(stretches) > 1:
-        areas = {a: _trapezoids(times, c) for a, c in curves.items()}
-    else:
-        areas = _exact_areas(individuals.model, system, matrix, total, n)
-    return areas, _halves(individuals.model, system, matrix, total > 0, n)
-
-
-def _trapezoids(times: np.ndarray, curve: np.ndarray) -> np.ndarray:
-    return np.trapezoid(curve, times, axis=1)
-
-
-def _exact_areas(
-    model: Model, system: System, matrix: np.ndarray, total: np.ndarray, n: int
-) -> dict[str, np.ndarray]:
-    """An amount's area is minus the inverse rate matrix times all that is put in."""
-    try:
-        whole = np.linalg.solve(-matrix, total[..., None])[..., 0]
-    except np.linalg.LinAlgError:
-        raise NumericalError(
-            "degenerate", "A compartment of the model is never emptied, so areas are infinite."
-        ) from None
-    areas = {}
-    for name in model.outputs:
-        form = affine_form(system.outputs[name], system.compartments, system.parameters)
-        areas[name] = np.full(n, math.nan)
-        if form is not None:
-            parts = [
-                coefficient * whole[:, system.compartments.index(c)]
-                for c, coefficient in form.coefficients.items()
-            ]
-            areas[name] = np.sum(parts, axis=0) if parts else np.zeros(n)
-    return _with_totals(model, areas)
-
-
-def _halves(
-    model: Model, system: System, matrix: np.ndarray, put: np.ndarray, n: int
-) -> dict[str, np.ndarray]:
-    """ln 2 over the slowest rate among what feeds each output from a dosed compartment."""
-    linked = np.any(matrix != 0, axis=0)
-    forward = _closure(linked, np.asarray(put.any(axis=0)))
-    found: dict[str, np.ndarray] = {}
-    for name in model.outputs:
-        form = affine_form(system.outputs[name], system.compartments, system.parameters)
-        found[name] = np.full(n, math.nan)
-        if form is None:
-            continue
-        target = np.zeros(len(system.compartments), bool)
-        target[[system.compartments.index(c) for c in form.coefficients]] = True
-        chosen = np.flatnonzero(_closure(linked.T, target) & forward)
-        if len(chosen) and (target & forward).any():
-            values = np.linalg.eigvals(matrix[:, chosen][:, :, chosen]).real
-            slowest = np.max(values, axis=1)
-            with np.errstate(divide="ignore"):
-                found[name] = np.where(slowest < 0, math.log(2) / -slowest, math.inf)
-    for total, summands in model.totals.items():
-        parts = [np.where(np.isnan(found[s]), -math.inf, found[s]) for s in summands]
-        best = np.max(parts, axis=0)
-        found[total] = np.where(np.isfinite(best), best, math.nan)
-    return found
-
-
-def _closure(linked: np.ndarray, start: np.ndarray) -> np.ndarray:
-    reached = start.copy()
-    for _ in range(len(start)):
-        reached |= linked[:, reached].any(axis=1)
-    return reached
-
-
 def _add_residual(individuals: Individuals, curves: dict[str, np.ndarray]) -> None:
     for name, output in individuals.model.outputs.items():
         if output.residual:
             z = residual_draws(individuals, name, curves[name].shape[1])
             curves[name] = np.maximum(curves[name] * (1 + output.residual * z), 0.0)
-    _with_totals(individuals.model, curves)
+    with_totals(individuals.model, curves)
 
 
 def _units(model: Model) -> dict[str, str]:
