@@ -68,6 +68,7 @@ class Settings:
     leaving: tuple[str, ...]
     noninferiority: Mapping[str, Any]
     findings: Mapping[str, Any]
+    elicited: tuple[Mapping[str, Any], ...]
 
 
 def read_settings(base: Base) -> Settings:
@@ -131,6 +132,7 @@ def _settings(base: Base, given: dict[str, Any]) -> Settings:
         leaving=tuple(given.get("leaving", DEFAULT_LEAVING)),
         noninferiority=_noninferiority(base, given.get("noninferiority", {})),
         findings=_findings(given.get("findings", {})),
+        elicited=tuple(_elicited(base, e) for e in given.get("elicited", ())),
     )
 
 
@@ -170,6 +172,14 @@ def _noninferiority(base: Base, entry: Mapping[str, Any]) -> Mapping[str, Any]:
         "margin": float(entry["margin"]),
         "margin_basis": _label(entry["margin_basis"]),
     }
+
+
+def _elicited(base: Base, entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """One person's judgement of one trial's bias: who, when and why belong to it."""
+    base.trial(entry["trial"])
+    sizes = ("additive", "additive_sd", "proportional", "proportional_sd")
+    told = {name: str(entry[name]) for name in ("trial", "who", "when", "why")}
+    return told | {name: float(entry.get(name, 0.0)) for name in sizes}
 
 
 def _findings(entry: Mapping[str, Any]) -> Mapping[str, Any]:

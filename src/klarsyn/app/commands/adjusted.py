@@ -1,4 +1,4 @@
-"""`klarsyn adjusted`: the pooled effect under three beliefs about bias, and less elicited biases."""
+"""`klarsyn adjusted`: the pooled effect under three beliefs about bias, less elicited biases."""
 
 from __future__ import annotations
 
