@@ -32,6 +32,25 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Elsewhere:
+    """A published mean improvement of control arms in standard deviations, over some trials."""
+
+    label: Label
+    value: float
+    trials: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Controls:
+    """The days from the first dose at which control arms are held against published ones."""
+
+    earliest: float
+    latest: float
+    elsewhere: tuple[Elsewhere, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The choices that belong to the reader of the evidence; the page prints them.
 
@@ -69,6 +88,7 @@ class Settings:
     noninferiority: Mapping[str, Any]
     findings: Mapping[str, Any]
     elicited: tuple[Mapping[str, Any], ...]
+    controls: Controls | None
 
 
 def read_settings(base: Base) -> Settings:
@@ -132,6 +152,7 @@ def _settings(base: Base, given: dict[str, Any]) -> Settings:
         leaving=tuple(given.get("leaving", DEFAULT_LEAVING)),
         noninferiority=_noninferiority(base, given.get("noninferiority", {})),
         findings=_findings(given.get("findings", {})),
+        controls=_controls(given.get("controls")),
         elicited=tuple(_elicited(base, e) for e in given.get("elicited", ())),
     )
 
@@ -172,6 +193,24 @@ def _noninferiority(base: Base, entry: Mapping[str, Any]) -> Mapping[str, Any]:
         "margin": float(entry["margin"]),
         "margin_basis": _label(entry["margin_basis"]),
     }
+
+
+def _controls(entry: Mapping[str, Any] | None) -> Controls | None:
+    if entry is None:
+        return None
+    return Controls(
+        earliest=float(entry["earliest"]),
+        latest=float(entry["latest"]),
+        elsewhere=tuple(
+            Elsewhere(
+                label=_label(e["label"]),
+                value=float(e["value"]),
+                trials=int(e["trials"]),
+                source=str(e["source"]),
+            )
+            for e in entry.get("elsewhere", ())
+        ),
+    )
 
 
 def _elicited(base: Base, entry: Mapping[str, Any]) -> Mapping[str, Any]:
