@@ -41,6 +41,7 @@ FILES = {
     "0,0,0,0,2,3\n1,-4.0,-3.0,5.0,5,4\n2,-9.0,-5.5,7.0,53,53\n",
     "sets.csv": "name,new_events,new_total,reference_events,reference_total\n"
     "as treated,108,195,70,170\nall randomised,108,200,70,203\n",
+    "arms.csv": "trial,events,total\nKetECT,57,91\nOther,20,40\nThird,30,50\n",
     "trials.csv": "id,treated_events,treated_total,control_events,control_total,published,"
     "eligible,reason\nELEKT-D,74,195,37,170,2023-05-24,yes,\nKetECT,44,95,57,91,2022-05,yes,\n",
     "assessments.csv": "assessment,trial,criteria,search_date\n"
@@ -63,6 +64,11 @@ RUNS = {
     "missing refusals.csv --margin 0.1": "lost once 20 of the reference's 33 refusals respond",
     "missing visits.csv --correlation 0.5": "jump to reference: -3.09",
     "noninferiority sets.csv --margin 0.1 --basis declared": "14.2 (3.9 to 24.2)",
+    "noninferiority sets.csv --preserve 0.5 --history smd=0.91,0.54,1.27 --basis x": "margin 10.2",
+    "noninferiority sets.csv --preserve 0.5 --history odds_ratio=3,1.5,6 --basis x": "synthesis",
+    "noninferiority sets.csv --preserve 0.5 --history difference=.3,.2,.4 --basis x": "20.0 points",
+    "noninferiority sets.csv --margin 0.1 --basis x --elsewhere arms.csv": "-3.3 predictive",
+    "noninferiority sets.csv --margin 0.1 --basis x --history-rate 0.63": "against 63 % elsewhere",
     "inclusion trials.csv assessments.csv --positive-favours treated": "1.13 (0.49 to 2.62)",
 }
 FAULTS = {
@@ -96,6 +102,26 @@ FAULTS = {
         "as",
         "as",
     ): r"0\.1 for 10 points\); 10 is not",
+    ("noninferiority sets.csv --preserve 0.5 --history smd=0.1,-0.1,0.3 --basis x", "a", "a"): (
+        "history does not show that the reference works"
+    ),
+    ("noninferiority sets.csv --preserve 0.5 --history sdm=1,0,2 --basis x", "a", "a"): (
+        "'sdm' is not a known kind of history. Nearest: smd"
+    ),
+    (
+        "noninferiority sets.csv --preserve 1 --history smd=1,0.5,2 --basis x",
+        "a",
+        "a",
+    ): "1 does not",
+    (
+        "noninferiority sets.csv --margin 0.1 --history smd=1 --basis x",
+        "a",
+        "a",
+    ): "not a value with",
+    ("noninferiority sets.csv --margin 0.1 --history-rate 1.2 --basis x", "a", "a"): "1.2 does not",
+    ("noninferiority sets.csv --margin 0.1 --basis x --elsewhere arms.csv", "57,", "157,"): (
+        r"arms.csv: row 2: KetECT: 157 events in 91 patients"
+    ),
     (
         "inclusion trials.csv assessments.csv --positive-favours treated",
         "Agency A,ELEKT-D",
@@ -159,7 +185,13 @@ def test_the_help_shows_the_table_by_example(name: str, capsys: pytest.CaptureFi
 def test_a_choice_that_belongs_to_the_scientist_is_asked_for(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for line in ("unblinding strata.csv", "missing events.csv", "missing refusals.csv"):
+    for line in (
+        "unblinding strata.csv",
+        "unblinding controls.csv",
+        "missing events.csv",
+        "missing refusals.csv",
+        "noninferiority sets.csv --basis x",
+    ):
         with pytest.raises(SystemExit, match="2"):
             main(line.split())
         assert "Say " in capsys.readouterr().err

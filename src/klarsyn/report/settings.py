@@ -187,11 +187,26 @@ def _noninferiority(base: Base, entry: Mapping[str, Any]) -> Mapping[str, Any]:
     if "elsewhere" in entry:
         base.trial(entry["elsewhere"]["trial"])
         str(entry["elsewhere"]["outcome"])
+    if "history" in entry:
+        entry = {**entry, "history": _history(entry["history"])}
     return {
         **entry,
         "outcome": str(entry["outcome"]),
         "margin": float(entry["margin"]),
         "margin_basis": _label(entry["margin_basis"]),
+    }
+
+
+def _history(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The reference over placebo as a standardised difference, and the fractions to keep of it."""
+    value, low, high = (float(x) for x in entry["smd"])
+    return {
+        "smd": (value, low, high),
+        "trials": int(entry["trials"]),
+        "patients": int(entry["patients"]),
+        "source": str(entry["source"]),
+        "placebo": _label(entry["placebo"]),
+        "preserve": tuple(float(f) for f in entry["preserve"]),
     }
 
 
