@@ -13,6 +13,7 @@ from klarsyn.report.document import Report, Section
 from klarsyn.report.numbers import Numbers
 from klarsyn.report.records import record_rows
 from klarsyn.report.sections.action import build_action
+from klarsyn.report.sections.adjusted import build_adjusted
 from klarsyn.report.sections.against import build_against
 from klarsyn.report.sections.certainty import build_certainty, known_cells
 from klarsyn.report.sections.change import build_change
@@ -34,6 +35,7 @@ FURTHER = (
     build_left,
     build_against,
     build_risk_of_bias,
+    build_adjusted,
     build_choices,
     build_change,
     build_network,

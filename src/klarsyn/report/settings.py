@@ -32,6 +32,25 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Elsewhere:
+    """A published mean improvement of control arms in standard deviations, over some trials."""
+
+    label: Label
+    value: float
+    trials: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Controls:
+    """The days from the first dose at which control arms are held against published ones."""
+
+    earliest: float
+    latest: float
+    elsewhere: tuple[Elsewhere, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The choices that belong to the reader of the evidence; the page prints them.
 
@@ -68,6 +87,8 @@ class Settings:
     leaving: tuple[str, ...]
     noninferiority: Mapping[str, Any]
     findings: Mapping[str, Any]
+    elicited: tuple[Mapping[str, Any], ...]
+    controls: Controls | None
 
 
 def read_settings(base: Base) -> Settings:
@@ -131,6 +152,8 @@ def _settings(base: Base, given: dict[str, Any]) -> Settings:
         leaving=tuple(given.get("leaving", DEFAULT_LEAVING)),
         noninferiority=_noninferiority(base, given.get("noninferiority", {})),
         findings=_findings(given.get("findings", {}), base),
+        controls=_controls(given.get("controls")),
+        elicited=tuple(_elicited(base, e) for e in given.get("elicited", ())),
     )
 
 
@@ -164,12 +187,53 @@ def _noninferiority(base: Base, entry: Mapping[str, Any]) -> Mapping[str, Any]:
     if "elsewhere" in entry:
         base.trial(entry["elsewhere"]["trial"])
         str(entry["elsewhere"]["outcome"])
+    if "history" in entry:
+        entry = {**entry, "history": _history(entry["history"])}
     return {
         **entry,
         "outcome": str(entry["outcome"]),
         "margin": float(entry["margin"]),
         "margin_basis": _label(entry["margin_basis"]),
     }
+
+
+def _history(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The reference over placebo as a standardised difference, and the fractions to keep of it."""
+    value, low, high = (float(x) for x in entry["smd"])
+    return {
+        "smd": (value, low, high),
+        "trials": int(entry["trials"]),
+        "patients": int(entry["patients"]),
+        "source": str(entry["source"]),
+        "placebo": _label(entry["placebo"]),
+        "preserve": tuple(float(f) for f in entry["preserve"]),
+    }
+
+
+def _controls(entry: Mapping[str, Any] | None) -> Controls | None:
+    if entry is None:
+        return None
+    return Controls(
+        earliest=float(entry["earliest"]),
+        latest=float(entry["latest"]),
+        elsewhere=tuple(
+            Elsewhere(
+                label=_label(e["label"]),
+                value=float(e["value"]),
+                trials=int(e["trials"]),
+                source=str(e["source"]),
+            )
+            for e in entry.get("elsewhere", ())
+        ),
+    )
+
+
+def _elicited(base: Base, entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """One person's judgement of one trial's bias: who, when and why belong to it."""
+    base.trial(entry["trial"])
+    sizes = ("additive", "additive_sd", "proportional", "proportional_sd")
+    told = {name: str(entry[name]) for name in ("trial", "who", "when", "why")}
+    return told | {name: float(entry.get(name, 0.0)) for name in sizes}
 
 
 def _findings(entry: Mapping[str, Any], base: Base) -> Mapping[str, Any]:
