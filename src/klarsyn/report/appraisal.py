@@ -51,14 +51,15 @@ def build_report(base: Base, lang: str = "en") -> tuple[Report, Context]:
     context = Context(
         base=base, settings=read_settings(base), words=read_words(lang), numbers=Numbers(lang)
     )
+    further = [built for build in FURTHER if (built := build(context)) is not None]
+    graded = next((answer for section, answer in further if section.id == "findings"), None)
     answered = [
         build_works(context),
         build_duration(context),
         build_safety(context),
-        build_certainty(context),
+        build_certainty(context, graded),
     ]
-    sections = [section for section, _ in answered]
-    sections += [built[0] for build in FURTHER if (built := build(context)) is not None]
+    sections = [section for section, _ in (*answered, *further)]
     report = Report(
         lang=lang,
         title=context.settings.title[lang],
