@@ -39,7 +39,10 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableBlock:
-    """A table with a header; cells are text or safe HTML. The first column names the row."""
+    """A table with a header; cells are text or safe HTML. The first column names the row.
+
+    On a phone a row that `stacks` becomes a list of its cells; the others scroll sideways.
+    """
 
     id: str
     title: str
@@ -47,6 +50,7 @@ class TableBlock:
     rows: Sequence[Sequence[Any]]
     caption: Any = ""
     numeric: Sequence[int] = ()
+    stacks: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -97,14 +97,15 @@ def _choices(context: Context, group: Extraction) -> list[Choice]:
         except NumericalError:
             return
 
-    def named(option: str) -> str:
-        return context.words.plain(f"choices.option.{option}")
-
     effects = group.effects
     for method in ESTIMATORS:
-        consider("estimator", named(method), lambda m=method: _pooled(context, effects, method=m))
+        consider(
+            "estimator",
+            context.option(method),
+            lambda m=method: _pooled(context, effects, method=m),
+        )
     for test in TESTS:
-        consider("test", named(test), lambda t=test: _pooled(context, effects, test=t))
+        consider("test", context.option(test), lambda t=test: _pooled(context, effects, test=t))
     for r in CORRELATIONS:
         asked = replace(group.question, correlation=r)
         comparator = effects[0].comparator

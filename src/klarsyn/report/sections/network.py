@@ -207,6 +207,7 @@ def _league(context: Context, fit: NetworkFit, result: Result) -> TableBlock:
         rows.append([*cells, n.fixed(scores[a])])
     header = ["", *(context.term("treatment", t) for t in order), w.plain("network.p_score")]
     return TableBlock(
+        stacks=False,
         id="league",
         title=w.plain("network.league"),
         header=header,

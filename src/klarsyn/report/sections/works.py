@@ -116,14 +116,8 @@ def _caption(context: Context, view: View) -> Any:
     reasons = {r: sum(u.reason == r for u in missing) for r in sorted({u.reason for u in missing})}
     told = "; ".join(w.plain(f"works.reason_{r}", count=c) for r, c in reasons.items())
     asked = context.result_claim(_unanswered(view), str(len(missing)))
-    marks = w("works.caption", method=_option(w, s.method), test=_option(w, s.test))
+    marks = w("works.caption", method=context.option(s.method), test=context.option(s.test))
     return marks + " " + w("works.asked", asked=asked, reasons=told) if missing else marks
-
-
-def _option(words: Any, name: str) -> str:
-    """A statistical option as a reader would say it; its own name where there are no words."""
-    key = f"choices.option.{name}"
-    return words.plain(key) if words.knows(key) else name
 
 
 def _unanswered(view: View) -> Result:
