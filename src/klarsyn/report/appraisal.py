@@ -10,6 +10,7 @@ from klarsyn.errors import InputError
 from klarsyn.evidence.trial import Base, Finding
 from klarsyn.report.context import Context
 from klarsyn.report.document import Report, Section
+from klarsyn.report.labels import in_language
 from klarsyn.report.numbers import Numbers
 from klarsyn.report.records import record_rows
 from klarsyn.report.sections.action import build_action
@@ -48,6 +49,7 @@ def build_report(base: Base, lang: str = "en") -> tuple[Report, Context]:
     """
     if not base.trials:
         raise InputError(f"{base.name}: the base has no trial. Add rows to trials.csv.")
+    base = in_language(base, lang)
     context = Context(
         base=base, settings=read_settings(base), words=read_words(lang), numbers=Numbers(lang)
     )

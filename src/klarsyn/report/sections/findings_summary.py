@@ -253,7 +253,7 @@ def _reason(context: Context, domain: str, graded: Graded) -> str:
         return w.plain("findings.prediction", interval=ends, i2=n.percent(facts["i2"]))
     if domain == "indirectness":
         given = ", ".join(context.term("treatment", t) for t in facts["treatments"])
-        return w.plain("findings.indirect", treatments=given)
+        return w.plain("findings.indirect", treatments=given.rstrip("."))
     if domain == "imprecision":
         return w.plain(
             "findings.imprecise",
