@@ -10,6 +10,7 @@ from klarsyn.errors import InputError
 from klarsyn.evidence.trial import Base, Finding
 from klarsyn.report.context import Context
 from klarsyn.report.document import Report, Section
+from klarsyn.report.labels import in_language
 from klarsyn.report.numbers import Numbers
 from klarsyn.report.records import record_rows
 from klarsyn.report.sections.action import build_action
@@ -52,17 +53,19 @@ def build_report(base: Base, lang: str = "en") -> tuple[Report, Context]:
     """
     if not base.trials:
         raise InputError(f"{base.name}: the base has no trial. Add rows to trials.csv.")
+    base = in_language(base, lang)
     context = Context(
         base=base, settings=read_settings(base), words=read_words(lang), numbers=Numbers(lang)
     )
+    further = [built for build in FURTHER if (built := build(context)) is not None]
+    graded = next((answer for section, answer in further if section.id == "findings"), None)
     answered = [
         build_works(context),
         build_duration(context),
         build_safety(context),
-        build_certainty(context),
+        build_certainty(context, graded),
     ]
-    sections = [section for section, _ in answered]
-    sections += [built[0] for build in FURTHER if (built := build(context)) is not None]
+    sections = [section for section, _ in (*answered, *further)]
     report = Report(
         lang=lang,
         title=context.settings.title[lang],
