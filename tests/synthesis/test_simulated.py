@@ -130,3 +130,16 @@ def test_tests_of_asymmetry_on_counts() -> None:
     assert alarms(("Egger lm on sei",), ("0.4",)) == seen.EGGER_ON_ODDS
     assert alarms(("Harbord", "Peters", "Deeks"), ("0.4", "1.0")) == seen.MADE_FOR_COUNTS
     assert alarms(("Macaskill",), ("0.4",)) == seen.MACASKILL
+
+
+def test_priors_below_the_truth() -> None:
+    def covered(part: str, most: int) -> tuple[int, int]:
+        found = rows(
+            "bayes/coverage.csv",
+            lambda r: r["prior"] == "half-normal 0.5" and r["tau2"] == "0.5" and r["part"] == part
+            and int(r["k"]) <= most,
+        )  # fmt: skip
+        return percent(found, "coverage_95")
+
+    assert covered("mu", 10) == seen.PRIOR_TOO_NARROW_MEAN
+    assert covered("new_study", 20) == seen.PRIOR_TOO_NARROW_NEW

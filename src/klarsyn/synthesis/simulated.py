@@ -57,3 +57,7 @@ SMOOTH_STEP: Range = (11, 85)
 EGGER_ON_ODDS: Range = (6, 22)
 MADE_FOR_COUNTS: Range = (3, 7)  # Harbord, Peters and Deeks, both odds ratios
 MACASKILL: Range = (4, 9)
+
+# validation/bayes/coverage.csv: 95 % intervals, half-normal prior of scale 0.5, tau2 0.5.
+PRIOR_TOO_NARROW_MEAN: Range = (89, 92)  # up to 10 studies
+PRIOR_TOO_NARROW_NEW: Range = (88, 92)  # up to 20 studies
