@@ -57,6 +57,11 @@ def test_mantel_haenszel_where_effects_differ(name: str) -> None:
     assert percent(found) == seen.MANTEL_HAENSZEL[name]
 
 
+def test_peto_where_effects_differ() -> None:
+    found = rows("rare/results.csv", lambda r: r["method"] == "Peto" and r["tau"] == "0.4")
+    assert percent(found) == seen.PETO_DIFFERING
+
+
 @pytest.mark.parametrize("name", list(seen.GLMM_ALIKE))
 def test_mixed_models_of_counts(name: str) -> None:
     own = rows("rare/models.csv", lambda r: r["method"] == name)

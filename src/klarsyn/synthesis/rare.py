@@ -165,7 +165,7 @@ def _stratified(measure: str, method: str) -> Callable[[Counts, str], RareFit]:
             tests=(*found.heterogeneity, *cochran),
             effect_test=found.effect_test,
             notes=notes_of_peto(counts, found.estimate.value, method)
-            + notes_of_common_effect((*found.heterogeneity, *cochran), measure)
+            + notes_of_common_effect((*found.heterogeneity, *cochran), method, measure)
             + notes_of_few_events(counts, measure),
             **_ignored(counts, found.informative),
         )  # fmt: skip

@@ -19,6 +19,7 @@ DIFFERENCE_BIAS = 47  # largest, of the effect
 MANTEL_HAENSZEL: dict[str, Range] = {
     "OR": (41, 98), "RR": (22, 99), "IRR": (28, 99), "RD": (36, 97), "IRD": (36, 97),
 }  # fmt: skip
+PETO_DIFFERING: Range = (16, 97)  # validation/rare/results.csv, tau 0.4
 
 # validation/rare/models.csv: normal 95 % intervals, effects alike and differing (tau 0.4, 0.8).
 GLMM_ALIKE: dict[str, Range] = {
