@@ -37,9 +37,9 @@ def adjusted_blocks(
     results = [_small_result(small, effects)]
     results += [_posterior_result(p, i, effects) for i, p in enumerate(posteriors, start=1)]
     blocks: list[Any] = [_figure(context, base, small, posteriors, results)]
-    blocks.append(_halving(context, small))
     said = [*_small_cautions(context, small), *_prior_cautions(context, posteriors)]
     blocks.append(Prose(paragraphs=paragraphs(" ".join(said)), tone="caution"))
+    blocks.append(_halving(context, small))
     return blocks, results
 
 
