@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from klarsyn.evidence import open_base
 from klarsyn.pharmacology.dosing import parse_regimen
 from klarsyn.report.appraisal import build_report
-from klarsyn.report.document import Figure, Report, Result, TableBlock
+from klarsyn.report.document import Figure, Prose, Report, Result, TableBlock
 from klarsyn.synthesis.extraction import as_effects, derive_effects
 from klarsyn.synthesis.pairwise import pool
 
@@ -109,3 +110,36 @@ def test_no_section_shows_a_number_that_is_not_finite(page: Report) -> None:
 def test_a_base_without_such_settings_has_no_such_sections() -> None:
     other = build_report(open_base("mdma_ptsd"), "en")[0]
     assert {"network", "action"} & {s.id for s in other.sections} == set()
+
+
+def test_the_cautions_of_adjusted_effects_and_priors_reach_the_page(page: Report) -> None:
+    """Every warning of a method that the figure shows stands beside it, with simulated numbers."""
+    from klarsyn.synthesis import simulated as seen
+
+    section = next(s for s in page.sections if s.id == "choices")
+    prose = [b for b in section.blocks if isinstance(b, Prose) and b.tone == "caution"]
+    said = " ".join(str(p) for p in prose[-1].paragraphs)
+    found = results(page)
+    warned = {w["name"] for w in found["choices.small_studies"].value["warnings"]}
+    assert {"few", "pet_peese", "trim_and_fill", "limit", "smooth_models"} <= warned
+    assert "is a guess" in said
+    assert f"{seen.SMOOTH_OWN[0]}–{seen.SMOOTH_OWN[1]} %" in said
+    assert f"{seen.PRIOR_TOO_NARROW_NEW[0]}–{seen.PRIOR_TOO_NARROW_NEW[1]} %" in said
+    table = next(b for b in section.blocks if isinstance(b, TableBlock))
+    alike, differing = seen.HALVED["limit"]
+    assert f"{alike[0]} of {alike[1]}" in table.rows[-1]
+    assert f"{differing[0]} of {differing[1]}" in table.rows[-1]
+
+
+def test_the_figure_of_adjusted_effects_shows_what_the_results_say(page: Report) -> None:
+    found = results(page)
+    estimates = found["choices.small_studies"].value["estimates"]
+    marks = json.dumps(figure(page, "adjusted").wide, ensure_ascii=False)
+    shown = [
+        e for e in estimates if not e["method"].startswith(("trim and fill R0", "trim and fill Q0"))
+    ]
+    assert len(shown) == len(estimates) - 2
+    for e in shown:
+        assert f"{e['value']:.2f}".replace("-", "−") in marks
+    for number, prior in enumerate(("half-normal(scale 0.5)", "half-normal(scale 1)"), start=1):
+        assert found[f"choices.prior_{number}"].value["tau_prior"] == prior

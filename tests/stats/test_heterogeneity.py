@@ -64,6 +64,21 @@ def test_the_dersimonian_laird_estimate_by_hand() -> None:
     assert tau2(np.array([0.0, 2.0]), np.ones(2), "DL") == 1.0
 
 
+@pytest.mark.parametrize("interval", INTERVALS)
+@pytest.mark.parametrize("design", [False, True], ids=["mean", "moderator"])
+def test_no_upper_limit_is_capped(interval: str, design: bool) -> None:
+    """Effects a million times their standard errors apart: a limit of any fixed size would show."""
+    y = 1e6 * np.array([-1.0, 0.4, 2.1, -0.3, 1.2, 0.9])
+    v = np.array([0.5, 1.0, 2.0, 1.5, 0.7, 1.1])
+    x = np.column_stack([np.ones(6), np.arange(6.0)]) if design else None
+    low, high = tau2_interval(y, v, x, interval=interval, weights=1 / v)
+    found = estimate_tau2(y, v, x, method="REML").value
+    assert 1e11 < low < found < high
+    assert high > 2 * found
+    wider = tau2_interval(1e3 * y, v, x, interval=interval, weights=1 / v)
+    assert wider[1] == pytest.approx(1e6 * high, rel=1e-6)
+
+
 def test_q_profile_limits_are_not_capped() -> None:
     """Two trials that differ much: the upper limit lies far beyond any customary bound."""
     y, v = np.array([0.0, 300.0]), np.array([1.0, 1.0])

@@ -5,12 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from klarsyn.stats.asymmetry import limit_meta_analysis, pet_peese
+from klarsyn.stats.tau_priors import half_normal
+from klarsyn.stats.trim_and_fill import trim_and_fill
+from klarsyn.synthesis.bayes import pool_bayes
 from klarsyn.synthesis.effects import Effects, effects_from_arrays
 from klarsyn.synthesis.location_scale import regress_location_scale
 from klarsyn.synthesis.multilevel import MultilevelFit, fit_multilevel
 from klarsyn.synthesis.network import fit_network
 from klarsyn.synthesis.network_data import network_from_contrasts
-from klarsyn.synthesis.random_terms import Inner
+from klarsyn.synthesis.random_terms import Inner, nested
+from klarsyn.synthesis.rare import count_table, fit_glmm, rate_table
 from klarsyn.synthesis.regression import regress
 from klarsyn.synthesis.resampling import permutation_test
 from klarsyn.synthesis.robust import fit_robust
@@ -130,6 +135,105 @@ def test_moving_one_treatment_of_a_network_moves_its_contrasts_only() -> None:
     assert fits[1].estimate("C", "D").value == pytest.approx(
         fits[0].estimate("C", "D").value + SHIFT, rel=SAME
     )
+
+
+def nested_fit(factor: float, shift: float) -> MultilevelFit:
+    e = effects(factor, shift)
+    study = [i // 2 for i in range(K)]
+    return fit_multilevel(e.y, e.v, random=nested(study=study, effect=list(range(K))))
+
+
+@pytest.mark.parametrize("factor", FACTORS)
+def test_three_levels_follow_unit_and_origin(factor: float) -> None:
+    one, other = nested_fit(1, 0), nested_fit(factor, SHIFT)
+    (first,), (second,) = one.coefficients.values(), other.coefficients.values()
+    assert second.value == pytest.approx(factor * (first.value + SHIFT), rel=SAME)
+    assert second.se == pytest.approx(factor * first.se, rel=COMPONENT)
+    for name, variance in one.components.items():
+        assert other.components[name] == pytest.approx(
+            factor**2 * variance, rel=1e-5, abs=1e-9 * factor**2
+        )
+
+
+@pytest.mark.parametrize("factor", FACTORS)
+def test_adjusted_means_follow_unit_and_origin(factor: float) -> None:
+    """Trim and fill and PET-PEESE follow both; the limit estimate the unit, being made of y/s."""
+    one, other = effects(1, 0), effects(factor, SHIFT)
+    for make in (
+        lambda e: trim_and_fill(e.y, e.v, estimator="L0").estimate,
+        lambda e: trim_and_fill(e.y, e.v, estimator="R0").estimate,
+        lambda e: pet_peese(e.y, e.v, threshold=0.0).estimate,
+        lambda e: pet_peese(e.y, e.v, threshold=1.0).estimate,
+        lambda e: limit_meta_analysis(e.y, e.v, tau2_method="REML").estimate,
+    ):
+        first, second = make(one), make(other)
+        assert second.value == pytest.approx(factor * (first.value + SHIFT), rel=COMPONENT)
+        assert second.se == pytest.approx(factor * first.se, rel=COMPONENT)
+
+
+@pytest.mark.parametrize("factor", FACTORS)
+def test_a_posterior_follows_unit_and_origin_with_its_prior(factor: float) -> None:
+    one = pool_bayes(effects(1, 0), tau_prior=half_normal(0.5))
+    other = pool_bayes(effects(factor, SHIFT), tau_prior=half_normal(0.5 * factor))
+    for name in ("median", "low", "high"):
+        assert getattr(other.mu, name) == pytest.approx(
+            factor * (getattr(one.mu, name) + SHIFT), rel=COMPONENT
+        )
+        assert getattr(other.tau, name) == pytest.approx(
+            factor * getattr(one.tau, name), rel=COMPONENT, abs=1e-7 * factor
+        )
+
+
+COUNTS = ([3, 1, 8, 0, 5, 2], [60, 45, 120, 30, 88, 51], [7, 2, 9, 3, 12, 1],
+          [58, 47, 118, 33, 90, 49])  # fmt: skip
+
+
+@pytest.mark.parametrize("model", ["CM.EL", "CM.AL", "UM.FS", "UM.RS"])
+def test_a_count_model_changes_sign_when_the_groups_change_places(model: str) -> None:
+    """Counts have no unit; the log odds ratio has a direction."""
+    a, n1, c, n2 = COUNTS
+    names = [str(i) for i in range(len(a))]
+    one = fit_glmm(count_table(names, a, n1, c, n2), model)
+    other = fit_glmm(count_table(names, c, n2, a, n1), model)
+    assert other.estimate.value == pytest.approx(-one.estimate.value, rel=1e-5)
+    assert other.estimate.se == pytest.approx(one.estimate.se, rel=1e-5)
+    assert other.tau2 == pytest.approx(one.tau2, rel=1e-4, abs=1e-7)
+
+
+@pytest.mark.parametrize("model", ["CM.EL", "UM.FS", "UM.RS"])
+def test_a_rate_model_does_not_know_the_unit_of_time(model: str) -> None:
+    a, t1, c, t2 = COUNTS
+    names = [str(i) for i in range(len(a))]
+    days = [365.25 * t for t in t1], [365.25 * t for t in t2]
+    one = fit_glmm(rate_table(names, a, t1, c, t2), model)
+    other = fit_glmm(rate_table(names, a, days[0], c, days[1]), model)
+    assert other.estimate.value == pytest.approx(one.estimate.value, rel=1e-5)
+    assert other.estimate.se == pytest.approx(one.estimate.se, rel=1e-5)
+
+
+@pytest.mark.parametrize("estimator", ["DL", "PM", "ML", "REML"])
+def test_a_network_of_contrasts_does_not_depend_on_reference_or_direction(estimator: str) -> None:
+    """Two three-arm studies, each of whose three contrasts is given the other way round too."""
+    rows = [
+        ("s1", "A", "B", 0.30, 0.21), ("s1", "A", "C", 0.55, 0.24), ("s1", "B", "C", 0.25, 0.20),
+        ("s2", "B", "C", 0.40, 0.18), ("s2", "B", "D", -0.20, 0.22), ("s2", "C", "D", -0.60, 0.23),
+        ("s3", "A", "D", 0.10, 0.25), ("s4", "C", "D", -0.30, 0.21), ("s5", "A", "B", 0.70, 0.19),
+        ("s6", "A", "C", 0.05, 0.26), ("s7", "B", "D", 0.30, 0.24),
+    ]  # fmt: skip
+    turned = [(s, b, a, -y, se) for s, a, b, y, se in reversed(rows)]
+    first, second = (
+        network_from_contrasts(*zip(*r, strict=True), measure="MD") for r in (rows, turned)
+    )
+    base = fit_network(first, heterogeneity=estimator, reference="A")
+    assert base.tau2 > 0
+    for data in (first, second):
+        for reference in "ABCD":
+            other = fit_network(data, heterogeneity=estimator, reference=reference)
+            assert other.tau2 == pytest.approx(base.tau2, rel=COMPONENT)
+            for a, b in (("A", "B"), ("C", "D"), ("B", "D")):
+                mine, theirs = base.estimate(a, b), other.estimate(a, b)
+                assert theirs.value == pytest.approx(mine.value, rel=COMPONENT)
+                assert theirs.se == pytest.approx(mine.se, rel=COMPONENT)
 
 
 @pytest.mark.parametrize(

@@ -206,6 +206,42 @@ def test_the_record_says_which_definition_it_uses(name: str) -> None:
     assert undefined(plain(BUILT[name]().to_dict())) == set()
 
 
+CERTIFICATE = {"gradient", "curvature", "boundary", "maxima"}
+# Maximised in closed form or on a concave likelihood, or parts that carry certificates themselves.
+CONCAVE = {"RareFit, common"}
+SOLVED = 1e-4  # largest slope left, per unit of a parameter of order 1; quadratures included
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_a_result_by_likelihood_carries_its_certificate(name: str) -> None:
+    result = BUILT[name]()
+    likely = getattr(result, "log_likelihood", None) is not None or hasattr(result, "certificate")
+    if not likely or name in CONCAVE:
+        assert "certificate" not in result.to_dict()
+        return
+    record = plain(result.to_dict())["certificate"]
+    assert set(record) >= CERTIFICATE
+    assert abs(record["gradient"]) < SOLVED
+    assert record["maxima"] >= 1
+
+
+@pytest.mark.parametrize("model", rare.GLMM_MODELS)
+def test_every_glmm_is_at_a_maximum_and_says_so(model: str) -> None:
+    found = rare.fit_glmm(events(), model).certificate
+    assert found is not None
+    assert set(found) >= CERTIFICATE
+    assert abs(found["gradient"]) < SOLVED
+    assert found["curvature"] > 0
+    assert found["maxima"] >= 1
+
+
+def test_every_selection_model_is_at_a_maximum_and_says_so() -> None:
+    for fit in analyse_small_studies(effects(), favoured="positive").selection:
+        assert fit.gradient < 1e-3  # fit_selection refuses a larger one
+        assert fit.curvature > 0
+        assert fit.maxima >= 1
+
+
 @pytest.mark.parametrize("name", BUILT)
 def test_the_result_speaks_travels_and_draws(name: str) -> None:
     result = BUILT[name]()

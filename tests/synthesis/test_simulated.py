@@ -57,6 +57,11 @@ def test_mantel_haenszel_where_effects_differ(name: str) -> None:
     assert percent(found) == seen.MANTEL_HAENSZEL[name]
 
 
+def test_peto_where_effects_differ() -> None:
+    found = rows("rare/results.csv", lambda r: r["method"] == "Peto" and r["tau"] == "0.4")
+    assert percent(found) == seen.PETO_DIFFERING
+
+
 @pytest.mark.parametrize("name", list(seen.GLMM_ALIKE))
 def test_mixed_models_of_counts(name: str) -> None:
     own = rows("rare/models.csv", lambda r: r["method"] == name)
@@ -130,3 +135,16 @@ def test_tests_of_asymmetry_on_counts() -> None:
     assert alarms(("Egger lm on sei",), ("0.4",)) == seen.EGGER_ON_ODDS
     assert alarms(("Harbord", "Peters", "Deeks"), ("0.4", "1.0")) == seen.MADE_FOR_COUNTS
     assert alarms(("Macaskill",), ("0.4",)) == seen.MACASKILL
+
+
+def test_priors_below_the_truth() -> None:
+    def covered(part: str, most: int) -> tuple[int, int]:
+        found = rows(
+            "bayes/coverage.csv",
+            lambda r: r["prior"] == "half-normal 0.5" and r["tau2"] == "0.5" and r["part"] == part
+            and int(r["k"]) <= most,
+        )  # fmt: skip
+        return percent(found, "coverage_95")
+
+    assert covered("mu", 10) == seen.PRIOR_TOO_NARROW_MEAN
+    assert covered("new_study", 20) == seen.PRIOR_TOO_NARROW_NEW

@@ -68,6 +68,18 @@ def adjust_estimate(estimate: Estimate, bias: Bias) -> Estimate:
     )
 
 
+def _intervals(named: Sequence[tuple[str, Estimate]]) -> Any:
+    from klarsyn.figures.intervals import intervals_chart
+
+    log = named[0][1].scale == "log"
+    show = math.exp if log else float
+    rows = [
+        (name, show(e.value), show(e.interval()[0]), show(e.interval()[1])) for name, e in named
+    ]
+    title = "Pooled ratio" if log else "Pooled effect"
+    return intervals_chart(rows, title=title, null=1.0 if log else 0.0, log=log)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Elicited:
     """Studies before and after taking away their elicited biases, and both pooled."""
@@ -102,6 +114,11 @@ class Elicited:
             "method": self.method,
             "digest": self.digest,
         }
+
+    def plot(self) -> Any:
+        """Both pooled effects with their intervals (Altair)."""
+        named = (("as reported", self.pooled_raw), ("adjusted for elicited bias", self.pooled))
+        return _intervals(named)
 
 
 def pool_elicited(

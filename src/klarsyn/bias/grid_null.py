@@ -48,6 +48,16 @@ class NullComparison:
             "summary": self.summary()
         }
 
+    def plot(self) -> Any:
+        """The share of analyses that conclude benefit, observed and without any effect (Altair)."""
+        from klarsyn.figures.dots import dots_chart
+
+        rows = [
+            ("analyses that conclude benefit", "without any effect", self.expected_benefit),
+            ("analyses that conclude benefit", "observed", self.benefit),
+        ]
+        return dots_chart(rows, axis="Share of analyses", limits=(0.0, 1.0))
+
 
 def compare_with_null(
     data: Variants, analyse: Callable[[Variants], Grid], *, draws: int, seed: int

@@ -125,6 +125,17 @@ class GuessBounds:
         """Every field, ready for JSON."""
         return asdict(self)
 
+    def plot(self) -> Any:
+        """Bang's index from lowest to highest over the tables, and with its limits (Altair)."""
+        from klarsyn.figures.intervals import intervals_chart
+
+        middle = sum(self.index) / 2
+        rows = [
+            ("index over all tables", middle, *self.index),
+            ("with sampling error", middle, *self.interval),
+        ]
+        return intervals_chart(rows, title=f"Bang's index, {self.trial}, {self.arm}", null=0.0)
+
 
 def guesses_from_percent(
     *,

@@ -153,6 +153,10 @@ class WithMissing:
         out["random"], out["common"] = self.random.to_dict(), self.common.to_dict()
         return out
 
+    def plot(self) -> Any:
+        """The forest plot under this assumption (Altair)."""
+        return self.random.plot()
+
 
 def binary_with_missing(
     studies: Sequence[BinaryStudy],

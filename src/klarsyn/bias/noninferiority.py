@@ -103,6 +103,20 @@ class NonInferiority:
         """Every field, ready for JSON."""
         return asdict(self)
 
+    def plot(self) -> Any:
+        """Each set's difference with its interval; the vertical line is the margin (Altair)."""
+        return _against_margin([(s.counts.name, s) for s in self.sets], self.margin.value)
+
+
+def _against_margin(named: Sequence[tuple[str, SetResult]], margin: float) -> Any:
+    from klarsyn.figures.intervals import intervals_chart
+
+    rows = [
+        (name, 100 * s.difference, 100 * s.interval[0], 100 * s.interval[1]) for name, s in named
+    ]
+    title = f"Difference in points; the line is the margin of −{100 * margin:g}"
+    return intervals_chart(rows, title=title, null=-100 * margin)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssaySensitivity:

@@ -90,6 +90,17 @@ class ReferenceBased:
         """Every field, ready for JSON."""
         return asdict(self)
 
+    def plot(self) -> Any:
+        """The difference at random and under the strategy (Altair)."""
+        from klarsyn.figures.intervals import intervals_chart
+
+        random = self.missing_at_random
+        rows = [
+            ("missing at random", random.value, *random.interval()),
+            (self.strategy.replace("_", " "), self.difference.value, *self.interval),
+        ]
+        return intervals_chart(rows, title="Difference at the end", null=0.0)
+
 
 def reference_based(
     trial: VisitMeans, strategy: str, *, control_dropouts: str, level: float = 0.95

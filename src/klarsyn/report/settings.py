@@ -55,7 +55,9 @@ class Settings:
     """The choices that belong to the reader of the evidence; the page prints them.
 
     `points_scale` is the scale in whose points standardised differences are also given. The
-    mappings are read by the section of their name and may be empty.
+    mappings are read by the section of their name and may be empty. `favoured` is the sign of the
+    effect that publication is thought to favour, `selecting` the selection models shown,
+    `tau_priors` the priors for the spread between trials.
     """
 
     title: Label
@@ -89,6 +91,9 @@ class Settings:
     findings: Mapping[str, Any]
     elicited: tuple[Mapping[str, Any], ...]
     controls: Controls | None
+    favoured: str
+    selecting: tuple[str, ...]
+    tau_priors: tuple[str, ...]
 
 
 def read_settings(base: Base) -> Settings:
@@ -154,6 +159,9 @@ def _settings(base: Base, given: dict[str, Any]) -> Settings:
         findings=_findings(given.get("findings", {}), base),
         controls=_controls(given.get("controls")),
         elicited=tuple(_elicited(base, e) for e in given.get("elicited", ())),
+        favoured=given.get("small_studies", {}).get("favoured", "negative"),
+        selecting=tuple(given.get("small_studies", {}).get("selection", ("stepfun", "negexp"))),
+        tau_priors=tuple(pooling.get("tau_priors", DEFAULT_PRIORS)),
     )
 
 
@@ -303,6 +311,7 @@ def days(low: float, high: float, target: float, clock: str) -> dict[str, Any]:
 
 
 ON_A_SCALE = ("mean", "median", "mean_difference", "standardised_mean_difference")
+DEFAULT_PRIORS = ("half-normal 0.5", "half-normal 1")  # of tau, for standardised differences
 DEFAULT_LEAVING = (
     "dropout_before_treatment",
     "discontinued",

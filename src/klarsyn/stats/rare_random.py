@@ -28,6 +28,7 @@ COARSE_POINTS = 9  # enough to find where to start
 TAU_STARTS = (0.15, 0.4, 0.8, 1.6, 3.2)
 SMALLEST_TAU = 1e-5
 TAU_NEAR_ZERO = 0.02  # below it the likelihood is its tangent at tau² = 0
+APART = 1e-4  # of log tau; the same maximum reached from two starts is closer
 LARGEST_EFFECT = 30.0
 LARGEST_TAU = 30.0  # on the log scale; beyond it only the sign of an effect is left
 
@@ -39,8 +40,9 @@ class RandomEffectFit:
     `boundary` says that tau² = 0 is the maximum; `se` is then the profile standard error, from
     the curvature in mu alone. `slope_at_zero` is the derivative of the profile log-likelihood by
     tau² at 0 (negative or zero: tau² = 0 is a local maximum). `gradient` is the largest absolute
-    slope left at the maximum, `integration_error` the change of the log-likelihood when the
-    quadrature points are doubled.
+    slope left at the maximum, `curvature` the least of the negative likelihood there (above 0: a
+    maximum in every direction), `maxima` how many were found from all starts, tau² = 0 among them;
+    `integration_error` is the change of the log-likelihood when the quadrature points are doubled.
     """
 
     mu: float
@@ -57,6 +59,8 @@ class RandomEffectFit:
     iterations: int
     points: int
     integration_error: float
+    curvature: float
+    maxima: int
 
 
 def fit_random_effect(
@@ -78,17 +82,21 @@ def _fit(study: StudyLikelihood, k: int, points: int) -> RandomEffectFit:
     score = 0.5 * float((curvature + slope**2).sum())
     se0 = float(-curvature.sum()) ** -0.5
     best, interior = common, None
+    peaks: list[float] = []
     floor = SMALLEST_TAU if score > 0 else TAU_NEAR_ZERO
     for start in _starts(study, k, mu0):
         found = _climb(study, k, start, points, floor)
+        if found is not None:
+            peaks.append(found[0][1])
         if found is not None and found[1] > best + 1e-10:
             best, interior = found[1], found
+    maxima = count_apart(peaks) + (score <= 0)
     if interior is None:
         return RandomEffectFit(
             mu=mu0, se=se0, tau2=0.0, se_tau2=math.nan, log_likelihood=common,
             log_likelihood_common=common, mu_common=mu0, se_common=se0, boundary=True,
             slope_at_zero=score, gradient=abs(float(slope.sum())), iterations=0, points=points,
-            integration_error=0.0,
+            integration_error=0.0, curvature=se0**-2, maxima=max(maxima, 1),
         )  # fmt: skip
     (mu, log_tau), value, gradient, hessian, iterations = interior
     tau = math.exp(log_tau)
@@ -100,7 +108,13 @@ def _fit(study: StudyLikelihood, k: int, points: int) -> RandomEffectFit:
         log_likelihood_common=common, mu_common=mu0, se_common=se0, boundary=False,
         slope_at_zero=score, gradient=float(np.abs(gradient).max()), iterations=iterations,
         points=points, integration_error=abs(float(finer.sum()) - value),
+        curvature=float(np.linalg.eigvalsh(-hessian)[0]), maxima=maxima,
     )  # fmt: skip
+
+
+def count_apart(places: list[float]) -> int:
+    """How many of these places (log tau) are more than rounding apart."""
+    return int(1 + (np.diff(sorted(places)) > APART).sum()) if places else 0
 
 
 def marginal(

@@ -24,6 +24,7 @@ from klarsyn.stats.rare_random import (
     TAU_NEAR_ZERO,
     TAU_STARTS,
     RandomEffectFit,
+    count_apart,
     quadrature_rule,
     unbounded_tau,
 )
@@ -72,13 +73,17 @@ def _fit(groups: TwoGroups, x: tuple[float, float], alpha: Array, points: int) -
     score = _slope_at_zero(groups, x, alpha0, mu0)
     se0 = float(information0[0, 0]) ** -0.5
     best, found = value0, None
+    peaks: list[float] = []
     floor = SMALLEST_TAU if score > 0 else TAU_NEAR_ZERO
     for tau in TAU_STARTS:
         fit = _newton(groups, x, alpha0, mu0, tau, points, floor)
+        if fit is not None:
+            peaks.append(float(fit[0][1]))
         if fit is not None and fit[2] > best + 1e-10:
             best, found = fit[2], fit
             if score > 0:
                 break
+    maxima = count_apart(peaks) + (score <= 0)
     shared = {
         "log_likelihood_common": value0, "mu_common": mu0, "se_common": se0,
         "slope_at_zero": score, "iterations": 0, "points": points,
@@ -86,7 +91,8 @@ def _fit(groups: TwoGroups, x: tuple[float, float], alpha: Array, points: int) -
     if found is None:
         return RandomEffectFit(
             mu=mu0, se=se0, tau2=0.0, se_tau2=math.nan, log_likelihood=value0, boundary=True,
-            gradient=gradient0, integration_error=0.0, **shared,
+            gradient=gradient0, integration_error=0.0,
+            curvature=float(information0[0, 0]), maxima=max(maxima, 1), **shared,
         )  # fmt: skip
     at, alphas, value, gradient, information = found
     mu, log_tau = at
@@ -96,7 +102,8 @@ def _fit(groups: TwoGroups, x: tuple[float, float], alpha: Array, points: int) -
     return RandomEffectFit(
         mu=mu, se=math.sqrt(covariance[0, 0]), tau2=tau2,
         se_tau2=2 * tau2 * math.sqrt(covariance[1, 1]), log_likelihood=value, boundary=False,
-        gradient=gradient, integration_error=abs(float(finer) - value), **shared,
+        gradient=gradient, integration_error=abs(float(finer) - value),
+        curvature=float(np.linalg.eigvalsh(information)[0]), maxima=maxima, **shared,
     )  # fmt: skip
 
 

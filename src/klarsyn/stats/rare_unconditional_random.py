@@ -18,6 +18,7 @@ POINTS = 11
 MORE_POINTS = 29
 ENOUGH = 1e-4  # of the log-likelihood, between a rule and one with twice the points
 SMALLEST = 1e-4
+SAME_HEIGHT = 1e-6  # of the log-likelihood, two ways to one maximum
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +26,8 @@ class TwoRandomEffectsFit:
     """mu and tau² of the effect, `alpha` and `sigma2` of the study level, independent of it.
 
     `points` is 1 for Laplace's approximation. `se` has tau and sigma estimated (a variance at its
-    boundary 0 is held there). `gradient` is the largest slope left.
+    boundary 0 is held there). `gradient` is the largest slope left, `curvature` the least of the
+    negative likelihood, `maxima` how many were found from all starts.
     """
 
     mu: float
@@ -38,6 +40,8 @@ class TwoRandomEffectsFit:
     gradient: float
     points: int
     integration_error: float
+    curvature: float
+    maxima: int
 
 
 def fit_random_study_effects(
@@ -77,12 +81,14 @@ def _fit(
         return -_log_likelihood(groups, x, k, p, points)[1]
 
     best = None
+    ends: list[float] = []
     for tau in (0.5, 0.1):
         first = np.array([start[0], start[1], max(start[2], 0.1), tau])
         found = optimize.minimize(
             deviance, first, jac=slope, method="BFGS",
             options={"gtol": 1e-6, "maxiter": 200},
         )  # fmt: skip
+        ends.append(float(found.fun))
         if best is None or found.fun < best.fun - 1e-9:
             best = found
     assert best is not None
@@ -113,6 +119,8 @@ def _fit(
         gradient=gradient,
         points=points,
         integration_error=error,
+        curvature=float(np.linalg.eigvalsh(hessian)[0]),
+        maxima=int(1 + (np.diff(sorted(ends)) > SAME_HEIGHT).sum()),
     )
 
 

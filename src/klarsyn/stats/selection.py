@@ -27,6 +27,7 @@ Evaluate = Callable[[Array], tuple[float, Array]]
 ALTERNATIVES = ("greater", "less", "two.sided")
 KINDS = ("stepfun", *SMOOTH)
 SMALLEST_STEP, LARGEST = 1e-5, 1e4
+SAME_HEIGHT = 1e-4  # of the log-likelihood: the searches before Newton's steps end within this
 LARGEST_SLOPE = 1e-3  # left at a maximum, for effects in units of their typical error
 
 
@@ -37,7 +38,8 @@ class SelectionFit:
     `delta` are the weight's parameters; of a step function the relative chances of each interval
     of p, the first being 1. Standard errors of parameters that are fixed or lie on their boundary
     are NaN. `test` compares with the model without selection. `gradient` is the largest slope
-    left (in units of the typical standard error).
+    left and `curvature` the least of the negative likelihood (both in units of the typical standard
+    error), `maxima` how many maxima were found from all starts.
     """
 
     kind: str
@@ -56,6 +58,8 @@ class SelectionFit:
     test: ChiSquare
     boundary: bool
     gradient: float
+    curvature: float
+    maxima: int
     method: str
 
 
@@ -97,7 +101,7 @@ def fit_selection(
     integral = _integral(kind, np.sqrt(scaled), cuts, alternative, _weights(precision), floor)
     evaluate = _likelihood(x, scaled, kind, cuts, alternative, integral)
     best = _climb(evaluate, _Start(mu_0, tau2_0, starts, none), held, held_tau2, smallest)
-    at, value, gradient, covariance, free = best
+    at, value, gradient, covariance, free, maxima = best
     se = np.full(len(at), math.nan)
     se[free] = np.sqrt(np.diag(covariance))
     estimated = np.array([h is None for h in held])
@@ -111,7 +115,8 @@ def fit_selection(
         mu_unselected=sign * mu_0 * unit, tau2_unselected=tau2_0 * unit**2,
         test=ChiSquare(name="likelihood ratio", value=ratio, df=df),
         boundary=bool(at[1] <= 0 or (~free[2:] & estimated).any()),
-        gradient=gradient, method=f"selection model {kind}, p {alternative}",
+        gradient=gradient, curvature=float(1 / np.linalg.eigvalsh(covariance)[-1]), maxima=maxima,
+        method=f"selection model {kind}, p {alternative}",
     )  # fmt: skip
 
 
@@ -361,9 +366,13 @@ def _climb(
     held: tuple[float | None, ...],
     tau2: float | None,
     smallest: float,
-) -> tuple[Array, float, float, Array, NDArray[np.bool_]]:
-    """The highest maximum from all starts: parameters, value, slope left, covariance, free ones."""
+) -> tuple[Array, float, float, Array, NDArray[np.bool_], int]:
+    """The highest maximum from all starts: parameters, value, slope left, covariance, free ones.
+
+    Last, how many maxima of different height were found.
+    """
     best: tuple[Array, float] | None = None
+    heights: list[float] = []
     for delta in (*start.deltas, start.none):
         first = np.array([start.mu, start.tau2, *delta])
         bounds = [(-LARGEST, LARGEST), (0.0, LARGEST)] + [(smallest, LARGEST)] * len(delta)
@@ -371,6 +380,7 @@ def _climb(
             if value is not None:
                 first[i], bounds[i] = value, (value, value)
         found = _minimise(evaluate, first, bounds)
+        heights.append(found[1])
         if best is None or found[1] > best[1] + 1e-9:
             best = found
     assert best is not None
@@ -394,7 +404,8 @@ def _climb(
             "The selection model's likelihood has no curvature at its best point: the data cannot "
             "tell its parameters apart. Hold some of them with `fixed`.",
         )
-    return at, value, gradient, np.linalg.inv(-hessian), free
+    maxima = int(1 + (np.diff(sorted(heights)) > SAME_HEIGHT).sum())
+    return at, value, gradient, np.linalg.inv(-hessian), free, maxima
 
 
 def _minimise(evaluate: Evaluate, first: Array, bounds: list) -> tuple[Array, float]:

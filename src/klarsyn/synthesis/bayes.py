@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 from klarsyn.errors import InputError, unknown_name
 from klarsyn.provenance import digest_of
 from klarsyn.stats.tau_priors import TauPrior, parse_prior
+from klarsyn.synthesis import simulated as seen
 
 if TYPE_CHECKING:
     from klarsyn.stats.normal_normal import NormalNormalPosterior
     from klarsyn.stats.quadrature import HalfLine, NormalMixture
+    from klarsyn.synthesis.cautions import Caution
     from klarsyn.synthesis.effects import Effects
 
 INTERVALS = {
@@ -58,7 +60,7 @@ class RandomEffectsPosterior:
     mu: Summary
     tau: Summary
     new_study: Summary
-    notes: tuple[str, ...]
+    warnings: tuple[Caution, ...]
     method: str = "normal–normal random effects, quadrature over tau"
 
     @property
@@ -66,6 +68,11 @@ class RandomEffectsPosterior:
         """Of data, names and priors."""
         d = self.distribution
         return digest_of(d.y, d.v, list(self.study), self.prior.label, self.mu_mean, self.mu_sd)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The sentences of the warnings."""
+        return tuple(sentence for _, sentence in self.warnings)
 
     def probability_below(self, threshold: float, *, of: str = "mu") -> float:
         """P(effect < threshold), threshold on the effects' scale; `of` is mu, new_study or tau."""
@@ -140,6 +147,7 @@ class RandomEffectsPosterior:
             },
             "shrinkage": [{"study": name, **_plain(s)} for name, s in self.shrinkage()],
             "notes": list(self.notes),
+            "warnings": [{"name": n, "sentence": w} for n, w in self.warnings],
         }  # fmt: skip
 
     def plot(self) -> Any:
@@ -202,7 +210,7 @@ def pool_bayes(
         mu_mean=mu_mean, mu_sd=mu_sd, level=level, interval=interval, distribution=found,
         mu=_summary(found.mu, level, interval), tau=_summary(found.tau, level, interval),
         new_study=_summary(found.new_study, level, interval),
-        notes=_notes(usable.study, len(left), prior, mu_sd),
+        warnings=_warnings(usable.study, len(left), prior, mu_sd),
     )  # fmt: skip
 
 
@@ -220,24 +228,27 @@ def _summary(law: HalfLine | NormalMixture, level: float, interval: str) -> Summ
     )  # fmt: skip
 
 
-def _notes(studies: Sequence[str], left_out: int, prior: TauPrior, mu_sd: float) -> tuple[str, ...]:
-    notes = []
+def _warnings(
+    studies: Sequence[str], left_out: int, prior: TauPrior, mu_sd: float
+) -> tuple[Caution, ...]:
+    said: list[Caution] = []
     if len(studies) < FEW:
-        notes.append(
-            f"Only {len(studies)} studies: the prior of tau decides much; compare several."
-        )
+        sentence = f"Only {len(studies)} studies: the prior of tau decides much; compare several."
+        said.append(("prior_decides", sentence))
     if len(studies) <= PRIOR_COUNTS and prior.proper:
-        notes.append(
+        mean, new = seen.PRIOR_TOO_NARROW_MEAN, seen.PRIOR_TOO_NARROW_NEW
+        sentence = (
             f"With {len(studies)} studies a prior that puts tau too low makes intervals too short: "
-            "95 % intervals of the mean covered 89 to 92 % of simulated truths with up to 10 "
-            "studies, of a new study 88 to 92 % with up to 20, where tau was 1.4 times the scale "
-            "of its half-normal prior. Compare a wider prior."
+            f"95 % intervals of the mean covered {mean[0]} to {mean[1]} % of simulated truths with "
+            f"up to 10 studies, of a new study {new[0]} to {new[1]} % with up to 20, where tau was "
+            f"1.4 times the scale of its half-normal prior. Compare a wider prior."
         )
+        said.append(("narrow_prior", sentence))
     if not prior.proper or math.isinf(mu_sd):
-        notes.append("An improper prior has no Bayes factor.")
+        said.append(("improper", "An improper prior has no Bayes factor."))
     if left_out:
-        notes.append(f"{left_out} studies without an effect are left out.")
-    return tuple(notes)
+        said.append(("left_out", f"{left_out} studies without an effect are left out."))
+    return tuple(said)
 
 
 def _plain(s: Summary) -> dict[str, Any]:

@@ -96,12 +96,18 @@ def fit_glmm(
         estimate=Estimate(value=fit.mu, se=fit.se, method=model, scale="log"),
         se_tau2=None if fit.boundary else fit.se_tau2, log_likelihood=fit.log_likelihood,
         boundary=fit.boundary, tests=tests, notes=notes_of_glmm(inside, model, fit),
-        certificate={
-            "gradient": fit.gradient, "slope_at_zero": fit.slope_at_zero,
-            "integration_error": fit.integration_error, "points": fit.points,
-        },
+        certificate=certificate_of(fit),
         **_ignored(counts, kept),
     )  # fmt: skip
+
+
+def certificate_of(fit: RandomEffectFit) -> dict[str, float]:
+    """How sure the fit is the maximum: slope left, curvature, boundary, number of maxima."""
+    return {
+        "gradient": fit.gradient, "curvature": fit.curvature, "boundary": float(fit.boundary),
+        "maxima": fit.maxima, "slope_at_zero": fit.slope_at_zero,
+        "integration_error": fit.integration_error, "points": fit.points,
+    }  # fmt: skip
 
 
 def _need_studies(counts: Counts, what: str) -> None:
@@ -159,7 +165,7 @@ def _stratified(measure: str, method: str) -> Callable[[Counts, str], RareFit]:
             tests=(*found.heterogeneity, *cochran),
             effect_test=found.effect_test,
             notes=notes_of_peto(counts, found.estimate.value, method)
-            + notes_of_common_effect((*found.heterogeneity, *cochran), measure)
+            + notes_of_common_effect((*found.heterogeneity, *cochran), method, measure)
             + notes_of_few_events(counts, measure),
             **_ignored(counts, found.informative),
         )  # fmt: skip
@@ -230,7 +236,8 @@ def _random_study_effects(counts: Counts, coding: str, laplace: bool, drop_empty
         log_likelihood=fit.log_likelihood, boundary=fit.boundary,
         notes=(*notes_of_glmm(counts.only(counts.informative), "UM.RS", fit), STUDY_EFFECTS),
         certificate={
-            "gradient": fit.gradient, "integration_error": fit.integration_error,
+            "gradient": fit.gradient, "curvature": fit.curvature, "boundary": float(fit.boundary),
+            "maxima": fit.maxima, "integration_error": fit.integration_error,
             "points": fit.points, "sigma2": fit.sigma2, "alpha": fit.alpha,
         },
         **_ignored(counts, kept),

@@ -30,7 +30,9 @@ class _Fitted(Protocol):
     def integration_error(self) -> float: ...
 
 
-def notes_of_common_effect(tests: Sequence[ChiSquare], measure: str) -> tuple[str, ...]:
+def notes_of_common_effect(
+    tests: Sequence[ChiSquare], method: str, measure: str
+) -> tuple[str, ...]:
     """That a common effect's interval ignores differences between studies, seen or not."""
     if not any(t.df > 0 for t in tests):
         return ()
@@ -38,11 +40,13 @@ def notes_of_common_effect(tests: Sequence[ChiSquare], measure: str) -> tuple[st
         return (
             "The studies differ more than by chance; this common-effect interval ignores that.",
         )
-    low, high = seen.MANTEL_HAENSZEL[measure]
+    low, high = seen.PETO_DIFFERING if method == "Peto" else seen.MANTEL_HAENSZEL[measure]
+    tau = "tau 0.4" if method == "Peto" else "tau 0.2 or 0.5"
+    if measure in {"RD", "IRD"}:
+        tau += " times the risk"
     return (
         f"The tests see no heterogeneity but can miss it; where effects differed between studies "
-        f"(tau 0.2 or 0.5, of a difference as a share of the risk) Mantel–Haenszel's {measure} "
-        f"covered {low} to {high} % in simulations.",
+        f"({tau}) {method} covered {low} to {high} % in simulations.",
     )
 
 

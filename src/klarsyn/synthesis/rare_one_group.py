@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from klarsyn.stats.estimate import Estimate
-from klarsyn.synthesis.rare import BOUNDARY, RareFit
+from klarsyn.synthesis.rare import BOUNDARY, RareFit, certificate_of
 from klarsyn.synthesis.rare_counts import Counts, count_table, rate_table
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def _one_group(study: StudyLikelihood, counts: Counts, measure: str, scale: str)
         se_tau2=None if fit.boundary else fit.se_tau2, log_likelihood=fit.log_likelihood,
         boundary=fit.boundary, tests=heterogeneity_tests(study, k, fit.mu_common),
         notes=(BOUNDARY,) if fit.boundary else (), digest=counts.digest,
+        certificate=certificate_of(fit),
     )  # fmt: skip
 
 

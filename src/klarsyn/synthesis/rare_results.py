@@ -161,6 +161,15 @@ class RareEvents:
         """Patients (or person-time) in all studies."""
         return float(self.counts.total1.sum() + self.counts.total2.sum())
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to beware of, each said once after the methods that it applies to."""
+        said: dict[str, list[str]] = {}
+        for f in self.fits:
+            for note in f.notes if f.estimate is not None else ():
+                said.setdefault(note, []).append(f.method)
+        return tuple(f"{', '.join(methods)}: {note}" for note, methods in said.items())
+
     def fit(self, method: str) -> RareFit:
         """The fit of that method; raises UnknownNameError with the nearest names."""
         for f in self.fits:
@@ -172,7 +181,6 @@ class RareEvents:
         """One line a method, then what to beware of, said once with the methods it applies to."""
         unit = "person-time" if self.counts.rates else "patients"
         lines = [f"{len(self.counts.studies)} studies, {self.total:g} {unit}"]
-        said: dict[str, list[str]] = {}
         for f in self.fits:
             if f.estimate is None:
                 lines.append(f.summary())
@@ -182,9 +190,7 @@ class RareEvents:
                 f"{f.method}: {f.measure} {value:.4g} ({low:.4g} to {high:.4g}); ignores "
                 f"{f.ignored:g} {unit} in {len(f.ignored_studies)} studies"
             )
-            for note in f.notes:
-                said.setdefault(note, []).append(f.method)
-        return "\n".join([*lines, *(f"{', '.join(m)}: {note}" for note, m in said.items())])
+        return "\n".join([*lines, *self.notes])
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""

@@ -19,6 +19,7 @@ DIFFERENCE_BIAS = 47  # largest, of the effect
 MANTEL_HAENSZEL: dict[str, Range] = {
     "OR": (41, 98), "RR": (22, 99), "IRR": (28, 99), "RD": (36, 97), "IRD": (36, 97),
 }  # fmt: skip
+PETO_DIFFERING: Range = (16, 97)  # validation/rare/results.csv, tau 0.4
 
 # validation/rare/models.csv: normal 95 % intervals, effects alike and differing (tau 0.4, 0.8).
 GLMM_ALIKE: dict[str, Range] = {
@@ -57,3 +58,7 @@ SMOOTH_STEP: Range = (11, 85)
 EGGER_ON_ODDS: Range = (6, 22)
 MADE_FOR_COUNTS: Range = (3, 7)  # Harbord, Peters and Deeks, both odds ratios
 MACASKILL: Range = (4, 9)
+
+# validation/bayes/coverage.csv: 95 % intervals, half-normal prior of scale 0.5, tau2 0.5.
+PRIOR_TOO_NARROW_MEAN: Range = (89, 92)  # up to 10 studies
+PRIOR_TOO_NARROW_NEW: Range = (88, 92)  # up to 20 studies

@@ -88,8 +88,10 @@ def command(
     header = ("method", "measure", "estimate", "lower", "upper", "tau2", f"{unit} ignored")
     print_table(header, rows, title=f"{len(counts.studies)} studies, {result.total:g} {unit}")
     for f in result.fits:
-        for note in f.notes:
-            click.echo(f"{f.method}: {note}")
+        if f.estimate is None:
+            click.echo(f.summary())
+    for note in result.notes:
+        click.echo(note)
 
 
 def _row(fit: dict[str, Any]) -> tuple[str, ...]:

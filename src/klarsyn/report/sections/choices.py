@@ -16,6 +16,7 @@ from klarsyn.figures.theme import PALETTE, finish
 from klarsyn.provenance import digest_of
 from klarsyn.report.context import Context
 from klarsyn.report.document import Figure, Prose, Result, Section, anchor_of, paragraphs
+from klarsyn.report.sections.missing_trials import missing_trials_blocks
 from klarsyn.synthesis.extraction import Extraction, TrialEffect, as_effects, derive_effects
 from klarsyn.synthesis.pairwise import Pooled, pool
 from klarsyn.synthesis.subsets import Subsets, subsets
@@ -49,6 +50,7 @@ def build_choices(context: Context) -> tuple[Section, Any] | None:
     every = subsets(as_effects(group.effects), method=_method(context), test="z", **_limit(group))
     result = _result(context, base, choices, every, group.effects)
     sentence = _sentence(context, result, comparator)
+    adjusted, behind = missing_trials_blocks(context, base, group.effects)
     section = Section(
         id="choices",
         title=context.words.plain("choices.title"),
@@ -58,8 +60,9 @@ def build_choices(context: Context) -> tuple[Section, Any] | None:
             _cloud_figure(context, base, every),
             _funnel_figure(context, base, group.effects),
             Prose(paragraphs=paragraphs(_asymmetry(context, len(group.effects))), tone="caution"),
+            *adjusted,
         ],
-        results=[result],
+        results=[result, *behind],
     )
     return section, sentence
 
