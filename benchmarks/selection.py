@@ -40,10 +40,14 @@ def number(x):
     return float(np.ravel(x)[0])
 if P := has("pimeta"):
     m = P.rma(yi=list(yi), vi=list(vi), method="ML")
-    r = P.rma(yi=list(yi), vi=list(vi))
-    say("pimeta", "rank test", lambda: number(P.ranktest(r).tau))
-    say("pimeta", "trim and fill L0", lambda: number(P.trimfill(r).b))
-    say("pimeta", "Egger, mixed effects", lambda: number(P.regtest(r).zval))
+    def trimmed():
+        r = P.trimfill(yi, vi)
+        return number(getattr(r, "estimate_adjusted", getattr(r, "estimate", None)))
+    say("pimeta", "trim and fill L0", trimmed)
+    def egger():
+        r = P.regtest(yi, vi)
+        return number(getattr(r, "zval", getattr(r, "statistic", None)))
+    say("pimeta", "Egger, mixed effects", egger)
     say("pimeta", "step function (0.025)",
         lambda: number(P.selmodel(m, "stepfun", steps=[0.025]).beta))
     for t in ("beta", "halfnorm", "negexp", "logistic", "power"):
@@ -55,7 +59,7 @@ if P := has("PyMetaAnalysis", "meta_analyze"):
 """
 
 REST = {
-    "pimeta": "no such method",
+    "pimeta": "no rank test",
     "PyMARE": "no test of small-study effects, no selection model",
     "PyMetaAnalysis": "no selection model; its Egger test is the classic one",
     "statsmodels": "no test of small-study effects, no selection model",
