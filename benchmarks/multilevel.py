@@ -54,10 +54,9 @@ if P := has("pimeta"):
     def fit():
         return P.rma_mv(y, vi=v, data=frame, random="~ 1 | study/effect")
     m = fit()
-    say("pimeta", "three levels (log-likelihood)", lambda: fit().log_lik)
+    say("pimeta", "three levels (log-likelihood)", lambda: fit().ll)
     def sandwich():
-        r = P.robust(m, cluster=list(study), clubSandwich=True)
-        return np.ravel(getattr(r, "dfs", getattr(r, "ddf", None)))[0]
+        return P.robust(m, cluster=list(study), clubSandwich=True)["dfs"][0]
     say("pimeta", "CR2 of that fit (df)", sandwich)
 if P := has("PyMARE", "pymare"):
     from pymare import estimators

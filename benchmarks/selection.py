@@ -40,14 +40,8 @@ def number(x):
     return float(np.ravel(x)[0])
 if P := has("pimeta"):
     m = P.rma(yi=list(yi), vi=list(vi), method="ML")
-    def trimmed():
-        r = P.trimfill(yi, vi)
-        return number(getattr(r, "estimate_adjusted", getattr(r, "estimate", None)))
-    say("pimeta", "trim and fill L0", trimmed)
-    def egger():
-        r = P.regtest(yi, vi)
-        return number(getattr(r, "zval", getattr(r, "statistic", None)))
-    say("pimeta", "Egger, mixed effects", egger)
+    say("pimeta", "trim and fill L0", lambda: P.trimfill(yi, vi).filled_effect)
+    say("pimeta", "Egger, mixed effects", lambda: P.regtest(yi, vi).stat)
     say("pimeta", "step function (0.025)",
         lambda: number(P.selmodel(m, "stepfun", steps=[0.025]).beta))
     for t in ("beta", "halfnorm", "negexp", "logistic", "power"):
