@@ -99,9 +99,7 @@ def sandwich(clusters: int = CLUSTERS) -> Callable[[], float]:
     from klarsyn.synthesis.robust import robust
 
     d = example(clusters)
-    made = fit_multilevel(
-        d["y"], d["v"], random=nested(study=d["study"], effect=d["effect"])
-    )
+    made = fit_multilevel(d["y"], d["v"], random=nested(study=d["study"], effect=d["effect"]))
     return lambda: robust(made, d["study"]).estimate.df
 
 

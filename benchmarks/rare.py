@@ -28,7 +28,8 @@ d <- list("bcg (k = 13)" = list(b$tpos, b$tpos + b$tneg, b$cpos, b$cpos + b$cneg
   "nielweise (k = 18)" = list(n$ai, n$n1i, n$ci, n$n2i),
   "nissen (k = 42)" = list(s$treat.infarction, s$treat.total, s$cont.infarction, s$cont.total))
 for (name in names(d)) { x <- d[[name]]
-  for (m in c(if (length(x[[1]]) < 42) "CM.EL", "CM.AL", "UM.FS", "UM.RS")) say(paste(m, name), function() as.numeric(
+  models <- c(if (length(x[[1]]) < 42) "CM.EL", "CM.AL", "UM.FS", "UM.RS")
+  for (m in models) say(paste(m, name), function() as.numeric(
     rma.glmm(measure = "OR", ai = x[[1]], n1i = x[[2]], ci = x[[3]], n2i = x[[4]], model = m)$beta))
   say(paste("MH OR", name), function() as.numeric(
     rma.mh(measure = "OR", ai = x[[1]], n1i = x[[2]], ci = x[[3]], n2i = x[[4]])$beta))

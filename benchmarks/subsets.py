@@ -29,17 +29,19 @@ ALL = f"all {2**PEER_K - 1:,} subsets of {PEER_K} studies"
 R = """
 d <- read.csv(paste0(DATA, "studies.csv")); m <- rma(y, v, data = d)
 say(ALL, function() { g <- gosh(m, progbar = FALSE)
-  write.table(g$res[, "estimate"], paste0(DATA, "metafor.txt"), row.names = FALSE,
-    col.names = FALSE); sum(g$res[, "estimate"]) })
+  mask <- as.matrix(g$incl) %*% 2^(0:(nrow(d) - 1))
+  write.table(cbind(mask, g$res[, "estimate"]), paste0(DATA, "metafor.txt"), row.names = FALSE,
+    col.names = FALSE, na = "nan"); 0 })
 """
 PYTHON = """
 import numpy as np
 y, v = np.loadtxt(f"{DATA}/studies.csv", delimiter=",", skiprows=1).T
 if P := has("pimeta"):
     def every():
-        g = np.ravel(P.gosh(y, v, method="REML").estimate).astype(float)
-        np.savetxt(f"{DATA}/pimeta.txt", g)
-        return np.nansum(g)
+        g = P.gosh(y, v, method="REML")
+        mask = np.array(g.incl) @ 2 ** np.arange(len(y))
+        np.savetxt(f"{DATA}/pimeta.txt", np.column_stack([mask, np.array(g.estimate, float)]))
+        return 0.0
     say("pimeta", ALL, every)
 """
 REST = dict.fromkeys(("pimeta", "PyMARE", "PyMetaAnalysis", "statsmodels"), "no subsets")
@@ -68,23 +70,23 @@ def write_inputs(folder: Path) -> None:
                fmt="%.17g")  # fmt: skip
 
 
-def against(peer: Peer, written: Path, mine: np.ndarray) -> Peer:
-    """The peer with the largest difference of a subset's estimate in place of the sum."""
+def against(peer: Peer, written: Path, mine: dict[int, float]) -> Peer:
+    """The peer with the largest difference of a subset's estimate as its value."""
     cell = peer.rows.get(ALL)
     if cell is None or cell.ms is None or not written.exists():
         return peer
-    theirs = np.array([float(x.replace("NA", "nan")) for x in written.read_text().split()])
-    theirs = np.sort(theirs[np.isfinite(theirs)])
-    if len(theirs) != len(mine):
-        print(f"{written.stem}: no estimate for {len(mine) - len(theirs)} subsets")
-        return Peer({ALL: Cell(cell.ms, None)}, peer.rest)
-    return Peer({ALL: Cell(cell.ms, float(np.abs(theirs - mine).max()))}, peer.rest)
+    theirs = {int(mask): value for mask, value in np.loadtxt(written) if np.isfinite(value)}
+    if len(theirs) < len(mine):
+        print(f"{written.stem} gives no estimate for {len(mine) - len(theirs)} subsets")
+    off = max(abs(value - mine[mask]) for mask, value in theirs.items())
+    return Peer({ALL: Cell(cell.ms, off)}, peer.rest)
 
 
 def main() -> None:
     chosen = arguments(__doc__ or "")
     call = every_subset(PEER_K)
-    estimates = np.sort(call().estimate)
+    made = call()
+    estimates = dict(zip(made.masks[:, 0].tolist(), made.estimate.tolist(), strict=True))
 
     def one() -> float:
         call()
