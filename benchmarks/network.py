@@ -171,7 +171,7 @@ def main() -> None:
     growth("fit: treatments (4 trials each)", LADDER, lambda t: fitted(example(t, 4 * t)), 3)
     growth("fit: trials of 20 treatments", TRIAL_LADDER, lambda k: fitted(arms(k)), 3)
     growth("node-splits: treatments", LADDER, splits, 3)
-    growth("contributions: treatments", LADDER[:3], shares, 3)
+    growth("contributions: treatments", LADDER, shares, 3)
 
 
 if __name__ == "__main__":
