@@ -1,18 +1,26 @@
 """Bayesian random effects: ours beside base R's and scipy's adaptive integration.
 
-    python benchmarks/bayes.py [--rounds 9]
+    python benchmarks/bayes.py [--peer-python PATH] [--rounds 9]
 
 One case is the whole answer: posterior of tau and mu, medians, shortest intervals, a new study,
 Bayes factors. bayesmeta is timed as well where R has it. R's and scipy's `integrate` do the same
-double integral for the mean of mu and its 2.5 % quantile only.
+double integral for the mean of mu and its 2.5 % quantile only. Then time and memory against the
+number of studies, simulated.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
+from beside import Peer, arguments, columns, in_python, in_r, ours, show
+from growth import growth
+
+# isort: split
 import numpy as np
-from beside import Rows, arguments, columns, in_r, ours, show
+
+EVERYTHING, QUANTILE = "everything, BCG (k = 13)", "mu's 2.5 % quantile, BCG (k = 13)"
+LADDER = (10, 30, 100, 300, 1000, 3000)
 
 R = """
 b <- read.csv(paste0(DATA, "dat.bcg.csv")); a <- b$tpos; n1 <- b$tpos + b$tneg; c <- b$cpos
@@ -31,8 +39,18 @@ if (requireNamespace("bayesmeta", quietly = TRUE)) say("everything, BCG (k = 13)
     tau.prior = function(t) bayesmeta::dhalfnormal(t, scale = 0.5))$summary["median", "mu"] })
 """
 
+PYTHON = """
+has("pimeta"); has("PyMARE", "pymare"); has("PyMetaAnalysis", "meta_analyze"); has("statsmodels")
+"""
+REST = {
+    "pimeta": "nothing Bayesian",
+    "PyMARE": "samples with Stan, whose compiler is not installed here",
+    "PyMetaAnalysis": "nothing Bayesian",
+    "statsmodels": "nothing Bayesian with known sampling variances",
+}
 
-def scipy_rows(y: np.ndarray, v: np.ndarray, rounds: int) -> Rows:
+
+def scipy_rows(y: np.ndarray, v: np.ndarray, rounds: int) -> Peer:
     from scipy import integrate, optimize, special
 
     def parts(t: float) -> tuple[float, float, float]:
@@ -54,39 +72,49 @@ def scipy_rows(y: np.ndarray, v: np.ndarray, rounds: int) -> Rows:
 
         return float(optimize.brentq(excess, -5, 5, xtol=1e-9))
 
-    return ours({"mu's 2.5 % quantile, BCG (k = 13)": quantile}, rounds)
+    return Peer(ours({QUANTILE: quantile}, rounds), "not done with it")
 
 
-def main() -> None:
+def bcg() -> tuple[np.ndarray, np.ndarray]:
+    """Log risk ratios of dat.bcg and their variances."""
     from klarsyn.stats.contrasts import contrasts
-    from klarsyn.synthesis.bayes import pool_bayes
-    from klarsyn.synthesis.effects import effects_from_arrays
 
-    chosen = arguments(__doc__ or "")
     d = columns("dat.bcg")
     cells = dict(zip(("ai", "bi", "ci", "di"), ("tpos", "tneg", "cpos", "cneg"), strict=True))
     made = contrasts("RR", {role: np.array(d[name]) for role, name in cells.items()})
-    effects = effects_from_arrays(made.y, made.v)
+    return made.y, made.v
 
-    def everything() -> float:
-        found = pool_bayes(effects, tau_prior="half-normal 0.5", mu_sd=4.0)
-        return found.mu.median
 
-    def quantile() -> float:
-        from klarsyn.stats.normal_normal import posterior
-        from klarsyn.stats.tau_priors import half_normal
+def simulated(k: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng([20260105, k])
+    v = rng.uniform(0.02, 0.4, k)
+    return rng.normal(0.3, np.sqrt(v + 0.1)), v
 
-        return posterior(made.y, made.v, half_normal(0.5), mu_sd=4.0).mu.quantile(0.025)
 
-    mine = ours(
-        {"mu's 2.5 % quantile, BCG (k = 13)": quantile, "everything, BCG (k = 13)": everything},
-        chosen.rounds,
-    )
-    peers = {
-        "R": in_r(R, chosen.rounds),
-        "scipy quad": scipy_rows(made.y, made.v, min(chosen.rounds, 3)),
-    }
-    show("Bayesian random effects, half-normal(0.5), mu ~ N(0, 4²), median times", mine, peers)
+def everything(y: np.ndarray, v: np.ndarray) -> Callable[[], float]:
+    from klarsyn.synthesis.bayes import pool_bayes
+    from klarsyn.synthesis.effects import effects_from_arrays
+
+    effects = effects_from_arrays(y, v)
+    return lambda: pool_bayes(effects, tau_prior="half-normal 0.5", mu_sd=4.0).mu.median
+
+
+def quantile(y: np.ndarray, v: np.ndarray) -> Callable[[], float]:
+    from klarsyn.stats.normal_normal import posterior
+    from klarsyn.stats.tau_priors import half_normal
+
+    return lambda: posterior(y, v, half_normal(0.5), mu_sd=4.0).mu.quantile(0.025)
+
+
+def main() -> None:
+    chosen = arguments(__doc__ or "")
+    y, v = bcg()
+    mine = ours({QUANTILE: quantile(y, v), EVERYTHING: everything(y, v)}, chosen.rounds)
+    peers = in_r(R, chosen, name="R", rest="bayesmeta is not installed here")
+    peers["scipy quad"] = scipy_rows(y, v, min(chosen.rounds, 3))
+    peers |= in_python(PYTHON, chosen, rest=REST)
+    show("Bayesian random effects, half-normal(0.5), mu ~ N(0, 4²)", mine, peers)
+    growth("the whole answer: studies", LADDER, lambda k: everything(*simulated(k)), 3)
 
 
 if __name__ == "__main__":

@@ -133,12 +133,18 @@ def in_r(
     """One R peer; its script calls say(case, function); DATA is `folder`."""
     if shutil.which("Rscript") is None:
         return {name: Peer({}, "Rscript is not installed here")}
-    load = "".join(f"suppressMessages(library({p}))\n" for p in packages)
+    load = "".join(
+        f'if (!suppressWarnings(requireNamespace("{p}", quietly = TRUE))) '
+        f'{{ cat("LACKS {p}\\n"); quit() }}; suppressMessages(library({p}))\n'
+        for p in packages
+    )
     rounds = min(chosen.rounds, 5)
     script = f"ROUNDS <- {rounds}\nDATA <- '{folder}/'\n{load}{R_HEAD}\n{body}"
     out, why = _run(["Rscript", "-e", script], chosen.patience)
     rows = {}
     for line in out.splitlines():
+        if line.startswith("LACKS"):
+            return {name: Peer({}, f"R's {line[6:]} is not installed here")}
         parts = line.split("\t")
         if len(parts) == 4:
             rows[parts[0]] = Cell(_number(parts[1]), _number(parts[2]), parts[3])
@@ -168,9 +174,7 @@ def in_python(
             rows.setdefault(peer, {})[case] = Cell(ms, value, reason)
         elif line.startswith("LACKS"):
             missing.add(json.loads(line[5:]))
-    last = next(
-        (json.loads(x[3:])[0] for x in reversed(out.splitlines()) if x[:3] == "ROW"), None
-    )
+    last = next((json.loads(x[3:])[0] for x in reversed(out.splitlines()) if x[:3] == "ROW"), None)
     return {
         peer: Peer(
             found,

@@ -1,72 +1,77 @@
-"""Three-level REML and CR2 errors: ours and the peers on the same effects in one run.
+"""Three-level REML, CR2 errors and robust variance estimation: ours and the peers in one run.
 
-    python benchmarks/multilevel.py [--peer-python PATH] [--rscript PATH] [--rounds 7]
+    python benchmarks/multilevel.py [--peer-python PATH] [--rounds 9]
 
-500 effects in 100 clusters, one core, medians. Peers that are not installed are named: pimeta by
-`--peer-python` (an interpreter that has it), metafor and clubSandwich by `--rscript`. The second
-table gives our cost against the number of clusters and its exponent.
+500 effects in 100 clusters. R's metafor, clubSandwich and robumeta run through `Rscript`, pimeta
+and PyMARE in the interpreter of `--peer-python`. Compared are the log-likelihood of the fit, the
+Satterthwaite degrees of freedom of CR2 and the robust standard errors of HIER and CORR. Then time
+and memory against the number of clusters.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
-import shutil
-import subprocess
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(name, "1")
+from beside import arguments, in_python, in_r, ours, show
+from growth import growth
 
-import numpy as np  # noqa: E402  (after the number of threads is set)
-from growth import growth  # noqa: E402
+# isort: split
+import numpy as np
 
-from klarsyn.synthesis.multilevel import fit_multilevel  # noqa: E402
-from klarsyn.synthesis.random_terms import nested  # noqa: E402
-from klarsyn.synthesis.robust import robust  # noqa: E402
-
-CLUSTERS, EACH = 100, 5
-GROWTH = (25, 50, 100, 200, 400, 800)
-
-PIMETA = """
-import sys, time, warnings
-import numpy as np, pimeta
-warnings.simplefilter("ignore")
-study, effect, y, v = np.loadtxt(sys.argv[1], delimiter=",", skiprows=1).T
-data = {"study": study.astype(int), "effect": effect.astype(int)}
-try:
-    import pandas
-    data = pandas.DataFrame(data)
-except ImportError:
-    pass
-times = []
-for _ in range(int(sys.argv[2])):
-    start = time.perf_counter()
-    fit = pimeta.rma_mv(y, vi=v, data=data, random="~ 1 | study/effect")
-    times.append(time.perf_counter() - start)
-print("fit", np.median(times), fit.log_lik if hasattr(fit, "log_lik") else float("nan"))
-"""
+CLUSTERS, EACH, RHO = 100, 5, 0.8
+LADDER = (25, 50, 100, 200, 400, 800)
+FIT, SANDWICH, HIER, CORR = (
+    "three levels (log-likelihood)",
+    "CR2 of that fit (df)",
+    "HIER (standard error)",
+    "CORR (standard error)",
+)
 
 METAFOR = """
-args <- commandArgs(TRUE)
-d <- read.csv(args[1]); rounds <- as.integer(args[2])
-suppressMessages(library(metafor))
-clock <- function(f) median(replicate(rounds, system.time(f())[["elapsed"]]))
-for (sparse in c(FALSE, TRUE)) {
-  m <- rma.mv(y, v, random = ~ 1 | study/effect, data = d, sparse = sparse)
-  t <- clock(function() rma.mv(y, v, random = ~ 1 | study/effect, data = d, sparse = sparse))
-  cat(if (sparse) "fit(sparse)" else "fit", t, sprintf("%.12f", logLik(m)), "\\n")
-}
-m <- rma.mv(y, v, random = ~ 1 | study/effect, data = d)
-if (requireNamespace("clubSandwich", quietly = TRUE)) {
-  r <- robust(m, cluster = study, clubSandwich = TRUE)
-  t <- clock(function() robust(m, cluster = study, clubSandwich = TRUE))
-  cat("CR2", t, sprintf("%.12f", r$dfs), "\\n")
-}
+d <- read.csv(paste0(DATA, "effects.csv"))
+say("three levels (log-likelihood)", function() as.numeric(logLik(
+  rma.mv(y, v, random = ~ 1 | study/effect, data = d, sparse = SPARSE))))
 """
+CLUBSANDWICH = """
+d <- read.csv(paste0(DATA, "effects.csv"))
+m <- rma.mv(y, v, random = ~ 1 | study/effect, data = d, sparse = TRUE)
+say("CR2 of that fit (df)", function() coef_test(m, vcov = "CR2", cluster = d$study)$df_Satt[1])
+"""
+ROBUMETA = """
+d <- read.csv(paste0(DATA, "effects.csv"))
+for (w in c("HIER", "CORR")) say(paste(w, "(standard error)"), function() robu(y ~ 1, data = d,
+  studynum = study, var.eff.size = v, modelweights = w, rho = 0.8)$reg_table$SE[1])
+"""
+PYTHON = """
+import numpy as np
+study, effect, y, v = np.loadtxt(f"{DATA}/effects.csv", delimiter=",", skiprows=1).T
+study, effect = study.astype(int), effect.astype(int)
+if P := has("pimeta"):
+    import pandas
+    frame = pandas.DataFrame({"study": study, "effect": effect})
+    def fit():
+        return P.rma_mv(y, vi=v, data=frame, random="~ 1 | study/effect")
+    m = fit()
+    say("pimeta", "three levels (log-likelihood)", lambda: fit().ll)
+    def sandwich():
+        return P.robust(m, cluster=list(study), clubSandwich=True)["dfs"][0]
+    say("pimeta", "CR2 of that fit (df)", sandwich)
+if P := has("PyMARE", "pymare"):
+    from pymare import estimators
+    def corr():
+        e = estimators.DerSimonianLaird(weight_scheme="rescale", rho=0.8)
+        e.fit(y[:, None], v[:, None], np.ones((len(y), 1)), study)
+        return e.summary().get_fe_stats()["se"].ravel()[0]
+    say("PyMARE", "CORR (standard error)", corr)
+"""
+REST = {
+    "pimeta": "no robust variance estimation by moments",
+    "PyMARE": "no multilevel model",
+    "PyMetaAnalysis": "no dependent effects",
+    "statsmodels": "its MixedLM takes no known sampling variances",
+}
 
 
 def example(clusters: int) -> dict[str, np.ndarray]:
@@ -78,79 +83,70 @@ def example(clusters: int) -> dict[str, np.ndarray]:
     return {"study": study, "effect": np.arange(n), "y": y + rng.normal(0, np.sqrt(v)), "v": v}
 
 
-def median(run: Callable[[], object], rounds: int) -> float:
-    run()
-    times = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return float(np.median(times))
+def fit(clusters: int = CLUSTERS) -> Callable[[], float]:
+    """The whole three-level fit, from arrays."""
+    from klarsyn.synthesis.multilevel import fit_multilevel
+    from klarsyn.synthesis.random_terms import nested
+
+    d = example(clusters)
+    terms = nested(study=d["study"], effect=d["effect"])
+    return lambda: fit_multilevel(d["y"], d["v"], random=terms).log_likelihood
 
 
-def peers(d: dict[str, np.ndarray], args: argparse.Namespace) -> list[tuple[str, float, float]]:
-    found = []
-    with tempfile.TemporaryDirectory() as folder:
-        table = Path(folder) / "effects.csv"
-        np.savetxt(
-            table, np.column_stack(list(d.values())), delimiter=",", header=",".join(d), comments=""
-        )
-        for program, text, suffix in (
-            (args.peer_python, PIMETA, "py"),
-            (args.rscript, METAFOR, "R"),
-        ):
-            label = "pimeta" if suffix == "py" else "metafor"
-            if not program:
-                print(f"{label}: not given")
-                continue
-            script = Path(folder) / f"peer.{suffix}"
-            script.write_text(text)
-            done = subprocess.run(
-                [program, str(script), str(table), "3"], capture_output=True, text=True
-            )
-            if done.returncode:
-                print(f"{label}: {done.stderr.strip().splitlines()[-1]}")
-            for line in done.stdout.splitlines():
-                what, seconds, check = line.split()
-                found.append((f"{label} {what}", float(seconds), float(check)))
-    return found
+def sandwich(clusters: int = CLUSTERS) -> Callable[[], float]:
+    from klarsyn.synthesis.multilevel import fit_multilevel
+    from klarsyn.synthesis.random_terms import nested
+    from klarsyn.synthesis.robust import robust
+
+    d = example(clusters)
+    made = fit_multilevel(d["y"], d["v"], random=nested(study=d["study"], effect=d["effect"]))
+    return lambda: robust(made, d["study"]).estimate.df
+
+
+def moments(weights: str, clusters: int = CLUSTERS) -> Callable[[], float]:
+    from klarsyn.synthesis.robust import fit_robust
+
+    d = example(clusters)
+    rho = RHO if weights == "CORR" else None
+
+    def call() -> float:
+        se = fit_robust(d["y"], d["v"], d["study"], weights=weights, rho=rho).estimate.se
+        assert se is not None
+        return se
+
+    return call
+
+
+def write_inputs(folder: Path) -> None:
+    d = example(CLUSTERS)
+    table = np.column_stack(list(d.values()))
+    np.savetxt(
+        folder / "effects.csv", table, delimiter=",", header=",".join(d), comments="", fmt="%.17g"
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--peer-python", default="")
-    parser.add_argument("--rscript", default=shutil.which("Rscript") or "")
-    parser.add_argument("--rounds", type=int, default=7)
-    args = parser.parse_args()
-    d = example(CLUSTERS)
-    terms = nested(study=d["study"], effect=d["effect"])
-    fit = fit_multilevel(d["y"], d["v"], random=terms)
-    rows = [
-        (
-            "klarsyn fit",
-            median(lambda: fit_multilevel(d["y"], d["v"], random=terms), args.rounds),
-            fit.log_likelihood,
-        ),
-        (
-            "klarsyn CR2",
-            median(lambda: robust(fit, d["study"]), args.rounds),
-            robust(fit, d["study"]).estimate.df,
-        ),
-        *peers(d, args),
-    ]
-    own = {"fit": rows[0][1], "CR2": rows[1][1]}
-    print(f"\n{CLUSTERS * EACH} effects in {CLUSTERS} clusters (check: log-likelihood; CR2: df)")
-    print(f"{'what':24}{'median ms':>12}{'× ours':>10}{'check':>20}")
-    for label, seconds, check in rows:
-        ratio = seconds / own["CR2" if "CR2" in label else "fit"]
-        print(f"{label:24}{1e3 * seconds:12.2f}{ratio:10.1f}{check:20.9f}")
-    growth("fit: clusters of 5", GROWTH, _fit, 3)
-
-
-def _fit(clusters: int) -> Callable[[], object]:
-    d = example(clusters)
-    terms = nested(study=d["study"], effect=d["effect"])
-    return lambda: fit_multilevel(d["y"], d["v"], random=terms)
+    chosen = arguments(__doc__ or "")
+    mine = ours(
+        {FIT: fit(), SANDWICH: sandwich(), HIER: moments("HIER"), CORR: moments("CORR")},
+        chosen.rounds,
+    )
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        write_inputs(folder)
+        peers = {}
+        for name, packages, body, rest in (
+            ("metafor", ("metafor",), "SPARSE <- FALSE" + METAFOR, "clubSandwich does it for it"),
+            ("metafor, sparse", ("metafor",), "SPARSE <- TRUE" + METAFOR, "see metafor"),
+            ("clubSandwich", ("metafor", "clubSandwich"), CLUBSANDWICH, "fits no model itself"),
+            ("robumeta", ("robumeta",), ROBUMETA, "no likelihood, no CR2 of another fit"),
+        ):
+            peers |= in_r(body, chosen, name=name, packages=packages, folder=folder, rest=rest)
+        peers |= in_python(PYTHON, chosen, rest=REST, folder=folder)
+    show(f"{CLUSTERS * EACH} effects in {CLUSTERS} clusters", mine, peers, compared="value")
+    growth("three levels: clusters of 5", LADDER, fit, 3)
+    growth("CR2: clusters of 5", LADDER, sandwich, 3)
+    growth("HIER: clusters of 5", LADDER, lambda k: moments("HIER", k), 3)
 
 
 if __name__ == "__main__":

@@ -1,65 +1,68 @@
 """Network meta-analysis: ours and the peers on the same network in one run.
 
-    python benchmarks/network.py [--peer-python PATH] [--rscript PATH] [--rounds 7]
+    python benchmarks/network.py [--peer-python PATH] [--rounds 9] [--patience 120]
 
-50 treatments, 200 trials (a tenth with three arms), odds ratios, REML, one core, medians: the fit,
-all node-splits, all contributions. pimeta by `--peer-python`; metafor's rma.mv, the same model in
-general form, by `--rscript`. The second table gives our cost against the network's size.
+50 treatments, 200 trials (a tenth with three arms), odds ratios, REML: the fit, all node-splits,
+all contributions. pimeta by `--peer-python`; metafor's rma.mv, the same model in general form, by
+`Rscript`, and netmeta where R has it. Then time and memory against the number of treatments and of
+trials.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import os
-import shutil
-import subprocess
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(name, "1")
+from beside import arguments, in_python, in_r, ours, show
+from growth import growth
 
-import numpy as np  # noqa: E402  (after the number of threads is set)
-from growth import growth  # noqa: E402
+# isort: split
+import numpy as np
 
-from klarsyn.synthesis.network import fit_network  # noqa: E402
-from klarsyn.synthesis.network_consistency import node_splits  # noqa: E402
-from klarsyn.synthesis.network_contributions import contribution_shares  # noqa: E402
-from klarsyn.synthesis.network_data import NetworkData, network_from_arms  # noqa: E402
+from klarsyn.synthesis.network import NetworkFit, fit_network
+from klarsyn.synthesis.network_consistency import node_splits
+from klarsyn.synthesis.network_contributions import contribution_shares
+from klarsyn.synthesis.network_data import NetworkData, network_from_arms
 
 TREATMENTS, TRIALS = 50, 200
-GROWTH = (10, 20, 40, 80)
+LADDER, TRIAL_LADDER = (10, 20, 40, 80), (100, 200, 400, 800)
+FIT, SPLITS, SHARES = "fit (tau)", "node-splits", "contributions"
 
 PIMETA = """
-import sys, time, warnings
-import numpy as np, pimeta
-warnings.simplefilter("ignore")
-rows = [line.split(",") for line in open(sys.argv[1]).read().split()[1:]]
+import numpy as np
+rows = [line.split(",") for line in open(f"{DATA}/pairs.csv").read().split()[1:]]
 study, one, two = ([r[i] for r in rows] for i in range(3))
 effect, se = (np.array([float(r[i]) for r in rows]) for i in (3, 4))
-def fit():
-    return pimeta.netmeta(effect, se, one, two, studlab=study, method_tau="REML")
-def clock(f):
-    start = time.perf_counter(); out = f()
-    return time.perf_counter() - start, out
-t, m = clock(fit); print("fit", t, m.tau, flush=True)
-t, _ = clock(lambda: pimeta.netsplit(m)); print("node-splits", t, float("nan"), flush=True)
-t, _ = clock(lambda: pimeta.netcontrib(m, method="randomwalk"))
-print("contributions", t, float("nan"), flush=True)
+if P := has("pimeta"):
+    def fit():
+        return P.netmeta(effect, se, one, two, studlab=study, method_tau="REML")
+    m = fit()
+    say("pimeta", "fit (tau)", lambda: fit().tau)
+    say("pimeta", "node-splits", lambda: P.netsplit(m) and float("nan"))
+    say("pimeta", "contributions", lambda: P.netcontrib(m, method="randomwalk") and float("nan"))
 """
-
+REST = {
+    "pimeta": "no such method",
+    "PyMARE": "no network",
+    "PyMetaAnalysis": "no network",
+    "statsmodels": "no network",
+}
 METAFOR = """
-args <- commandArgs(TRUE)
-suppressMessages(library(metafor))
-X <- as.matrix(read.csv(args[2], header = FALSE)); V <- as.matrix(read.csv(args[3], header = FALSE))
-d <- read.csv(args[1])
-f <- function() rma.mv(d$y, V, mods = X, intercept = FALSE, random = ~ arm | study, rho = 0.5,
-                       data = d, control = list(optimizer = "nlminb"))
-s <- system.time(m <- f())[["elapsed"]]
-cat("fit", s, sprintf("%.12f", sqrt(m$tau2)), "\\n")
+X <- as.matrix(read.csv(paste0(DATA, "X.csv"), header = FALSE))
+V <- as.matrix(read.csv(paste0(DATA, "V.csv"), header = FALSE))
+d <- read.csv(paste0(DATA, "effects.csv"))
+say("fit (tau)", function() sqrt(rma.mv(d$y, V, mods = X, intercept = FALSE,
+  random = ~ arm | study, rho = 0.5, data = d, control = list(optimizer = "nlminb"))$tau2))
+"""
+NETMETA = """
+d <- read.csv(paste0(DATA, "pairs.csv"))
+m <- netmeta(effect, se, treat1, treat2, study, data = d, method.tau = "REML")
+say("fit (tau)", function() netmeta(effect, se, treat1, treat2, study, data = d,
+  method.tau = "REML")$tau)
+say("node-splits", function() { netsplit(m); NA })
+say("contributions", function() { netcontrib(m); NA })
 """
 
 
@@ -82,19 +85,9 @@ def example(treatments: int, trials: int) -> NetworkData:
     return network_from_arms(study, arm, measure="OR", events=events, n=n)
 
 
-def median(run: Callable[[], object], rounds: int) -> float:
-    run()
-    times = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return float(np.median(times))
-
-
-def write_contrasts(data: NetworkData, folder: Path) -> list[str]:
+def write_contrasts(data: NetworkData, folder: Path) -> None:
     """All pairs with their standard errors, and the general model's y, X and V."""
-    lines, y, X, study = ["study,treat1,treat2,effect,se"], [], [], []
+    lines, y, X = ["study,treat1,treat2,effect,se"], [], []
     blocks = []
     for name, c in zip(data.studies, data.contrasts, strict=True):
         value = np.append(0.0, c.effects)
@@ -120,74 +113,65 @@ def write_contrasts(data: NetworkData, folder: Path) -> list[str]:
     )
     np.savetxt(folder / "X.csv", np.array(X), delimiter=",")
     np.savetxt(folder / "V.csv", V, delimiter=",")
-    return [str(folder / f) for f in ("pairs.csv", "effects.csv", "X.csv", "V.csv")]
 
 
-def peers(data: NetworkData, args: argparse.Namespace) -> list[tuple[str, float, float]]:
-    found = []
-    with tempfile.TemporaryDirectory() as place:
-        pairs, effects, X, V = write_contrasts(data, Path(place))
-        for label, program, text, files in (
-            ("pimeta", args.peer_python, PIMETA, [pairs]),
-            ("metafor", args.rscript, METAFOR, [effects, X, V]),
-        ):
-            if not program:
-                print(f"{label}: not given")
-                continue
-            script = Path(place) / ("peer.py" if label == "pimeta" else "peer.R")
-            script.write_text(text)
-            try:
-                done = subprocess.run(
-                    [program, str(script), *files],
-                    capture_output=True,
-                    text=True,
-                    timeout=args.patience,
-                )
-                out = done.stdout
-                if done.returncode:
-                    print(f"{label}: {done.stderr.strip().splitlines()[-1]}")
-            except subprocess.TimeoutExpired as late:
-                out = (late.stdout or b"").decode()
-                print(f"{label}: stopped after {args.patience} s")
-            for line in out.splitlines():
-                what, seconds, check = line.split()
-                found.append((f"{label} {what}", float(seconds), float(check)))
-    return found
+def arms(trials: int) -> NetworkData:
+    return example(20, trials)
+
+
+def shares(treatments: int) -> Callable[[], object]:
+    fit = fit_network(example(treatments, 4 * treatments))
+    return lambda: contribution_shares(fit)
+
+
+def splits(treatments: int) -> Callable[[], object]:
+    fit = fit_network(example(treatments, 4 * treatments))
+    return lambda: node_splits(fit)
+
+
+def fitted(data: NetworkData) -> Callable[[], float]:
+    return lambda: fit_network(data).tau
+
+
+def both(fit: NetworkFit) -> Callable[[], float]:
+    """All node-splits and contributions of a network."""
+
+    def call() -> float:
+        node_splits(fit)
+        contribution_shares(fit)
+        return np.nan
+
+    return call
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--peer-python", default="")
-    parser.add_argument("--rscript", default=shutil.which("Rscript") or "")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--patience", type=float, default=60.0, help="seconds for each peer")
-    args = parser.parse_args()
+    chosen = arguments(__doc__ or "")
     data = example(TREATMENTS, TRIALS)
     fit = fit_network(data)
-    rows = [
-        ("klarsyn fit", median(lambda: fit_network(data), args.rounds), fit.tau),
-        ("klarsyn node-splits", median(lambda: node_splits(fit), args.rounds), np.nan),
-        ("klarsyn contributions", median(lambda: contribution_shares(fit), args.rounds), np.nan),
-        *peers(data, args),
-    ]
-    own = {label.split()[1]: seconds for label, seconds, _ in rows[:3]}
-    print(f"\n{TREATMENTS} treatments, {TRIALS} trials, REML (check: tau)")
-    print(f"{'what':26}{'median ms':>12}{'× ours':>10}{'check':>16}")
-    for label, seconds, check in rows:
-        ratio = seconds / own[label.split()[1]]
-        print(f"{label:26}{1e3 * seconds:12.2f}{ratio:10.1f}{check:16.9f}")
-    growth("fit: treatments (4 trials each)", GROWTH, _fit, 3)
-    growth("contributions: treatments", GROWTH[:3], _shares, 3)
 
+    def split() -> float:
+        node_splits(fit)
+        return np.nan
 
-def _fit(treatments: int) -> Callable[[], object]:
-    data = example(treatments, 4 * treatments)
-    return lambda: fit_network(data)
+    def share() -> float:
+        contribution_shares(fit)
+        return np.nan
 
-
-def _shares(treatments: int) -> Callable[[], object]:
-    fit = fit_network(example(treatments, 4 * treatments))
-    return lambda: contribution_shares(fit)
+    mine = ours({FIT: fitted(data), SPLITS: split, SHARES: share}, chosen.rounds)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        write_contrasts(data, folder)
+        rest = "no network of its own"
+        peers = in_r(
+            METAFOR, chosen, name="metafor", packages=("metafor",), folder=folder, rest=rest
+        )
+        peers |= in_r(NETMETA, chosen, name="netmeta", packages=("netmeta",), folder=folder)
+        peers |= in_python(PIMETA, chosen, rest=REST, folder=folder)
+    show(f"{TREATMENTS} treatments, {TRIALS} trials, REML", mine, peers, compared="tau")
+    growth("fit: treatments (4 trials each)", LADDER, lambda t: fitted(example(t, 4 * t)), 3)
+    growth("fit: trials of 20 treatments", TRIAL_LADDER, lambda k: fitted(arms(k)), 3)
+    growth("node-splits: treatments", LADDER, splits, 3)
+    growth("contributions: treatments", LADDER, shares, 3)
 
 
 if __name__ == "__main__":

@@ -40,10 +40,8 @@ def number(x):
     return float(np.ravel(x)[0])
 if P := has("pimeta"):
     m = P.rma(yi=list(yi), vi=list(vi), method="ML")
-    r = P.rma(yi=list(yi), vi=list(vi))
-    say("pimeta", "rank test", lambda: number(P.ranktest(r).tau))
-    say("pimeta", "trim and fill L0", lambda: number(P.trimfill(r).b))
-    say("pimeta", "Egger, mixed effects", lambda: number(P.regtest(r).zval))
+    say("pimeta", "trim and fill L0", lambda: P.trimfill(yi, vi).filled_effect)
+    say("pimeta", "Egger, mixed effects", lambda: P.regtest(yi, vi).stat)
     say("pimeta", "step function (0.025)",
         lambda: number(P.selmodel(m, "stepfun", steps=[0.025]).beta))
     for t in ("beta", "halfnorm", "negexp", "logistic", "power"):
@@ -55,7 +53,7 @@ if P := has("PyMetaAnalysis", "meta_analyze"):
 """
 
 REST = {
-    "pimeta": "no such method",
+    "pimeta": "no rank test",
     "PyMARE": "no test of small-study effects, no selection model",
     "PyMetaAnalysis": "no selection model; its Egger test is the classic one",
     "statsmodels": "no test of small-study effects, no selection model",

@@ -1,112 +1,110 @@
-"""All subsets of the studies: ours and metafor's gosh() on the same studies in one run.
+"""All subsets of the studies: ours and the peers' gosh() on the same studies in one run.
 
-    python benchmarks/subsets.py [--largest 20] [--rounds 5]
+    python benchmarks/subsets.py [--peer-python PATH] [--rounds 5]
 
-Prints seconds and peak memory of our fits for k up to `--largest`, the exponent of the number of
-subsets, and, on the 2^10 − 1 subsets that a peer can do in reasonable time, the ratio and the
-largest difference. pimeta is compared where `--peer-python` has it. One core.
+On the 2^10 − 1 subsets that a peer can do in reasonable time: time, ratio and the largest
+difference of an estimate. Then time and memory against the number of subsets, up to 2^20, and the
+whole process's peak.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
 import resource
-import shutil
-import subprocess
-import sys
-import time
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
-    os.environ.setdefault(name, "1")
+from beside import Cell, Peer, arguments, in_python, in_r, ours, show
+from growth import growth
 
-import numpy as np  # noqa: E402  (after the number of threads is set)
-
-from klarsyn.synthesis.effects import Effects, effects_from_arrays  # noqa: E402
-from klarsyn.synthesis.subsets import subsets  # noqa: E402
+# isort: split
+import numpy as np
 
 SEED = 20260102
 PEER_K = 10
+LADDER = (10, 12, 14, 16, 18, 20)
+ALL = f"all {2**PEER_K - 1:,} subsets of {PEER_K} studies"
 
-R_SCRIPT = """
-suppressMessages(library(metafor))
-input <- file("stdin"); lines <- readLines(input); close(input)
-num <- function(i) as.numeric(strsplit(lines[i], " ")[[1]])
-m <- rma(num(1), num(2)); s <- proc.time()[3]
-g <- gosh(m, progbar=FALSE)
-cat(proc.time()[3] - s, "\\n"); cat(sprintf("%.15g", sort(g$res[,"estimate"])))
+R = """
+d <- read.csv(paste0(DATA, "studies.csv")); m <- rma(y, v, data = d)
+say(ALL, function() { g <- gosh(m, progbar = FALSE)
+  mask <- as.matrix(g$incl) %*% 2^(0:(nrow(d) - 1))
+  write.table(cbind(mask, g$res[, "estimate"]), paste0(DATA, "metafor.txt"), row.names = FALSE,
+    col.names = FALSE, na = "nan"); 0 })
 """
-PYTHON_SCRIPT = """
-import sys, time, numpy as np, pimeta
-y, v = (np.array(list(map(float, line.split()))) for line in sys.stdin.read().splitlines())
-start = time.perf_counter()
-g = pimeta.gosh(y, v, method="REML")
-print(time.perf_counter() - start)
-print(" ".join(repr(float(e)) for e in np.sort(np.ravel(g.estimate))))
+PYTHON = """
+import numpy as np
+y, v = np.loadtxt(f"{DATA}/studies.csv", delimiter=",", skiprows=1).T
+if P := has("pimeta"):
+    def every():
+        g = P.gosh(y, v, method="REML")
+        mask = np.array(g.incl) @ 2 ** np.arange(len(y))
+        np.savetxt(f"{DATA}/pimeta.txt", np.column_stack([mask, np.array(g.estimate, float)]))
+        return 0.0
+    say("pimeta", ALL, every)
 """
+REST = dict.fromkeys(("pimeta", "PyMARE", "PyMetaAnalysis", "statsmodels"), "no subsets")
 
 
-def studies(k: int) -> Effects:
+def every_subset(k: int) -> Callable[[], Any]:
+    from klarsyn.synthesis.effects import effects_from_arrays
+    from klarsyn.synthesis.subsets import subsets
+
     rng = np.random.default_rng([SEED, k])
     v = rng.uniform(0.02, 0.4, k)
-    return effects_from_arrays(rng.normal(0.3, np.sqrt(v + 0.1)), v)
+    effects = effects_from_arrays(rng.normal(0.3, np.sqrt(v + 0.1)), v)
+    return lambda: subsets(effects, method="REML", test="z")
 
 
-def seconds(k: int, rounds: int) -> float:
-    effects = studies(k)
-    took = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        subsets(effects, method="REML", test="z")
-        took.append(time.perf_counter() - start)
-    return sorted(took)[len(took) // 2]
+def process_mib() -> float:
+    """Most memory that this process ever held, all of it."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def peer(name: str, command: list[str], ours: float) -> None:
-    effects = studies(PEER_K)
-    lines = "\n".join(" ".join(map(repr, a.tolist())) for a in (effects.y, effects.v)) + "\n"
-    ran = subprocess.run(command, input=lines, capture_output=True, text=True)
-    if ran.returncode:
-        print(f"{name}: not run here ({ran.stderr.strip().splitlines()[-1:]})")
-        return
-    first, second = ran.stdout.strip().split("\n")
-    values = np.array([float(x) for x in second.replace("NA", "nan").split()])
-    values = np.sort(values[np.isfinite(values)])
-    mine = np.sort(subsets(effects, method="REML", test="z").estimate)
-    same = len(values) == len(mine)
-    off = f"largest difference of an estimate {np.abs(values - mine).max():.0e}" if same else ""
-    failed = f"{len(mine) - len(values)} subsets without a result, " if not same else ""
-    print(
-        f"{name}: {float(first):.3f} s for {len(mine)} subsets, {float(first) / ours:.0f} times "
-        f"ours, {failed}{off}".rstrip(", ")
-    )
+def write_inputs(folder: Path) -> None:
+    rng = np.random.default_rng([SEED, PEER_K])
+    v = rng.uniform(0.02, 0.4, PEER_K)
+    table = np.column_stack([rng.normal(0.3, np.sqrt(v + 0.1)), v])
+    np.savetxt(folder / "studies.csv", table, delimiter=",", header="y,v", comments="",
+               fmt="%.17g")  # fmt: skip
+
+
+def against(peer: Peer, written: Path, mine: dict[int, float]) -> Peer:
+    """The peer with the largest difference of a subset's estimate as its value."""
+    cell = peer.rows.get(ALL)
+    if cell is None or cell.ms is None or not written.exists():
+        return peer
+    theirs = {int(mask): value for mask, value in np.loadtxt(written) if np.isfinite(value)}
+    if len(theirs) < len(mine):
+        print(f"{written.stem} gives no estimate for {len(mine) - len(theirs)} subsets")
+    off = max(abs(value - mine[mask]) for mask, value in theirs.items())
+    return Peer({ALL: Cell(cell.ms, off)}, peer.rest)
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--largest", type=int, default=20)
-    options.add_argument("--rounds", type=int, default=5)
-    options.add_argument("--peer-python", default=sys.executable)
-    chosen = options.parse_args()
-    seconds(4, 1)  # loads the compiled kernel
-    sizes = [k for k in (8, 10, 12, 15, 18, 20) if k <= chosen.largest]
-    took = []
-    for k in sizes:
-        took.append(seconds(k, chosen.rounds))
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        count = 2**k - 1
-        print(
-            f"k = {k:2d}  {count:8d} subsets  {took[-1]:8.4f} s  {1e6 * took[-1] / count:6.2f} µs "
-            f"a subset  peak {peak:5.0f} MiB"
-        )
-    slope = np.polyfit(np.log([2**k for k in sizes[2:]]), np.log(took[2:]), 1)[0]
-    print(f"exponent of the number of subsets: {slope:.2f}")
-    ours = seconds(PEER_K, chosen.rounds)
-    if shutil.which("Rscript"):
-        peer("metafor gosh()", ["Rscript", "-e", R_SCRIPT], ours)
-    else:
-        print("metafor: Rscript is not installed here, not compared")
-    peer("pimeta gosh()", [chosen.peer_python, "-W", "ignore", "-c", PYTHON_SCRIPT], ours)
+    chosen = arguments(__doc__ or "")
+    call = every_subset(PEER_K)
+    made = call()
+    estimates = dict(zip(made.masks[:, 0].tolist(), made.estimate.tolist(), strict=True))
+
+    def one() -> float:
+        call()
+        return 0.0
+
+    mine = ours({ALL: one}, chosen.rounds)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        write_inputs(folder)
+        name = f"ALL <- {ALL!r}\n"
+        peers = in_r(name + R, chosen, name="metafor", packages=("metafor",), folder=folder)
+        peers |= in_python(f"ALL = {ALL!r}\n" + PYTHON, chosen, rest=REST, folder=folder)
+        for who in ("metafor", "pimeta"):
+            peers[who] = against(peers[who], folder / f"{who}.txt", estimates)
+    show("Subsets, REML", mine, peers, compared="largest difference")
+    kept = {2**k: every_subset(k) for k in LADDER}
+    growth("subsets", list(kept), kept.__getitem__, min(chosen.rounds, 3))
+    print(f"peak of the whole process {process_mib():.0f} MiB")
 
 
 if __name__ == "__main__":

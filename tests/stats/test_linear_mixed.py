@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from klarsyn.stats.bounded_newton import Local, minimise
 from klarsyn.stats.covariance_structures import STRUCTURES, structure
 from klarsyn.stats.scalar_heterogeneity import estimate_tau2, slope
 
+CLOSED = 1e-11  # a closed form against LAPACK, sums of a few dozen terms
 DIFFERENCE = 1e-6  # central differences of a smooth function, relative
 
 
@@ -140,3 +143,29 @@ def test_of_two_maxima_the_higher_one_wins_and_both_are_counted() -> None:
     assert slope(y, X, v, tau2, True).value <= values.min() + 1e-9
     assert certificate.runner_up > 0
     assert certificate.gradient < 1e-10
+
+
+@pytest.mark.parametrize("restricted", [True, False])
+def test_nested_effects_have_the_derivatives_of_the_general_form(restricted: bool) -> None:
+    """Effects in studies of unequal size: diag(u) − c uuᵀ against inverted blocks."""
+    rng = np.random.default_rng(10)
+    sizes = rng.integers(1, 8, 15)
+    n = int(sizes.sum())
+    blocks = np.split(np.arange(n), np.cumsum(sizes)[:-1])
+    X = np.stack([np.ones(n), rng.normal(size=n)], axis=1)
+
+    def patterns(index: np.ndarray, real: np.ndarray) -> np.ndarray:
+        both = real[:, :, None] & real[:, None, :]
+        return np.stack([both, both & np.eye(index.shape[1], dtype=bool)]).astype(float)
+
+    problem = linear_mixed.build(rng.normal(size=n), X, rng.uniform(0.1, 0.4, n), blocks, patterns)
+    assert any(b.nested for b in problem.buckets)
+    general = replace(problem, buckets=tuple(b._replace(nested=None) for b in problem.buckets))
+    for gamma in ([0.0, 0.0], [0.3, 0.0], [0.0, 2.0], [1.5, 0.7]):
+        quick, slow = (
+            linear_mixed.evaluate(p, np.array(gamma), restricted) for p in (problem, general)
+        )
+        assert quick is not None
+        assert slow is not None
+        for one, other in zip(quick, slow, strict=True):
+            np.testing.assert_allclose(one, other, rtol=CLOSED, atol=CLOSED)

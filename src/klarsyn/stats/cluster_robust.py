@@ -69,34 +69,52 @@ def cluster_robust(
     multiplies CR0 by m / (m − 1), CR1p by m / (m − p), CR1S by m (n − 1) / ((m − 1)(n − p)); CR2
     makes the estimate unbiased under the working model, CR3 approximates the jackknife.
     """
-    Xs = [X[c] for c in clusters]
-    WXs = [W @ x for W, x in zip(weights, Xs, strict=True)]
-    bread = np.linalg.inv(sum(x.T @ wx for x, wx in zip(Xs, WXs, strict=True)))
     count, p = len(clusters), X.shape[1]
+    groups = _like_sized(clusters, weights)
+    information, scores = np.zeros((p, p)), np.zeros((count, p))
+    for members, index, W in groups:
+        Wx = W @ X[index]
+        information += Wx.reshape(-1, p).T @ X[index].reshape(-1, p)
+        scores[members] = np.einsum("jis,ji->js", Wx, residuals[index])
+    bread = np.linalg.inv(information)
     if kind not in ("CR2", "CR3"):
-        scores = np.stack([wx.T @ residuals[c] for c, wx in zip(clusters, WXs, strict=True)])
         return Robust(
             vcov=_factor(kind, count, len(X), p) * bread @ scores.T @ scores @ bread,
             kind=kind,
             clusters=count,
             moments=None,
         )
-    scores = np.zeros((count, p))
-    own = np.zeros((count, p, p))
-    shared = np.zeros((count, p, p))
-    for j, (c, W, x, wx) in enumerate(zip(clusters, weights, Xs, WXs, strict=True)):
+    own, shared = np.zeros((count, p, p)), np.zeros((count, p, p))
+    for members, index, W in groups:
+        x = X[index]
+        Wx = W @ x
         Phi = np.linalg.inv(W)
         if kind == "CR2":
             adjustment = _adjustment(Phi, x, bread)
         else:
-            adjustment = np.linalg.pinv(np.eye(len(x)) - x @ bread @ wx.T, rcond=1e-12)
-        g = adjustment.T @ wx @ bread
-        scores[j] = g.T @ residuals[c]
-        own[j] = g.T @ Phi @ g
-        shared[j] = g.T @ x
+            hat = x @ bread @ Wx.transpose(0, 2, 1)
+            adjustment = np.linalg.pinv(np.eye(x.shape[1]) - hat, rcond=1e-12)
+        g = adjustment.transpose(0, 2, 1) @ Wx @ bread
+        gT = g.transpose(0, 2, 1)
+        scores[members] = np.einsum("jis,ji->js", g, residuals[index])
+        own[members] = gT @ Phi @ g
+        shared[members] = gT @ x
     moments = -np.einsum("isa,ab,jtb->ijst", shared, bread, shared, optimize=True)
     moments[np.arange(count), np.arange(count)] += own
     return Robust(vcov=scores.T @ scores, kind=kind, clusters=count, moments=moments)
+
+
+def _like_sized(
+    clusters: Sequence[NDArray[np.intp]], weights: Sequence[Matrix]
+) -> list[tuple[list[int], NDArray[np.intp], Matrix]]:
+    """Clusters of one size together: their numbers, their rows and their weight matrices."""
+    sizes: dict[int, list[int]] = {}
+    for j, c in enumerate(clusters):
+        sizes.setdefault(len(c), []).append(j)
+    return [
+        (members, np.stack([clusters[j] for j in members]), np.stack([weights[j] for j in members]))
+        for members in sizes.values()
+    ]
 
 
 def _factor(kind: str, clusters: int, effects: int, p: int) -> float:
@@ -110,15 +128,17 @@ def _factor(kind: str, clusters: int, effects: int, p: int) -> float:
 
 
 def _adjustment(Phi: Matrix, X: Matrix, bread: Matrix) -> Matrix:
-    """A = D'(D(Φ − X bread X')D')^(−1/2) D with Φ = D'D, D upper triangular."""
-    D = np.linalg.cholesky(Phi).T
-    inside = D @ (Phi - X @ bread @ X.T) @ D.T
-    return D.T @ _power((inside + inside.T) / 2, -0.5, (D @ Phi @ D.T).trace()) @ D
+    """A = D'(D(Φ − X bread X')D')^(−1/2) D with Φ = D'D, D upper triangular, of every cluster."""
+    lower = np.linalg.cholesky(Phi)
+    D = lower.transpose(0, 2, 1)
+    inside = D @ (Phi - X @ bread @ X.transpose(0, 2, 1)) @ lower
+    size = np.trace(D @ Phi @ lower, axis1=1, axis2=2)[:, None]
+    return lower @ _power((inside + inside.transpose(0, 2, 1)) / 2, -0.5, size) @ D
 
 
-def _power(matrix: Matrix, exponent: float, size: float | None = None) -> Matrix:
-    """A symmetric matrix's power on its range; eigenvalues of rounding size count as zero."""
+def _power(matrix: Matrix, exponent: float, size: Matrix | None = None) -> Matrix:
+    """Powers of symmetric matrices on their range; eigenvalues of rounding size count as zero."""
     values, vectors = np.linalg.eigh(matrix)
-    floor = 1e-12 * (values[-1] if size is None else size)
+    floor = 1e-12 * (values[..., -1:] if size is None else size)
     powered = np.where(values > floor, np.maximum(values, 1e-300) ** exponent, 0.0)
-    return (vectors * powered) @ vectors.T
+    return (vectors * powered[..., None, :]) @ np.swapaxes(vectors, -1, -2)

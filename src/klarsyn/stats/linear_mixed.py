@@ -6,6 +6,7 @@ computed together.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -26,7 +27,8 @@ LARGE = 32  # a single block of this size has its patterns as sparse matrices to
 class Bucket(NamedTuple):
     """Blocks of at most n observations: `rows` (blocks × n) with −1 where a block is shorter.
 
-    `sparse` holds the patterns of a single large block once more, as sparse matrices.
+    `sparse` holds the patterns of a single large block once more, as sparse matrices. `nested`
+    names the patterns of effects nested in their block: its own for each, one that all share.
     """
 
     rows: Index
@@ -35,6 +37,29 @@ class Bucket(NamedTuple):
     V: Matrix
     patterns: NDArray[np.floating]
     sparse: tuple[Any, ...] | None
+    nested: tuple[int, int] | None
+
+
+class Dense(NamedTuple):
+    """Inverse covariances of a bucket's blocks (blocks × n × n)."""
+
+    W: Matrix
+
+    def times(self, Z: Matrix) -> Matrix:
+        """W Z for Z (… × blocks × n × columns)."""
+        return self.W @ Z
+
+
+class Nested(NamedTuple):
+    """Inverse covariances diag(u) − c uuᵀ of effects that are nested in their block."""
+
+    u: Matrix  # blocks × n, 0 where padded
+    c: Vector
+
+    def times(self, Z: Matrix) -> Matrix:
+        """W Z for Z (blocks × n × columns)."""
+        first = self.u[:, :, None] * Z
+        return first - self.u[:, :, None] * (self.c[:, None, None] * first.sum(1, keepdims=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +132,7 @@ def build(y: Vector, X: Matrix, V: Matrix, blocks: Sequence[Index], maker: Patte
                 known,
                 patterns,
                 _sparse(patterns),
+                _nested(known, both, patterns),
             )
         )
     return Problem(
@@ -125,6 +151,21 @@ def _sparse(patterns: NDArray[np.floating]) -> tuple[Any, ...] | None:
     from scipy.sparse import csr_array
 
     return tuple(csr_array(p[0]) for p in patterns)
+
+
+def _nested(
+    known: Matrix, both: NDArray[np.bool_], patterns: NDArray[np.floating]
+) -> tuple[int, int] | None:
+    if len(patterns) != 2 or known.shape[1] == 1:
+        return None
+    eye = np.eye(known.shape[1], dtype=bool)
+    if np.any(known * ~eye):
+        return None
+    for own, shared in ((0, 1), (1, 0)):
+        alike = np.array_equal(patterns[shared], both)
+        if alike and np.array_equal(patterns[own], both & eye):
+            return own, shared
+    return None
 
 
 def _times(W: Matrix, patterns: Sequence[Any]) -> NDArray[np.floating]:
@@ -164,19 +205,17 @@ def evaluate(problem: Problem, gamma: Vector, restricted: bool, order: int = 2) 
 
     `order` 0 leaves the derivatives empty.
     """
-    inverses = []
+    inverses: list[tuple[Dense | Nested, Matrix]] = []
     log_det = 0.0
     p = problem.columns
     XWX, XWy = np.zeros((p, p)), np.zeros(p)
     for bucket in problem.buckets:
-        M = bucket.V + (gamma @ bucket.patterns.reshape(gamma.size, -1)).reshape(bucket.V.shape)
-        try:
-            factor = np.linalg.cholesky(M)
-        except np.linalg.LinAlgError:
+        made = _inverse_covariance(bucket, gamma)
+        if made is None:
             return None
-        log_det += 2 * np.log(np.diagonal(factor, axis1=1, axis2=2)).sum()
-        W = np.linalg.inv(M)
-        WX = W @ bucket.X
+        W, more = made
+        log_det += more
+        WX = W.times(bucket.X)
         rows = bucket.y.size
         flat = WX.reshape(rows, p)
         XWX += flat.T @ bucket.X.reshape(rows, p)
@@ -190,7 +229,7 @@ def evaluate(problem: Problem, gamma: Vector, restricted: bool, order: int = 2) 
     residuals = []
     for bucket, (W, _) in zip(problem.buckets, inverses, strict=True):
         e = bucket.y - bucket.X @ b
-        r = (W @ e[:, :, None])[:, :, 0]
+        r = W.times(e[:, :, None])[:, :, 0]
         quadratic += float((e * r).sum())
         residuals.append(r)
     value += quadratic
@@ -201,6 +240,28 @@ def evaluate(problem: Problem, gamma: Vector, restricted: bool, order: int = 2) 
     return State(value, b, C, quadratic, gradient, curvature, scoring)
 
 
+def _inverse_covariance(bucket: Bucket, gamma: Vector) -> tuple[Dense | Nested, float] | None:
+    """The blocks' inverse covariances and log-determinant; None if not positive definite."""
+    if bucket.nested is not None:
+        own, shared = bucket.nested
+        real = bucket.rows >= 0
+        d = np.diagonal(bucket.V, axis1=1, axis2=2) + gamma[own] * real
+        if not d.min() > 0:
+            return None
+        u = real / d
+        more = 1 + gamma[shared] * u.sum(axis=1)
+        if not more.min() > 0:
+            return None
+        return Nested(u, gamma[shared] / more), float(np.log(d).sum() + np.log(more).sum())
+    M = bucket.V + (gamma @ bucket.patterns.reshape(gamma.size, -1)).reshape(bucket.V.shape)
+    try:
+        factor = np.linalg.cholesky(M)
+    except np.linalg.LinAlgError:
+        return None
+    log_det = 2 * float(np.log(np.diagonal(factor, axis1=1, axis2=2)).sum())
+    return Dense(np.linalg.inv(M)), log_det
+
+
 def _inverse(A: Matrix) -> tuple[Matrix, float]:
     """Inverse and log-determinant; one column, the usual case, needs no factorisation."""
     if A.shape == (1, 1):
@@ -208,40 +269,99 @@ def _inverse(A: Matrix) -> tuple[Matrix, float]:
     return np.linalg.inv(A), float(np.linalg.slogdet(A)[1])
 
 
+class Sums(NamedTuple):
+    """What a bucket adds to the derivatives, patterns a, b: see `_derivatives`."""
+
+    trace1: Vector  # tr WA
+    trace2: Matrix  # tr WAWB
+    score: Vector  # rᵀAr
+    data2: Matrix  # rᵀAWBr
+    pulled: Matrix  # rᵀAWX
+    F: NDArray[np.floating]  # XᵀWAWX
+    cross: Matrix  # tr C XᵀWAWBWX
+
+
 def _derivatives(
     problem: Problem,
-    inverses: list[tuple[Matrix, Matrix]],
-    residuals: list[Vector],
+    inverses: Sequence[tuple[Dense | Nested, Matrix]],
+    residuals: Sequence[Vector],
     C: Matrix,
     restricted: bool,
 ) -> tuple[Vector, Matrix, Matrix]:
     """Derivatives of −2 log-likelihood by γ: gradient, observed and expected curvature."""
-    count = problem.buckets[0].patterns.shape[0] if problem.buckets else 0
-    p = problem.columns
-    trace1, trace2 = np.zeros(count), np.zeros((count, count))
-    F, cross = np.zeros((count, p, p)), np.zeros((count, count))
-    score, data2, pulled = np.zeros(count), np.zeros((count, count)), np.zeros((count, p))
-    for bucket, (W, WX), r in zip(problem.buckets, inverses, residuals, strict=True):
-        A = bucket.patterns
-        flat = A.reshape(count, -1)
-        trace1 += flat @ W.ravel()
-        WA = W @ A if bucket.sparse is None else _times(W[0], bucket.sparse)
-        trace2 += WA.reshape(count, -1) @ WA.transpose(0, 1, 3, 2).reshape(count, -1).T
-        u = (A @ r[None, :, :, None])[..., 0]
-        score += (u * r).sum(axis=(1, 2))
-        Wu = (W @ u[..., None])[..., 0]
-        data2 += u.reshape(count, -1) @ Wu.reshape(count, -1).T
-        pulled += u.reshape(count, r.size) @ WX.reshape(r.size, p)
-        if restricted and p:
-            AX = A @ WX
-            F += WX.reshape(-1, p).T @ AX.reshape(count, -1, p)
-            cross += (AX @ C).reshape(count, -1) @ (W @ AX).reshape(count, -1).T
-    data2 -= pulled @ C @ pulled.T
-    if restricted and p:
+    parts = [
+        _nested_sums(bucket, W, WX, r, C)
+        if isinstance(W, Nested)
+        else _dense_sums(bucket, W.W, WX, r, C)
+        for bucket, (W, WX), r in zip(problem.buckets, inverses, residuals, strict=True)
+    ]
+    trace1, trace2, score, data2, pulled, F, cross = functools.reduce(_plus, parts)
+    data2 = data2 - pulled @ C @ pulled.T
+    if restricted and problem.columns:
         CF = C @ F
         trace1 = trace1 - np.einsum("aii->a", CF)
         trace2 = trace2 - 2 * cross + np.einsum("aij,bji->ab", CF, CF)
     return trace1 - score, -trace2 + 2 * data2, trace2
+
+
+def _plus(one: Sums, other: Sums) -> Sums:
+    return Sums(*(a + b for a, b in zip(one, other, strict=True)))
+
+
+def _dense_sums(bucket: Bucket, W: Matrix, WX: Matrix, r: Matrix, C: Matrix) -> Sums:
+    A, count, p = bucket.patterns, len(bucket.patterns), WX.shape[-1]
+    WA = W @ A if bucket.sparse is None else _times(W[0], bucket.sparse)
+    u = (A @ r[None, :, :, None])[..., 0]
+    Wu = (W @ u[..., None])[..., 0]
+    AX = A @ WX
+    return Sums(
+        A.reshape(count, -1) @ W.ravel(),
+        WA.reshape(count, -1) @ WA.transpose(0, 1, 3, 2).reshape(count, -1).T,
+        (u * r).sum(axis=(1, 2)),
+        u.reshape(count, -1) @ Wu.reshape(count, -1).T,
+        u.reshape(count, r.size) @ WX.reshape(r.size, p),
+        WX.reshape(-1, p).T @ AX.reshape(count, -1, p),
+        (AX @ C).reshape(count, -1) @ (W @ AX).reshape(count, -1).T,
+    )
+
+
+def _nested_sums(bucket: Bucket, W: Nested, WX: Matrix, r: Matrix, C: Matrix) -> Sums:
+    """In closed form: A is the identity for the effects' own pattern, 11ᵀ for the shared one."""
+    assert bucket.nested is not None
+    own, shared = bucket.nested
+    u, c = W
+    s1, uu = u.sum(axis=1), u * u
+    s2 = uu.sum(axis=1)
+    w1 = u * (1 - c * s1)[:, None]  # W1
+    h = w1.sum(axis=1)
+    R, Z = r.sum(axis=1), np.concatenate([r[:, :, None], WX], axis=2)
+    WZ = W.times(Z)
+    K = WX.sum(axis=1)
+    rows, p = r.size, WX.shape[-1]
+    flat, wflat = Z.reshape(rows, p + 1), WZ.reshape(rows, p + 1)
+    squares, inner = flat.T @ flat, flat.T @ wflat  # of r and WX
+    pull = np.einsum("bi,bij->bj", w1, Z)
+    out = Sums(
+        np.empty(2), np.empty((2, 2)), np.empty(2), np.empty((2, 2)), np.empty((2, p)),
+        np.empty((2, p, p)), np.empty((2, 2)),
+    )  # fmt: skip
+    out.trace1[own], out.trace1[shared] = float(s1.sum() - c @ s2), h.sum()
+    out.score[own], out.score[shared] = squares[0, 0], R @ R
+    out.pulled[own], out.pulled[shared] = squares[0, 1:], R @ K
+    out.F[own], out.F[shared] = squares[1:, 1:], K.T @ K
+    both = (w1 * w1).sum()
+    _fill(out.trace2, own, s2.sum() - 2 * (c @ (uu * u).sum(axis=1)) + (c * s2) @ (c * s2), both)
+    out.trace2[shared, shared] = h @ h
+    _fill(out.data2, own, inner[0, 0], R @ pull[:, 0])
+    out.data2[shared, shared] = (R * R) @ h
+    _fill(out.cross, own, (C * inner[1:, 1:]).sum(), (C * (pull[:, 1:].T @ K)).sum())
+    out.cross[shared, shared] = (C * ((K.T * h) @ K)).sum()
+    return out
+
+
+def _fill(matrix: Matrix, own: int, diagonal: float, aside: float) -> None:
+    matrix[own, own] = diagonal
+    matrix[0, 1] = matrix[1, 0] = aside
 
 
 Elements = Callable[[Vector], tuple[Vector, Matrix]]

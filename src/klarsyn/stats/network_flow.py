@@ -16,7 +16,7 @@ Matrix = NDArray[np.floating]
 Index = NDArray[np.intp]
 
 SMALLEST_FLOW = 1e-12
-AT_ONCE = 1 << 19
+AT_ONCE = 1 << 16  # transition probabilities at a time: they stay in the cache
 
 
 def edge_flows(

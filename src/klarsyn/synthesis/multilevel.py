@@ -15,6 +15,7 @@ from klarsyn.provenance import digest_of
 from klarsyn.stats import linear_mixed
 from klarsyn.stats.bounded_newton import Certificate
 from klarsyn.stats.estimate import Estimate
+from klarsyn.synthesis.coefficients import coefficient_plot, coefficient_records
 from klarsyn.synthesis.multilevel_model import (
     Model,
     all_elements,
@@ -115,10 +116,7 @@ class MultilevelFit:
 
     def plot(self) -> Any:
         """The coefficients with their 95 % intervals, as an Altair chart."""
-        from klarsyn.figures.estimates import estimate_lines
-
-        lines = [(n, e.value, *e.interval()) for n, e in self.coefficients.items()]
-        return estimate_lines([], pooled=lines, title=f"Coefficient ({self.method})")
+        return coefficient_plot(self.coefficients, self.method)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready result, without the data."""
@@ -127,16 +125,7 @@ class MultilevelFit:
             "test": self.test,
             "observations": self.observations,
             "levels": dict(self.levels),
-            "coefficients": {
-                name: {
-                    "value": e.value,
-                    "se": e.se,
-                    "df": e.df,
-                    "interval": list(e.interval()),
-                    "p": e.p_value(),
-                }
-                for name, e in self.coefficients.items()
-            },
+            "coefficients": coefficient_records(self.coefficients),
             "vcov": self.vcov.tolist(),
             "components": dict(self.components),
             "covariances": {n: g.tolist() for n, g in self.covariances.items()},

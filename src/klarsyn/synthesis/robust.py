@@ -14,6 +14,7 @@ from klarsyn.errors import InputError, NumericalError, unknown_name
 from klarsyn.provenance import digest_of
 from klarsyn.stats.cluster_robust import KINDS, Robust, cluster_robust
 from klarsyn.stats.estimate import Estimate
+from klarsyn.synthesis.coefficients import coefficient_plot, coefficient_records
 from klarsyn.synthesis.multilevel import MultilevelFit, Wald
 
 Vector = NDArray[np.floating]
@@ -92,10 +93,7 @@ class RobustFit:
 
     def plot(self) -> Any:
         """The coefficients with their 95 % intervals, as an Altair chart."""
-        from klarsyn.figures.estimates import estimate_lines
-
-        lines = [(n, e.value, *e.interval()) for n, e in self.coefficients.items()]
-        return estimate_lines([], pooled=lines, title=f"Coefficient ({self.method})")
+        return coefficient_plot(self.coefficients, self.method)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready result."""
@@ -104,16 +102,7 @@ class RobustFit:
             "kind": self.kind,
             "clusters": self.clusters,
             "observations": self.observations,
-            "coefficients": {
-                n: {
-                    "value": e.value,
-                    "se": e.se,
-                    "df": e.df,
-                    "interval": list(e.interval()),
-                    "p": e.p_value(),
-                }
-                for n, e in self.coefficients.items()
-            },
+            "coefficients": coefficient_records(self.coefficients),
             "vcov": self.vcov.tolist(),
             "heterogeneity": dict(self.heterogeneity),
             "definitions": {"I2": "(QE − its expectation at τ² = 0)/QE, never below 0"}
