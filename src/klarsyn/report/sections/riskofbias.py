@@ -7,7 +7,14 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from klarsyn.bias.riskofbias import OVERALL, Answer, DomainJudgement, RiskOfBias, TrialRisk
+from klarsyn.bias.riskofbias import (
+    CROSSOVER,
+    OVERALL,
+    Answer,
+    DomainJudgement,
+    RiskOfBias,
+    TrialRisk,
+)
 from klarsyn.bias.riskofbias_from_base import judge_base
 from klarsyn.evidence.trial import PublishedRisk
 from klarsyn.figures.riskofbias import traffic_light, weighted_bars
@@ -149,6 +156,14 @@ def _standing(context: Context, risk: RiskOfBias) -> Any:
 def _cautions(context: Context, risk: RiskOfBias) -> list[Any]:
     w = context.words
     texts = [w("riskofbias.one_result")]
+    crossed = [
+        t.label
+        for t in context.base.trials
+        if t.design == "crossover" and t.id in risk.trials
+        and CROSSOVER not in risk.trials[t.id].domains
+    ]  # fmt: skip
+    if crossed:
+        texts.append(w("riskofbias.crossover", trials=", ".join(crossed)))
     left = sum(t.randomised is True and t.id not in risk.trials for t in context.base.trials)
     if left:
         texts.append(w("riskofbias.not_judged", count=left))
