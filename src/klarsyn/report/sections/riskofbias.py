@@ -316,16 +316,14 @@ def _reasons(context: Context, risk: RiskOfBias, results: dict[str, Result]) -> 
         first = context.result_claim(results[name], f"{label}, {about}" if about else label)
         for domain_name, domain in trial.domains.items():
             asked = [a for a in domain.answers if a.answer != NOT_ASKED]
+            answers = Markup("<br>").join(_reason(context, domain_name, a) for a in asked)
             told = f"{_domain(context, domain_name)}: {_judgement(context, domain.judgement)}"
-            rows += [_reason(context, first, told, domain_name, a) for a in asked]
+            rows.append((first, told, answers, _why(context, domain)))
     every = [a for r in risk.trials.values() for a in _answers_of(r)]
     return TableBlock(
         id="riskofbias",
-        title=w.plain(_key(risk, "reasons"), answers=context.numbers.whole(len(rows))),
-        header=[
-            w.plain(f"riskofbias.head_{h}")
-            for h in ("trial", "domain", "question", "answer", "why")
-        ],
+        title=w.plain(_key(risk, "reasons"), answers=context.numbers.whole(len(every))),
+        header=[w.plain(f"riskofbias.head_{h}") for h in ("trial", "domain", "answers", "rule")],
         rows=rows,
         caption=w(
             "riskofbias.reasons_caption",
@@ -336,16 +334,27 @@ def _reasons(context: Context, risk: RiskOfBias, results: dict[str, Result]) -> 
     )
 
 
-def _reason(
-    context: Context, first: Any, told: str, domain: str, answer: Answer
-) -> tuple[Any, str, str, str, Any]:
+def _reason(context: Context, domain: str, answer: Answer) -> Any:
+    """A question in short, its answer, the reason, and the rows or the place it rests on."""
     key = f"{domain}_{answer.question}".replace(".", "_")
     asked = context.words.plain(f"riskofbias.question.{key}")
     known = context.findings_by_id()
     links = [context.row_claim(known[i], i) for i in answer.findings if i in known]
-    rests = Markup(", ").join(links) if links else escape(answer.locator)
-    why = Markup("{} [{}]").format(answer.why, rests) if rests else escape(answer.why)
-    return first, told, f"{answer.question} {asked}", answer.answer, why
+    rests = Markup(", ").join(links) if links else escape(_place(context, answer))
+    told = Markup("{} {}: <strong>{}</strong>. {}").format(
+        answer.question, asked, answer.answer, answer.why
+    )
+    return told + Markup(" [{}]").format(rests) if rests else told
+
+
+def _place(context: Context, answer: Answer) -> str:
+    """Where a reason was read, with its source; nothing where nothing was found."""
+    if not answer.source:
+        return answer.locator if answer.locator.startswith("scales.csv") else ""
+    source = context.base.sources.get(answer.source)
+    if source is None or answer.locator.startswith("trials.csv"):
+        return answer.locator
+    return f"{source.citation.split('. ')[0]}, {answer.locator}"
 
 
 def _others(context: Context, risk: RiskOfBias | None) -> list[Any]:
@@ -368,9 +377,17 @@ def _others(context: Context, risk: RiskOfBias | None) -> list[Any]:
         told = w(
             "riskofbias.others_told", both=n.whole(len(both)), differ=n.whole(differ), **counted
         )
-    heads = ["head_trial", "head_theirs", "head_their_judgement", "head_their_why"]
+    heads = ["head_study", "head_theirs", "head_their_judgement", "head_their_why"]
     ours_head = "head_ours" if risk is None or not is_draft(risk) else "head_ours_draft"
     heads += [] if risk is None else [ours_head, "head_differ"]
+    named = dict.fromkeys(
+        context.base.sources[p.source].citation
+        for p in published
+        if p.source in context.base.sources
+    )
+    caption = w("riskofbias.others_source", sources="; ".join(c.rstrip(".") for c in named))
+    if risk is not None:
+        caption += " " + w("riskofbias.others_caption")
     return [
         Prose(paragraphs=paragraphs(told)),
         TableBlock(
@@ -378,7 +395,7 @@ def _others(context: Context, risk: RiskOfBias | None) -> list[Any]:
             title=w.plain("riskofbias.others_alone" if risk is None else "riskofbias.others"),
             header=[w.plain(f"riskofbias.{h}") for h in heads],
             rows=[row if risk is not None else row[:4] for row in rows],
-            caption=w("riskofbias.others_caption") if risk is not None else "",
+            caption=caption,
             folded=risk is not None,
         ),
     ]
@@ -393,15 +410,13 @@ def _ours(published: PublishedRisk, risk: RiskOfBias | None) -> str:
 
 def _beside(context: Context, published: PublishedRisk, ours: str) -> tuple[str, ...]:
     w = context.words
-    source = context.base.sources.get(published.source)
-    cited = f"{published.domain} ({source.citation if source else published.source})"
     state = w.plain("riskofbias.nothing_beside")
     if ours:
         same = LIKE.get(published.judgement, published.judgement) == ours
         state = w.plain("riskofbias.alike" if same else "riskofbias.unlike")
     return (
         context.base.trial(published.trial).label,
-        cited,
+        published.domain,
         published.judgement,
         published.why or w.plain("riskofbias.nothing_beside"),
         _judgement(context, ours) if ours else w.plain("riskofbias.nothing_beside"),
