@@ -26,6 +26,7 @@ from klarsyn.bias.riskofbias_from_base import (
 )
 from klarsyn.errors import InputError, UnknownNameError
 from klarsyn.evidence import Base, known_bases, open_base
+from klarsyn.evidence.trial import RiskAnswer
 from klarsyn.report.settings import read_questions
 from klarsyn.synthesis.extraction import derive_effects
 
@@ -41,16 +42,21 @@ def shipped() -> Base:
 
 def by_trial() -> dict[str, dict[str, dict[str, str]]]:
     found: dict[str, dict[str, dict[str, str]]] = {}
-    for a in shipped().risk_answers:
+    for a in assigned():
         found.setdefault(a.trial, {}).setdefault(a.domain, {})[a.question] = a.answer
     return found
+
+
+def assigned() -> list[RiskAnswer]:
+    """The answers about the effect of assignment."""
+    return [a for a in shipped().risk_answers if a.effect == "assignment"]
 
 
 class TestWhatShips:
     def test_every_question_of_every_domain_is_answered_once(self) -> None:
         wanted = {(d, q) for d in DOMAINS for q in tool("rob2").domain(d).questions}
         for trial in by_trial():
-            rows = [a for a in shipped().risk_answers if a.trial == trial]
+            rows = [a for a in assigned() if a.trial == trial]
             assert {(a.domain, a.question) for a in rows} == wanted
             assert len(rows) == len(wanted)
 
@@ -119,6 +125,13 @@ class TestWhatShips:
         assert found.high_in == ("D2a", "D3", "D4")
         assert found.surely_high_in == ("D2a", "D3", "D4")
         assert found.standing == "High"
+
+    def test_the_effect_of_adhering_is_answered_where_treatments_were_left_or_refused(self) -> None:
+        found = judgements_of(shipped(), effect="adhering")
+        assert set(found) == {"anand_2023", "ekstrand_2022"}
+        assert found["anand_2023"].surely_high_in == ("D2b", "D3", "D4")
+        assert found["ekstrand_2022"].domains["D2b"] == "High"
+        assert found["ekstrand_2022"].attainable["D2b"] == ("Low", "High")
 
     def test_published_judgements_are_never_inputs(self) -> None:
         without = replace(shipped(), published_risks=())

@@ -79,7 +79,7 @@ def test_reasons_are_folded_and_answers_link_to_their_rows() -> None:
     made = section(BASE, "en")
     (table,) = (b for b in made.blocks if isinstance(b, TableBlock) and b.id == "riskofbias")
     assert table.folded
-    asked = [a for a in shipped().risk_answers if a.answer]
+    asked = [a for a in shipped().risk_answers if a.answer and a.effect == "assignment"]
     assert len(table.rows) == 5 * len(judgements_of(shipped()))
     assert sum(str(row[2]).count("<strong>") for row in table.rows) == len(asked)
     links = {i for row in table.rows for i in re.findall(r'href="#row-([^"]+)"', str(row[2]))}
@@ -95,6 +95,13 @@ def test_the_sentence_counts_what_would_stay_high() -> None:
     text = told(section(BASE, "en"))
     assert f"tables {len(high)} of them come out at high risk" in text
     assert f"{len(sure)} of the {len(high)} would stay high" in text
+
+
+def test_the_other_effect_of_interest_is_told() -> None:
+    text = told(section(BASE, "en"))
+    assert (
+        "departures comes out as: Anand 2023 (ELEKT-D): high; Ekstrand 2022 (KetECT): high" in text
+    )
 
 
 def test_judgements_of_others_stand_beside_ours_and_say_where_they_differ() -> None:

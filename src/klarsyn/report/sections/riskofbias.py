@@ -9,6 +9,7 @@ from markupsafe import Markup, escape
 
 from klarsyn.bias.riskofbias import (
     CROSSOVER,
+    EFFECTS,
     OVERALL,
     Answer,
     DomainJudgement,
@@ -164,12 +165,27 @@ def _cautions(context: Context, risk: RiskOfBias) -> list[Any]:
     ]  # fmt: skip
     if crossed:
         texts.append(w("riskofbias.crossover", trials=", ".join(crossed)))
+    texts += _adhering(context)
     left = sum(t.randomised is True and t.id not in risk.trials for t in context.base.trials)
     if left:
         texts.append(w("riskofbias.not_judged", count=left))
     if is_draft(risk):
         texts.append(w("riskofbias.replace", base=context.base.name))
     return texts
+
+
+def _adhering(context: Context) -> list[Any]:
+    """What the answers say of the other effect of interest, where there are any."""
+    other = judge_base(context.base, effect="adhering")
+    if other is None:
+        return []
+    told = [
+        f"{context.base.trial(name).label}: {_judgement(context, j.judgement).lower()}"
+        for name, r in other.trials.items()
+        for domain, j in r.domains.items()
+        if domain == EFFECTS["adhering"]
+    ]
+    return [context.words("riskofbias.adhering", told="; ".join(told))]
 
 
 def _judgement(context: Context, name: str) -> str:
