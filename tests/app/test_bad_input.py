@@ -103,6 +103,10 @@ OUTCOMES = """outcome,measure,estimate,low,high,participants,studies,information
 high_risk_weight,predicted_low,predicted_high,small,moderate,large,unit,baseline
 mood,mean_difference,-4,-6,-2,620,6,785,0,-8,0.5,2,5,8,points,
 """
+AT_RISK_OF_BIAS = """study,effect,lower,upper,risk
+One,-0.62,-1.02,-0.22,high
+Two,-0.35,-0.71,0.01,low
+"""
 CELLS = """study,estimate,se,risk,belief,time
 One,-0.6,0.2,High,-0.3,1 week
 Two,-0.5,0.2,Low,-0.3,1 week
@@ -156,6 +160,7 @@ CASES: dict[str, Case] = {
         HARMS, "events", ("--spontaneous", "3", "--unknown", "2"), ("events", "patients")
     ),
     "riskofbias": Case(ANSWERS, "", needed="answer"),
+    "adjusted": Case(AT_RISK_OF_BIAS, "effect", ("--measure", "SMD", "--benefit", "lower")),
     "grade": Case(OUTCOMES, "estimate"),
     "grid": Case(CELLS, "estimate", ("--benefit", "lower"), spread="se"),
     "rare": Case(COUNTS, "ai", (), ("ai", "n1i")),

@@ -9,6 +9,7 @@ import pytest
 
 from klarsyn.bias.adjusted import (
     Bias,
+    BiasPrior,
     adjust_by_priors,
     adjust_estimate,
     pool_elicited,
@@ -20,8 +21,12 @@ from klarsyn.bias.adjusted import (
 from klarsyn.errors import InputError, UnknownNameError
 from klarsyn.stats.estimate import Estimate
 from klarsyn.stats.many_fits import fit_many
+from klarsyn.synthesis.effects import effects_from_arrays
+from klarsyn.synthesis.pairwise import pool
 
 EXACT = 1e-12
+# Two programs for one REML fit: the batched one and the single one stop at different points.
+SAME_FIT = 1e-6
 Y, V = np.array([-0.5, -0.3, -0.8, -0.1]), np.array([0.04, 0.05, 0.06, 0.03])
 RISKY = [True, False, True, False]
 
@@ -77,12 +82,59 @@ def test_published_blinding_prior():
     )
 
 
-def test_without_bias_welton_is_ordinary_pooling():
+def none(name: str = "none") -> BiasPrior:
+    return BiasPrior(name=name, mean=0.0, mean_sd=0.0, between_sd=0.0, source="x")
+
+
+@pytest.mark.parametrize("estimator", ["DL", "REML", "PM"])
+def test_without_bias_welton_is_ordinary_pooling(estimator: str):
     priors = three_priors("blinding", benefit="lower", measure="log_odds_ratio")
-    found = adjust_by_priors(Y, V, RISKY, priors)
-    plain = fit_many(Y[None], V[None], np.ones((1, 4), bool), "DL")
-    assert found.pooled[0].value == pytest.approx(plain.mean[0, 0], rel=1e-12)
-    assert found.pooled[0].se == pytest.approx(plain.se[0, 0], rel=1e-12)
+    found = adjust_by_priors(Y, V, RISKY, priors, estimator=estimator)
+    plain = fit_many(Y[None], V[None], np.ones((1, 4), bool), estimator)
+    assert found.unadjusted.value == pytest.approx(plain.mean[0, 0], rel=1e-12)
+    assert found.unadjusted.se == pytest.approx(plain.se[0, 0], rel=1e-12)
+    same = adjust_by_priors(Y, V, RISKY, [none()] * 3, estimator=estimator)
+    assert {e.value for e in same.pooled} == {same.unadjusted.value}
+
+
+@pytest.mark.parametrize("test", ["z", "knha", "adhoc"])
+def test_as_reported_is_what_the_pairwise_room_pools(test: str):
+    effects = effects_from_arrays(Y, V, measure="GEN")
+    plain = pool(effects, method="REML", test=test)
+    found = adjust_by_priors(Y, V, RISKY, [none()] * 3, estimator="REML", test=test).unadjusted
+    assert found.value == pytest.approx(plain.estimate, rel=SAME_FIT)
+    assert found.interval() == pytest.approx((plain.ci_lower, plain.ci_upper), rel=SAME_FIT)
+
+
+def test_one_biased_study_by_hand():
+    """A study of −0.5 (variance 0.04) alone: less the mean bias, variances added."""
+    prior = BiasPrior(name="b", mean=-0.2, mean_sd=0.1, between_sd=0.3, source="x")
+    found = adjust_by_priors([-0.5], [0.04], [True], [prior] * 3).pooled[0]
+    assert found.value == pytest.approx(-0.3, rel=EXACT)
+    assert found.se == pytest.approx(math.sqrt(0.04 + 0.01 + 0.09), rel=EXACT)
+
+
+def test_low_risk_studies_keep_their_word_when_doubt_about_bias_grows():
+    """With a boundless doubt the answer is that of the low-risk studies alone."""
+    prior = BiasPrior(name="b", mean=-0.1, mean_sd=1e4, between_sd=0.0, source="x")
+    found = adjust_by_priors(Y, V, RISKY, [prior] * 3, estimator="common").pooled[0]
+    low = np.array([not r for r in RISKY])
+    weights = low / V
+    assert found.value == pytest.approx(float(weights @ Y / weights.sum()), rel=1e-6)
+
+
+def test_the_third_prior_is_metablind_with_its_own_spread():
+    """Moustgaard 2020, table 2, row Ia: 0.91 (0.61 to 1.35), SDs 0.20 and 0.21."""
+    third = three_priors("blinding", benefit="lower", measure="log_odds_ratio")[2]
+    assert third.mean == pytest.approx(math.log(0.91), rel=EXACT)
+    own = (math.log(1.35) - math.log(0.61)) / (2 * 1.959963984540054)
+    assert third.mean_sd == pytest.approx(math.hypot(own, 0.20), rel=EXACT)
+    assert third.between_sd == 0.21
+
+
+def test_concealment_has_three_priors_too():
+    names = [p.name for p in three_priors("concealment", benefit="lower", measure="smd")]
+    assert names == ["published", "wide", "doubled"]
 
 
 def test_bias_on_the_beneficial_side_is_taken_away_whatever_the_coding():
@@ -93,7 +145,7 @@ def test_bias_on_the_beneficial_side_is_taken_away_whatever_the_coding():
     high = adjust_by_priors(
         -Y, V, RISKY, three_priors("blinding", benefit="higher", measure="log_odds_ratio")
     )
-    assert low.pooled[1].value > low.pooled[0].value
+    assert all(e.value > low.unadjusted.value for e in low.pooled)
     assert [e.value for e in high.pooled] == pytest.approx([-e.value for e in low.pooled], rel=1e-9)
 
 
@@ -101,13 +153,16 @@ def test_what_high_risk_studies_add_is_bounded_by_the_doubt_about_their_bias():
     prior = prior_from_ratio("b", 0.87, 0.80, 0.93, between_sd=0.0, source="x")
     floor = prior.mean_sd
     huge = adjust_by_priors(np.full(50, -0.5), np.full(50, 1e-8), [True] * 50, [prior] * 3)
+    assert huge.unadjusted.se < floor / 100
     assert huge.pooled[0].se == pytest.approx(floor, rel=1e-3)
 
 
 def test_smd_priors_are_log_odds_ratio_priors_times_root_three_over_pi():
     log_odds = three_priors("blinding", benefit="lower", measure="log_odds_ratio")
     smd = three_priors("blinding", benefit="lower", measure="smd")
-    assert smd[1].mean == pytest.approx(log_odds[1].mean * math.sqrt(3) / math.pi, rel=EXACT)
+    for a, b in zip(smd, log_odds, strict=True):
+        assert a.mean == pytest.approx(b.mean * math.sqrt(3) / math.pi, rel=EXACT)
+        assert a.mean_sd == pytest.approx(b.mean_sd * math.sqrt(3) / math.pi, rel=EXACT)
 
 
 def test_fewer_than_three_priors_are_refused():
@@ -124,4 +179,4 @@ def test_all_three_are_in_the_sentence():
     text = adjust_by_priors(
         Y, V, RISKY, three_priors("blinding", benefit="lower", measure="smd")
     ).summary()
-    assert all(name in text for name in ("no bias", "published", "wide"))
+    assert all(name in text for name in ("as reported", "published", "wide", "patients"))

@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "relapse": ("relapse", "Rebuild printed survival curves: how long it lasts."),
     "harms": ("harms", "Say what the evidence on rare harms can and cannot exclude."),
     "riskofbias": ("riskofbias", "Risk of bias of each trial from signalling answers (RoB 2)."),
+    "adjusted": ("adjusted", "Pool with what is believed about bias, three beliefs at once."),
     "grade": ("grade", "Suggest the certainty of each outcome, with reasons."),
     "grid": ("grid", "Fit every combination of choices and name the one that matters."),
     "rare": ("rare", "Pool rare events without corrections, methods side by side."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,12 @@ from klarsyn.provenance import Source, Sourced, digest_of
 from klarsyn.stats.estimate import Estimate
 from klarsyn.stats.many_fits import fit_many
 
+METABLIND = Source(
+    id="metablind2020",
+    citation="Moustgaard et al. 2020, BMJ 368:l6802 (MetaBLIND)",
+    doi="10.1136/bmj.l6802",
+    url="https://pmc.ncbi.nlm.nih.gov/articles/PMC7190062",
+)
 ROBES = Source(
     id="robes2018",
     citation="Savović et al. 2018, Am J Epidemiol 187:1113 (ROBES)",
@@ -99,38 +105,45 @@ class Elicited:
 
 
 def pool_elicited(
-    estimates: Sequence[Estimate], biases: Sequence[Sequence[Bias]], *, estimator: str = "REML"
+    estimates: Sequence[Estimate],
+    biases: Sequence[Sequence[Bias]],
+    *,
+    estimator: str = "REML",
+    test: str = "z",
 ) -> Elicited:
     """Turner's adjustment of each study by its biases, then ordinary random effects.
 
     `biases` has a list for each study (empty where none was elicited); those of a study are taken
-    as independent.
+    as independent. `estimator` and `test` as for `adjust_by_priors`.
     """
     if len(estimates) != len(biases) or not estimates:
         raise InputError(f"{len(estimates)} studies but biases for {len(biases)}.")
     if len({e.scale for e in estimates}) > 1:
         raise InputError("The studies are on different scales; bring them to one.")
+    _check_test(test, len(estimates))
     adjusted = [adjust_estimate(e, total_bias(b)) for e, b in zip(estimates, biases, strict=True)]
-    y = np.array([[e.value for e in side] for side in (estimates, adjusted)])
-    v = np.array([[e.se**2 for e in side] for side in (estimates, adjusted)])
-    fits = fit_many(y, v, np.ones((1, len(estimates)), bool), estimator)
-    pooled = [
-        Estimate(
-            value=float(fits.mean[i, 0]),
-            se=float(fits.se[i, 0]),
-            method=f"{name}, {estimator}",
+    (raw, raw_tau2), (pooled, tau2) = [
+        _welton(
+            np.array([e.value for e in side]),
+            np.array([e.se**2 for e in side]),
+            np.zeros(len(side), bool),
+            replace(NO_BIAS, name=name),
             scale=estimates[0].scale,
+            estimator=estimator,
+            test=test,
         )
-        for i, name in enumerate(("as reported", "adjusted for bias (Turner 2009)"))
+        for side, name in ((estimates, "as reported"), (adjusted, "adjusted (Turner 2009)"))
     ]
     return Elicited(
         raw=tuple(estimates),
         adjusted=tuple(adjusted),
-        pooled_raw=pooled[0],
-        pooled=pooled[1],
-        tau2=(float(fits.tau2[0, 0]), float(fits.tau2[1, 0])),
-        method=f"Turner 2009, first order, {estimator}, Wald",
-        digest=digest_of(y, v, [list(b) for b in biases]),
+        pooled_raw=raw,
+        pooled=pooled,
+        tau2=(raw_tau2, tau2),
+        method=f"Turner 2009, first order, {estimator}, {test}",
+        digest=digest_of(
+            [(e.value, e.se) for e in estimates], [list(b) for b in biases], estimator, test
+        ),
     )
 
 
@@ -155,6 +168,9 @@ class BiasPrior:
     source: str
 
 
+NO_BIAS = BiasPrior(name="as reported", mean=0.0, mean_sd=0.0, between_sd=0.0, source="")
+
+
 def prior_from_ratio(
     name: str, ratio: float, low: float, high: float, *, between_sd: float, source: str
 ) -> BiasPrior:
@@ -171,80 +187,125 @@ def prior_from_ratio(
 
 
 def published_ratios() -> dict[str, Sourced[tuple[float, float, float]]]:
-    """Ratios of odds ratios, high or unclear against low risk, with limits (ROBES)."""
+    """Ratios of odds ratios, high or unclear against low risk, with limits.
+
+    `blinding` and `concealment` are of all trials (ROBES); `patients` is of trials whose patients
+    were not masked and told the outcome themselves (MetaBLIND).
+    """
+    rows = {
+        "blinding": ((0.87, 0.80, 0.93), ROBES, "Abstract"),
+        "concealment": ((0.92, 0.86, 0.98), ROBES, "Abstract"),
+        "patients": (
+            (0.91, 0.61, 1.35),
+            METABLIND,
+            "Table 2, row Ia, adjusted for allocation concealment",
+        ),
+    }
     return {
         name: Sourced(
             value=value,
             unit="ratio of odds ratios",
-            source=ROBES.id,
-            locator="Abstract",
+            source=source.id,
+            locator=locator,
             kind="reported",
         )
-        for name, value in {
-            "blinding": (0.87, 0.80, 0.93),
-            "concealment": (0.92, 0.86, 0.98),
-        }.items()
+        for name, (value, source, locator) in rows.items()
     }
 
 
-def three_priors(domain: str, *, benefit: str, measure: str) -> tuple[BiasPrior, ...]:
-    """No bias, the published one, and the published one with three times its spread.
+DOMAINS = ("blinding", "concealment")
+# MetaBLIND, the same row: SD of the mean bias between meta-analyses, and between trials.
+PATIENTS_MEAN_SD, PATIENTS_BETWEEN_SD = 0.20, 0.21
+# ROBES does not print how bias differs between trials: an assumption, on the log odds ratio.
+BETWEEN_SD = 0.1
+SMD_PER_LOG_ODDS_RATIO = math.sqrt(3) / math.pi
 
-    `benefit` says whether a `lower` or a `higher` value is good for the patient, so that bias makes
-    the treatment look better; `measure` is `log_odds_ratio` or `smd` (times √3/π). Published
-    ratios speak of ordinary unblinding, not of a drug that everybody recognises: hence the wide
-    one. Its spread between trials, 0.1 on the log odds ratio, is an assumption.
+
+def three_priors(domain: str, *, benefit: str, measure: str) -> tuple[BiasPrior, ...]:
+    """Three beliefs about the bias of trials at high or unclear risk, in the order they are shown.
+
+    `published` (ROBES); `wide`, the same with three times its spread; and, for `blinding`,
+    `patients` (MetaBLIND: unmasked patients who tell the outcome themselves), for `concealment`
+    `doubled`, twice the published bias with three times its spread. `benefit` says whether a
+    `lower` or a `higher` value is good for the patient, so that bias makes the treatment look
+    better; `measure` is `log_odds_ratio` or `smd` (times √3/π). All of them speak of ordinary
+    unmasking, not of a drug that everybody recognises: hence the wide one.
     """
     ratios = published_ratios()
-    if domain not in ratios:
-        raise unknown_name("domain with a published bias", domain, ratios)
+    if domain not in DOMAINS:
+        raise unknown_name("domain with a published bias", domain, DOMAINS)
     if benefit not in ("lower", "higher"):
         raise unknown_name("direction of benefit", benefit, ("lower", "higher"))
-    factors = {"log_odds_ratio": 1.0, "smd": math.sqrt(3) / math.pi}
+    factors = {"log_odds_ratio": 1.0, "smd": SMD_PER_LOG_ODDS_RATIO}
     if measure not in factors:
         raise unknown_name("measure", measure, factors)
-    middle = prior_from_ratio(domain, *ratios[domain].value, between_sd=0.1, source=ROBES.citation)
-    sign, factor = (1.0 if benefit == "lower" else -1.0), factors[measure]
-
-    def scaled(name: str, mean: float, spread: float, source: str) -> BiasPrior:
-        return BiasPrior(
-            name=name,
-            mean=sign * factor * mean,
-            mean_sd=factor * spread * middle.mean_sd,
-            between_sd=factor * spread * middle.between_sd,
-            source=source,
-        )
-
-    return (
-        scaled("no bias", 0.0, 0.0, "assumed"),
-        scaled("published", middle.mean, 1.0, middle.source),
-        scaled("wide", middle.mean, 3.0, f"{middle.source}, spread three times"),
+    told = prior_from_ratio(
+        "published", *ratios[domain].value, between_sd=BETWEEN_SD, source=ROBES.citation
     )
+    wide = _stretched(told, "wide", 1.0)
+    third = _patients() if domain == "blinding" else _stretched(told, "doubled", 2.0)
+    sign, factor = (1.0 if benefit == "lower" else -1.0), factors[measure]
+    return tuple(
+        replace(
+            p,
+            mean=sign * factor * p.mean,
+            mean_sd=factor * p.mean_sd,
+            between_sd=factor * p.between_sd,
+        )
+        for p in (told, wide, third)
+    )
+
+
+def _stretched(prior: BiasPrior, name: str, times: float) -> BiasPrior:
+    return BiasPrior(
+        name=name,
+        mean=times * prior.mean,
+        mean_sd=3 * prior.mean_sd,
+        between_sd=3 * prior.between_sd,
+        source=f"{prior.source}, spread three times" + (", bias twice" if times == 2 else ""),
+    )
+
+
+def _patients() -> BiasPrior:
+    value = published_ratios()["patients"].value
+    told = prior_from_ratio(
+        "patients", *value, between_sd=PATIENTS_BETWEEN_SD, source=METABLIND.citation
+    )
+    return replace(told, mean_sd=math.hypot(told.mean_sd, PATIENTS_MEAN_SD))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BiasAdjusted:
-    """Pooled effects under several priors, never one alone."""
+    """The pooled effect as reported, and under several priors on bias, never one alone.
 
+    `tau2` and `unadjusted_tau2` are the variances between studies of each.
+    """
+
+    unadjusted: Estimate
+    unadjusted_tau2: float
     priors: tuple[BiasPrior, ...]
     pooled: tuple[Estimate, ...]
     tau2: tuple[float, ...]
     high_risk: tuple[str, ...]
+    studies: int
     method: str
     digest: str
 
     def summary(self) -> str:
-        """One sentence with all priors."""
-        parts = [
-            f"{p.name} {e.value:.3g} ({e.interval()[0]:.3g} to {e.interval()[1]:.3g})"
-            for p, e in zip(self.priors, self.pooled, strict=True)
+        """One line as reported, one for each prior."""
+        lines = [
+            f"{len(self.high_risk)} of {self.studies} studies carry the bias",
+            f"  as reported: {_told(self.unadjusted)}",
         ]
-        return f"By prior on the bias of {len(self.high_risk)} studies: {'; '.join(parts)}."
+        for p, e in zip(self.priors, self.pooled, strict=True):
+            lines.append(f"  {p.name} ({p.source}): {_told(e)}")
+        return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """JSON-ready; values are on the effects' own scale (logarithms of ratios)."""
         rows = zip(self.priors, self.pooled, self.tau2, strict=True)
         return {
+            "unadjusted": _dict(self.unadjusted) | {"tau2": self.unadjusted_tau2},
             "priors": [
                 {
                     "name": p.name,
@@ -252,17 +313,55 @@ class BiasAdjusted:
                     "bias_mean_sd": p.mean_sd,
                     "bias_between_sd": p.between_sd,
                     "source": p.source,
-                    "value": e.value,
-                    "se": e.se,
-                    "interval": list(e.interval()),
                     "tau2": t,
                 }
+                | _dict(e)
                 for p, e, t in rows
             ],
             "high_risk": list(self.high_risk),
+            "studies": self.studies,
+            "scale": self.unadjusted.scale,
             "method": self.method,
             "digest": self.digest,
         }
+
+    def plot(self, *, title: str = "", null: float = 0.0) -> Any:
+        """The estimates one below the other, as reported first; ratios on a logarithmic axis."""
+        from klarsyn.figures.forest import ForestAxis, ForestRow, forest
+        from klarsyn.figures.theme import housed
+
+        log = self.unadjusted.scale == "log"
+        turn = math.exp if log else float
+        named = [("as reported", self.unadjusted)]
+        named += [(p.name, e) for p, e in zip(self.priors, self.pooled, strict=True)]
+        rows = [ForestRow(kind="heading", label=title or self.method)]
+        rows += [
+            ForestRow(
+                kind="study",
+                label=name,
+                estimate=turn(e.value),
+                lower=turn(e.interval()[0]),
+                upper=turn(e.interval()[1]),
+                weight=0.35,
+                numbers=_told(e),
+            )
+            for name, e in named
+        ]
+        return housed(forest(rows, ForestAxis(title="effect", null=turn(null), log=log)))
+
+
+def _told(e: Estimate) -> str:
+    values = [e.value, *e.interval()]
+    if e.scale == "log":
+        values = [math.exp(v) for v in values]
+    return f"{values[0]:.3g} ({values[1]:.3g} to {values[2]:.3g})"
+
+
+def _dict(e: Estimate) -> dict[str, Any]:
+    return {"value": e.value, "se": e.se, "interval": list(e.interval()), "df": e.df}
+
+
+TESTS = ("z", "knha", "adhoc")
 
 
 def adjust_by_priors(
@@ -273,12 +372,16 @@ def adjust_by_priors(
     *,
     labels: Sequence[str] = (),
     scale: str = "natural",
+    estimator: str = "REML",
+    test: str = "z",
 ) -> BiasAdjusted:
     """Welton et al. 2009 (J R Stat Soc A 172:119): high-risk studies carry a bias b_i.
 
-    b_i ~ N(b, κ²), b ~ N(mean, φ²) shared by all of them; integrated exactly (the model is normal),
-    tau² between studies by DerSimonian–Laird from the low-risk and the corrected high-risk studies.
-    At least three priors must be given: the answer is known to depend on them.
+    b_i ~ N(b, κ²), b ~ N(mean, φ²) shared by all of them; integrated exactly (the model is normal).
+    tau² comes by `estimator` (one of the batched ones) from the effects less their mean bias, κ²
+    within their variances. `test`: `z`, or Knapp and Hartung's factor for generalised least squares
+    with k − 1 degrees of freedom (`knha`; `adhoc` never below 1). At least three priors must be
+    given: the answer is known to depend on them.
     """
     y, v = np.asarray(effects, dtype=float), np.asarray(variances, dtype=float)
     risky = np.asarray(high_risk, dtype=bool)
@@ -286,29 +389,54 @@ def adjust_by_priors(
         raise InputError("At least three priors are needed, so that the choice among them shows.")
     if not (y.shape == v.shape == risky.shape) or y.size == 0 or np.any(v <= 0):
         raise InputError("Effects, variances above 0 and risk marks must be of equal length.")
-    results = [_welton(y, v, risky, p) for p in priors]
+    _check_test(test, y.size)
+    (plain, plain_tau2), *adjusted = [
+        _welton(y, v, risky, p, scale=scale, estimator=estimator, test=test)
+        for p in (NO_BIAS, *priors)
+    ]
     return BiasAdjusted(
+        unadjusted=plain,
+        unadjusted_tau2=plain_tau2,
         priors=tuple(priors),
-        pooled=tuple(
-            Estimate(value=m, se=s, method=f"Welton 2009, {p.name}", scale=scale)
-            for p, (m, s, _) in zip(priors, results, strict=True)
-        ),
-        tau2=tuple(t for *_, t in results),
+        pooled=tuple(e for e, _ in adjusted),
+        tau2=tuple(t for _, t in adjusted),
         high_risk=tuple(
             labels[i] if labels else str(i + 1) for i in np.flatnonzero(risky).tolist()
         ),
-        method="Welton 2009, normal bias integrated exactly, DerSimonian–Laird tau²",
-        digest=digest_of(y, v, risky, list(priors)),
+        studies=int(y.size),
+        method=f"Welton 2009, normal bias integrated exactly, {estimator}, {test}",
+        digest=digest_of(y, v, risky, list(priors), estimator, test),
     )
 
 
 def _welton(
-    y: np.ndarray, v: np.ndarray, risky: np.ndarray, prior: BiasPrior
-) -> tuple[float, float, float]:
+    y: np.ndarray,
+    v: np.ndarray,
+    risky: np.ndarray,
+    prior: BiasPrior,
+    *,
+    scale: str,
+    estimator: str,
+    test: str,
+) -> tuple[Estimate, float]:
     shifted = y - risky * prior.mean
     variance = v + risky * prior.between_sd**2
     every = np.ones((1, y.size), bool)
-    tau2 = float(fit_many(shifted[None], variance[None], every, "DL").tau2[0, 0])
+    tau2 = float(fit_many(shifted[None], variance[None], every, estimator).tau2[0, 0])
     covariance = np.diag(variance + tau2) + np.outer(risky, risky) * prior.mean_sd**2
-    ones = np.linalg.solve(covariance, np.ones(y.size))
-    return float(ones @ shifted / ones.sum()), float(ones.sum() ** -0.5), tau2
+    weights = np.linalg.solve(covariance, np.ones(y.size))
+    mean, se, df = float(weights @ shifted / weights.sum()), float(weights.sum() ** -0.5), math.inf
+    if test != "z":
+        residual = shifted - mean
+        spread = float(residual @ np.linalg.solve(covariance, residual)) / (y.size - 1)
+        se *= math.sqrt(max(1.0, spread) if test == "adhoc" else spread)
+        df = float(y.size - 1)
+    name = f"{prior.name}, {estimator}, {test}"
+    return Estimate(value=mean, se=se, method=name, scale=scale, df=df), tau2
+
+
+def _check_test(test: str, studies: int) -> None:
+    if test not in TESTS:
+        raise unknown_name("test", test, TESTS)
+    if test != "z" and studies < 2:
+        raise InputError(f"The test {test} needs two studies or more; there is one.")

@@ -116,10 +116,12 @@ class ControlBenchmark:
     caveats: tuple[str, ...]
     method: str
     inputs: str
+    arm: str = ""
 
     def summary(self) -> str:
         """Where the control stands, and the contrast with a usual control."""
-        text = (
+        text = f"{self.arm}: " if self.arm else ""
+        text += (
             f"control improved {self.control:.2f} SD against {self.reference_mean:.2f} in "
             f"{self.reference_class} (z {self.z:.2f}, p {self.p_value:.3f})"
         )
@@ -248,6 +250,7 @@ def control_benchmark(
     reference_tau2: float,
     standardised_by: str,
     active: Estimate | None = None,
+    arm: str = "",
 ) -> ControlBenchmark:
     """Is this control arm's improvement that of the disappointed?
 
@@ -280,6 +283,7 @@ def control_benchmark(
         caveats=BENCHMARK_CAVEATS,
         method="predictive distribution of control arms (random effects)",
         inputs=digest_of(control, reference_mean, reference_tau2),
+        arm=arm,
     )
 
 

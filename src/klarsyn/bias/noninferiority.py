@@ -140,16 +140,22 @@ def fixed_margin(value: float, basis: str) -> Margin:
 
 
 def preserved_fraction_margin(
-    history: Estimate, fraction: float, *, basis: str, level: float = 0.95
+    history: Estimate,
+    fraction: float,
+    *,
+    basis: str,
+    level: float = 0.95,
+    lower: float | None = None,
 ) -> Margin:
     """M2 = (1 − fraction) M1, M1 the lower limit of reference − placebo.
 
+    `lower` is that limit where history's own is not symmetric (an odds ratio's, carried over).
     Raises NumericalError when history does not show that the reference works: there is then no
     margin to preserve.
     """
     if not 0 <= fraction < 1:
         raise InputError(f"A preserved fraction lies in 0 to 1, 1 left out; {fraction:g} does not.")
-    m1 = history.interval(level)[0]
+    m1 = history.interval(level)[0] if lower is None else lower
     if m1 <= 0:
         raise NumericalError(
             "not_estimable",

@@ -10,9 +10,11 @@ from klarsyn.errors import InputError
 from klarsyn.evidence.trial import Base, Finding
 from klarsyn.report.context import Context
 from klarsyn.report.document import Report, Section
+from klarsyn.report.labels import in_language
 from klarsyn.report.numbers import Numbers
 from klarsyn.report.records import record_rows
 from klarsyn.report.sections.action import build_action
+from klarsyn.report.sections.adjusted import build_adjusted
 from klarsyn.report.sections.against import build_against
 from klarsyn.report.sections.certainty import build_certainty, known_cells
 from klarsyn.report.sections.change import build_change
@@ -34,6 +36,7 @@ FURTHER = (
     build_left,
     build_against,
     build_risk_of_bias,
+    build_adjusted,
     build_choices,
     build_change,
     build_network,
@@ -50,17 +53,19 @@ def build_report(base: Base, lang: str = "en") -> tuple[Report, Context]:
     """
     if not base.trials:
         raise InputError(f"{base.name}: the base has no trial. Add rows to trials.csv.")
+    base = in_language(base, lang)
     context = Context(
         base=base, settings=read_settings(base), words=read_words(lang), numbers=Numbers(lang)
     )
+    further = [built for build in FURTHER if (built := build(context)) is not None]
+    graded = next((answer for section, answer in further if section.id == "findings"), None)
     answered = [
         build_works(context),
         build_duration(context),
         build_safety(context),
-        build_certainty(context),
+        build_certainty(context, graded),
     ]
-    sections = [section for section, _ in answered]
-    sections += [built[0] for build in FURTHER if (built := build(context)) is not None]
+    sections = [section for section, _ in (*answered, *further)]
     report = Report(
         lang=lang,
         title=context.settings.title[lang],

@@ -42,6 +42,7 @@ class TableBlock:
     """A table with a header; cells are text or safe HTML. The first column names the row.
 
     A `folded` one shows its title until the reader opens it.
+    On a phone a row that `stacks` becomes a list of its cells; the others scroll sideways.
     """
 
     id: str
@@ -51,6 +52,7 @@ class TableBlock:
     caption: Any = ""
     numeric: Sequence[int] = ()
     folded: bool = False
+    stacks: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,7 +64,7 @@ def derive_grid(context: Context) -> AllAnalyses | None:
         data,
         estimators=ESTIMATORS,
         intervals=INTERVALS,
-        benefit=_benefit(context),
+        benefit=benefit_of(context),
         inclusion_sets=sets,
         exclusions=_exclusions(context, trials),
         unblinding_shares=SHARES if bias is not None else (0.0,),
@@ -201,7 +201,8 @@ def _differences(
     return out, tuple(unasked)
 
 
-def _benefit(context: Context) -> str:
+def benefit_of(context: Context) -> str:
+    """Whether a `lower` or a `higher` value of the page's scale is good."""
     scale = context.base.scales.get(context.settings.points_scale)
     return "higher" if scale is not None and scale.higher_is == "better" else "lower"
 

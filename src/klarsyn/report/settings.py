@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from klarsyn.errors import InputError
+from klarsyn.errors import InputError, unknown_name
 from klarsyn.evidence.trial import Base
 from klarsyn.synthesis.extraction import Question
 
@@ -29,6 +29,25 @@ class Window:
     id: str
     label: Label
     question: Question
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Elsewhere:
+    """A published mean improvement of control arms in standard deviations, over some trials."""
+
+    label: Label
+    value: float
+    trials: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Controls:
+    """The days from the first dose at which control arms are held against published ones."""
+
+    earliest: float
+    latest: float
+    elsewhere: tuple[Elsewhere, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +87,8 @@ class Settings:
     leaving: tuple[str, ...]
     noninferiority: Mapping[str, Any]
     findings: Mapping[str, Any]
+    elicited: tuple[Mapping[str, Any], ...]
+    controls: Controls | None
 
 
 def read_settings(base: Base) -> Settings:
@@ -130,7 +151,9 @@ def _settings(base: Base, given: dict[str, Any]) -> Settings:
         unblinding=given.get("unblinding", {}),
         leaving=tuple(given.get("leaving", DEFAULT_LEAVING)),
         noninferiority=_noninferiority(base, given.get("noninferiority", {})),
-        findings=_findings(given.get("findings", {})),
+        findings=_findings(given.get("findings", {}), base),
+        controls=_controls(given.get("controls")),
+        elicited=tuple(_elicited(base, e) for e in given.get("elicited", ())),
     )
 
 
@@ -164,6 +187,8 @@ def _noninferiority(base: Base, entry: Mapping[str, Any]) -> Mapping[str, Any]:
     if "elsewhere" in entry:
         base.trial(entry["elsewhere"]["trial"])
         str(entry["elsewhere"]["outcome"])
+    if "history" in entry:
+        entry = {**entry, "history": _history(entry["history"])}
     return {
         **entry,
         "outcome": str(entry["outcome"]),
@@ -172,13 +197,67 @@ def _noninferiority(base: Base, entry: Mapping[str, Any]) -> Mapping[str, Any]:
     }
 
 
-def _findings(entry: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Thresholds between groups in points, and what people have confirmed."""
+def _history(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The reference over placebo as a standardised difference, and the fractions to keep of it."""
+    value, low, high = (float(x) for x in entry["smd"])
+    return {
+        "smd": (value, low, high),
+        "trials": int(entry["trials"]),
+        "patients": int(entry["patients"]),
+        "source": str(entry["source"]),
+        "placebo": _label(entry["placebo"]),
+        "preserve": tuple(float(f) for f in entry["preserve"]),
+    }
+
+
+def _controls(entry: Mapping[str, Any] | None) -> Controls | None:
+    if entry is None:
+        return None
+    return Controls(
+        earliest=float(entry["earliest"]),
+        latest=float(entry["latest"]),
+        elsewhere=tuple(
+            Elsewhere(
+                label=_label(e["label"]),
+                value=float(e["value"]),
+                trials=int(e["trials"]),
+                source=str(e["source"]),
+            )
+            for e in entry.get("elsewhere", ())
+        ),
+    )
+
+
+def _elicited(base: Base, entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """One person's judgement of one trial's bias: who, when and why belong to it."""
+    base.trial(entry["trial"])
+    sizes = ("additive", "additive_sd", "proportional", "proportional_sd")
+    told = {name: str(entry[name]) for name in ("trial", "who", "when", "why")}
+    return told | {name: float(entry.get(name, 0.0)) for name in sizes}
+
+
+def _findings(entry: Mapping[str, Any], base: Base) -> Mapping[str, Any]:
+    """Thresholds between groups and changes within a person in points, and who confirmed what."""
+    within = [
+        {
+            "points": float(w["points"]),
+            "anchor": _label(w["anchor"]),
+            "source": _source(base, w["source"]),
+        }
+        for w in entry.get("within_person", ())
+    ]
+    entry = {**entry, "within_person": within}
     if "thresholds" not in entry:
         return entry
     given = entry["thresholds"]
     sizes = {name: float(given[name]) for name in ("small", "moderate", "large")}
     return {**entry, "thresholds": {**sizes, "origin": _label(given["origin"])}}
+
+
+def _source(base: Base, name: str) -> str:
+    if name not in base.sources:
+        raise unknown_name("source", name, sorted(base.sources), where="settings of the base")
+    return name
 
 
 def _label(value: Any) -> Label:

@@ -20,6 +20,16 @@ shares of don't-knows:
   trial,effect,lower,upper,bang_active,bang_control,unknown_active,unknown_control
   Trial A,-6.0,-8.9,-3.1,0.7,0.3,0.1,0.2
   klarsyn unblinding effects.csv --threshold 0
+\b
+Is the control arm's improvement that of the disappointed? One row a control arm, changes positive
+when better; the active arm's change is optional:
+  trial,group,control_change,control_sd,control_n,active_change,active_sd,active_n
+  Trial A,recognised,2.0,6.7,26,9.2,10.4,27
+  Trial B,usual,8.1,10.3,106,,,
+  Trial C,usual,15.3,11.7,72,,,
+  Trial D,usual,14.8,15.1,108,,,
+  klarsyn unblinding controls.csv --usual usual
+  klarsyn unblinding controls.csv --usual-mean 1.00,0.05,0.02
 """
 
 
@@ -41,6 +51,17 @@ shares of don't-knows:
 @click.option(
     "--threshold", type=float, default=None, help="0, or the smallest effect that counts."
 )
+@click.option(
+    "--usual", default=None, help="Control arms: the group that the others stand against."
+)
+@click.option(
+    "--usual-mean",
+    default=None,
+    help="Control arms: mean, its standard error and variance between trials, from elsewhere.",
+)
+@click.option(
+    "--method", default="REML", show_default=True, help="Control arms: estimator of tau2."
+)
 @click.option("--level", type=float, default=0.95, show_default=True, help="Confidence level.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
@@ -49,6 +70,9 @@ def command(
     se_method: str,
     seed: int | None,
     threshold: float | None,
+    usual: str | None,
+    usual_mean: str | None,
+    method: str,
     level: float,
     as_json: bool,
 ) -> None:
@@ -61,6 +85,8 @@ def command(
         if timing is None:
             raise click.UsageError("Say when the guess was asked: --timing after_outcome, e.g.")
         result = [_strata(file, timing, se_method, seed, level)]
+    elif "control_change" in header:
+        result = _controls(file, usual, usual_mean, method)
     else:
         if threshold is None:
             raise click.UsageError("Say what the effect is held against: --threshold 0, e.g.")
@@ -70,6 +96,39 @@ def command(
         return
     for r in result:
         click.echo(r.summary())
+
+
+def _controls(file: str, group: str | None, mean: str | None, method: str) -> list[Any]:
+    from klarsyn.bias.controls import Usual, benchmark_arms, read_controls, usual_of
+    from klarsyn.errors import InputError
+    from klarsyn.stats.estimate import Estimate
+
+    if (group is None) == (mean is None):
+        raise click.UsageError(
+            "Say what the control arms stand against: --usual GROUP, or --usual-mean 1.0,0.05,0.02 "
+            "(mean, standard error, variance between trials)."
+        )
+    arms = read_controls(file)
+    if group is not None:
+        found = benchmark_arms(arms, usual_of(arms, group, method=method))
+        if not found:
+            raise InputError(f"{file}: every control arm is of the group {group!r}.")
+        return list(found)
+    try:
+        value, se, tau2 = (float(part) for part in (mean or "").split(","))
+    except ValueError:
+        raise InputError(
+            f"--usual-mean: {mean!r} is not three numbers with commas: mean, standard error, "
+            f"variance between trials."
+        ) from None
+    if not (se >= 0 and tau2 >= 0):
+        raise InputError("--usual-mean: a standard error and a variance are 0 or more.")
+    usual = Usual(
+        name="the usual control",
+        mean=Estimate(value=value, se=se, method="given"),
+        tau2=tau2,
+    )
+    return list(benchmark_arms(arms, usual))
 
 
 def _strata(file: str, timing: str, se_method: str, seed: int | None, level: float) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 from klarsyn.bias.noninferiority import (
     AssaySensitivity,
+    Counts,
     NonInferiority,
     SetResult,
     assay_sensitivity,
@@ -27,6 +28,7 @@ from klarsyn.report.sections.left import (
     read_elsewhere,
     scenario_result,
 )
+from klarsyn.report.sections.margins import margin_blocks
 from klarsyn.report.sections.reference import derive_reference
 from klarsyn.stats.proportions import difference_interval
 
@@ -46,9 +48,10 @@ def build_against(context: Context) -> tuple[Section, Any] | None:
     ]
     results, findings = list(reference.results), list(reference.findings)
     if margin is not None:
-        blocks += [margin.figure(), margin.prose()]
-        results += margin.results
-        findings += margin.findings
+        origin = margin_blocks(context, margin.published, margin.worst)
+        blocks += [margin.figure(), margin.prose(), *origin.blocks]
+        results += [*margin.results, *origin.results]
+        findings += [*margin.findings, *origin.findings]
     blocks += sets.blocks
     results += sets.results
     findings += sets.findings
@@ -139,6 +142,20 @@ class _Margin:
             method=f"{self.assay.method}; Miettinen–Nurminen interval",
             inputs=tuple(f.id for f in (*self.anchor.rows, *self.elsewhere.rows)),
             digest=self.assay.inputs,
+        )
+
+    @property
+    def worst(self) -> Counts | None:
+        """All randomised, every refusal against the new treatment; None without refusals."""
+        if self.refused is None:
+            return None
+        c, left = self.published.counts, self.refused.left
+        return Counts(
+            name="all refusals against the new treatment",
+            new_events=c.new_events,
+            new_total=c.new_total + left.new,
+            reference_events=c.reference_events + left.reference,
+            reference_total=c.reference_total + left.reference,
         )
 
     def _plain(self, comparison: Comparison) -> Result:

@@ -147,27 +147,22 @@ def _size(context: Context, body: Body) -> str:
     if body.unit == "points":
         text = n.with_interval(*absolute(body), digits=1)
         return w.plain("findings.points", value=text, scale=context.settings.points_scale)
-    text = n.with_interval(*absolute(body), digits=0)
+    value, low, high = (_more(context, x) for x in absolute(body))
     share = n.whole(1000 * (body.baseline or 0.0))
-    return w.plain("findings.per_1000", value=text, baseline=share)
+    return w.plain("findings.per_1000", value=value, low=low, high=high, baseline=share)
+
+
+def _more(context: Context, per_1000: float) -> str:
+    key = "findings.more_of" if round(per_1000) >= 0 else "findings.fewer_of"
+    return context.words.plain(key, n=context.numbers.whole(abs(per_1000)))
 
 
 def _relative(context: Context, body: Body) -> str:
     if body.unit == "points":
         return "–"
     value = context.numbers.fixed(math.exp(body.estimate.value))
-    return f"{value} ({_ratios(context, body.interval)})"
-
-
-def _ratios(context: Context, logs: tuple[float, float]) -> str:
-    """Limits of a ratio; what is beyond 100 or below 0.01 is not worth its digits."""
-    w, n = context.words, context.numbers
-    low, high = (math.exp(min(x, 700.0)) for x in logs)
-    return w.plain(
-        "findings.limits",
-        low=n.fixed(low) if low >= 0.01 else w.plain("findings.under"),
-        high=n.fixed(high) if high <= 100 else w.plain("findings.over"),
-    )
+    limits = (math.exp(min(x, 700.0)) for x in body.interval)
+    return f"{value} ({context.numbers.ratio_interval(*limits)})"
 
 
 def _plain(context: Context, graded: Graded) -> str:
@@ -252,13 +247,13 @@ def _reason(context: Context, domain: str, graded: Graded) -> str:
             return w.plain("findings.one_trial")
         if facts["prediction"] is None:
             return w.plain("findings.no_prediction", k=facts["k"])
-        ends = _ratios(context, facts["prediction"])
+        ends = n.ratio_interval(*(math.exp(min(x, 700.0)) for x in facts["prediction"]))
         if graded.body.unit == "points":
             ends = n.interval(*facts["prediction"], digits=1)
         return w.plain("findings.prediction", interval=ends, i2=n.percent(facts["i2"]))
     if domain == "indirectness":
         given = ", ".join(context.term("treatment", t) for t in facts["treatments"])
-        return w.plain("findings.indirect", treatments=given)
+        return w.plain("findings.indirect", treatments=given.rstrip("."))
     if domain == "imprecision":
         return w.plain(
             "findings.imprecise",
@@ -335,4 +330,15 @@ def _cautions(context: Context, graded: Sequence[Graded]) -> list[Any]:
         )
     else:
         texts.append(w("findings.no_thresholds"))
+    changes = [
+        w.plain(
+            "findings.within_person",
+            points=n.general(change["points"]),
+            anchor=change["anchor"][context.lang],
+            source=context.base.sources[change["source"]].citation,
+        )
+        for change in context.settings.findings["within_person"]
+    ]
+    if changes:
+        texts.append(w("findings.within_persons", told="; ".join(changes)))
     return texts

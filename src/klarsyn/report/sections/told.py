@@ -35,6 +35,7 @@ from klarsyn.report.sections.belief import (
     main_reading,
     readings_table,
 )
+from klarsyn.report.sections.controls import control_blocks
 from klarsyn.report.sections.tipping import derive_tipped, tip_figure, tip_prose
 
 OPEN = frozenset({"open_label", "rater_masked", "unknown", ""})
@@ -54,7 +55,8 @@ def build_told(context: Context) -> tuple[Section, Any] | None:
         blocks.append(_figure(context, guesses, pooled))
     if context.base.guesses:
         blocks.append(_table(context, guesses))
-    blocks += blocks_of_belief
+    controls = control_blocks(context)
+    blocks += [*blocks_of_belief, *controls.blocks]
     blocks.append(_silent(context, trials))
     blocks.append(Prose(paragraphs=paragraphs(context.words("told.missing")), tone="caution"))
     records = [record_id(g) for g in context.base.guesses]
@@ -62,8 +64,13 @@ def build_told(context: Context) -> tuple[Section, Any] | None:
         id="told",
         title=context.words.plain("told.title"),
         blocks=blocks,
-        results=[*(g.result for g in guesses), *(r for _, r in pooled), *belief_results],
-        findings=[*records, *belief_rows],
+        results=[
+            *(g.result for g in guesses),
+            *(r for _, r in pooled),
+            *belief_results,
+            *controls.results,
+        ],
+        findings=[*records, *belief_rows, *controls.findings],
     )
     return section, answer
 

@@ -1,0 +1,332 @@
+"""If the trials exaggerate: each pooled effect under three beliefs about bias, side by side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from klarsyn.bias.adjusted import (
+    TESTS,
+    Bias,
+    BiasAdjusted,
+    BiasPrior,
+    Elicited,
+    adjust_by_priors,
+    pool_elicited,
+    three_priors,
+)
+from klarsyn.bias.belief import BeliefEvidence
+from klarsyn.figures.forest import ForestAxis, ForestRow, forest
+from klarsyn.figures.theme import PALETTE, finish
+from klarsyn.provenance import digest_of
+from klarsyn.report.context import Context
+from klarsyn.report.document import Figure, Prose, Result, Section, anchor_of, paragraphs
+from klarsyn.report.gradings import Ground, compared, derive_ground
+from klarsyn.report.grids import benefit_of
+from klarsyn.report.guessing import ArmGuess
+from klarsyn.report.sections.tipping import class_belief
+from klarsyn.report.settings import Window
+from klarsyn.stats.estimate import Estimate
+from klarsyn.stats.many_fits import ESTIMATORS
+from klarsyn.synthesis.extraction import TrialEffect, derive_effects
+
+DOMAIN = "blinding"
+BIAS_SIZES = ("additive", "additive_sd", "proportional", "proportional_sd")
+COLOURS = {
+    "published": PALETTE[0],
+    "wide": PALETTE[5],
+    "patients": PALETTE[2],
+    "belief": PALETTE[1],
+    "elicited": PALETTE[3],
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adjusted:
+    """One time and class: as reported, under each prior, and less what people judged, if they did.
+
+    Values are standardised differences; `risky` are the trials that carry the bias.
+    """
+
+    window: Window
+    comparator: str
+    effects: tuple[TrialEffect, ...]
+    risky: tuple[str, ...]
+    found: BiasAdjusted
+    elicited: Elicited | None
+    result: Result
+
+    @property
+    def rows(self) -> list[tuple[str, Estimate, str]]:
+        """(name, estimate, source) of each row, as reported first."""
+        out = [("as_reported", self.found.unadjusted, "")]
+        for p, e in zip(self.found.priors, self.found.pooled, strict=True):
+            out.append((p.name, e, p.source))
+        if self.elicited is not None:
+            out.append(("elicited", self.elicited.pooled, "Turner 2009"))
+        return out
+
+    @property
+    def published(self) -> list[Estimate]:
+        """Under the three published priors only."""
+        return [e for name, e, _ in self.rows if name in ("published", "wide", "patients")]
+
+
+def build_adjusted(context: Context) -> tuple[Section, Any] | None:
+    """The section and its sentence; None where no two trials of a class can be pooled."""
+    if context.settings.measure != "SMD":
+        return None
+    made = derive_adjusted(context)
+    if not made:
+        return None
+    sentence = _sentence(context, made)
+    blocks: list[Any] = [
+        Prose(paragraphs=paragraphs(sentence), tone="finding"),
+        _figure(context, made),
+        Prose(paragraphs=paragraphs(*_cautions(context, made)), tone="caution"),
+    ]
+    section = Section(
+        id="adjusted",
+        title=context.words.plain("adjusted.title"),
+        blocks=blocks,
+        results=[m.result for m in made],
+        findings=list(dict.fromkeys(i for m in made for e in m.effects for i in e.findings)),
+    )
+    return section, sentence
+
+
+def derive_adjusted(context: Context) -> list[Adjusted]:
+    """Every window and class of two trials or more."""
+    ground = derive_ground(context)
+    out = []
+    for window in context.settings.windows:
+        extraction = derive_effects(context.base, window.question)
+        for comparator in compared(context):
+            effects = tuple(e for e in extraction.effects if e.comparator == comparator)
+            if len(effects) > 1:
+                out.append(_adjusted(context, window, comparator, effects, ground))
+    return out
+
+
+def carries_bias(trial: str, guesses: Sequence[ArmGuess]) -> bool:
+    """Whether a trial is at high or unclear risk: not shown that its patients guessed by chance.
+
+    Low only where patients of both roles were asked and every arm's index reads as random.
+    """
+    asked = [g for g in guesses if g.trial.id == trial and g.guess.respondent == "patient"]
+    both = {g.role for g in asked} == {"active", "control"}
+    return not (both and all(g.reading().startswith("random") for g in asked))
+
+
+def _adjusted(
+    context: Context,
+    window: Window,
+    comparator: str,
+    effects: tuple[TrialEffect, ...],
+    ground: Ground,
+) -> Adjusted:
+    s = context.settings
+    risky = [carries_bias(e.trial, ground.guesses) for e in effects]
+    priors = list(three_priors(DOMAIN, benefit=benefit_of(context), measure="smd"))
+    if (own := _belief_prior(context, comparator, ground)) is not None:
+        priors.append(own)
+    how = {
+        "estimator": s.method if s.method in ESTIMATORS else "REML",
+        "test": s.test if s.test in TESTS else "adhoc",
+    }
+    found = adjust_by_priors(
+        [e.y for e in effects],
+        [e.v for e in effects],
+        risky,
+        priors,
+        labels=[e.trial for e in effects],
+        **how,
+    )
+    biases = _elicited(context, effects)
+    elicited = (
+        pool_elicited(
+            [Estimate(value=e.y, se=math.sqrt(e.v), method=e.formula) for e in effects],
+            biases,
+            **how,
+        )
+        if any(biases)
+        else None
+    )
+    return Adjusted(
+        window=window,
+        comparator=comparator,
+        effects=effects,
+        risky=found.high_risk,
+        found=found,
+        elicited=elicited,
+        result=_result(window.id, comparator, effects, found, elicited),
+    )
+
+
+def _belief_prior(context: Context, comparator: str, ground: Ground) -> BiasPrior | None:
+    """What belief did in the base's own trial, times how much oftener the drug arm believes.
+
+    In standard deviations; the doubt holds the trial's standard error and the range of the
+    difference in belief. None where no trial gives the outcome by guess.
+    """
+    evidence = ground.evidence
+    if evidence is None or not ground.sd:
+        return None
+    _, seen = class_belief(context, ground.guesses, comparator)
+    low, high = seen or (1.0, 1.0)
+    difference, width = (low + high) / 2, (high - low) / math.sqrt(12)
+    return BiasPrior(
+        name="belief",
+        mean=evidence.value * difference / ground.sd,
+        mean_sd=math.hypot(_se(evidence) * difference, evidence.value * width) / ground.sd,
+        between_sd=0.0,
+        source=evidence.source,
+    )
+
+
+def _se(evidence: BeliefEvidence) -> float:
+    return (evidence.high - evidence.low) / (2 * 1.959963984540054)
+
+
+def _elicited(context: Context, effects: Sequence[TrialEffect]) -> list[list[Bias]]:
+    """Each trial's biases as people judged them, from the settings; empty where nobody did."""
+    judged: dict[str, list[Bias]] = {}
+    for entry in context.settings.elicited:
+        sizes = {k: entry[k] for k in BIAS_SIZES}
+        judged.setdefault(entry["trial"], []).append(Bias(**sizes))
+    return [judged.get(e.trial, []) for e in effects]
+
+
+def _result(
+    window: str,
+    comparator: str,
+    effects: Sequence[TrialEffect],
+    found: BiasAdjusted,
+    elicited: Elicited | None,
+) -> Result:
+    value = found.to_dict()
+    rows = {"as_reported": value["unadjusted"]} | {p["name"]: p for p in value["priors"]}
+    if elicited is not None:
+        rows["elicited"] = {
+            "value": elicited.pooled.value,
+            "interval": list(elicited.pooled.interval()),
+        }
+    return Result(
+        id=f"adjusted.{window}.{comparator}",
+        value={
+            name: {"estimate": r["value"], "ci": r["interval"]}
+            | (
+                {"prior": [r["bias_mean"], r["bias_mean_sd"], r["bias_between_sd"]]}
+                if "bias_mean" in r
+                else {}
+            )
+            for name, r in rows.items()
+        }
+        | {"biased": list(found.high_risk), "of": found.studies},
+        method=found.method,
+        inputs=tuple(dict.fromkeys(i for e in effects for i in e.findings)),
+        digest=digest_of(found.digest, elicited.digest if elicited else ""),
+    )
+
+
+def _shown(context: Context, e: Estimate) -> str:
+    return context.numbers.with_interval(e.value, *e.interval())
+
+
+def _excludes(e: Estimate) -> bool:
+    low, high = e.interval()
+    return low > 0 or high < 0
+
+
+def _sentence(context: Context, made: Sequence[Adjusted]) -> Any:
+    w, n = context.words, context.numbers
+    first = made[0]
+    values = sorted((e.value for e in first.published), key=abs)
+    standing = sum(_excludes(e) for e in first.published)
+    key = "stands" if _excludes(first.found.unadjusted) else "unclear"
+
+    def claim(text: str) -> Any:
+        return context.result_claim(first.result, text)
+
+    return w(
+        f"adjusted.sentence_{key}",
+        comparator=w.plain(f"against.{first.comparator}"),
+        when=first.window.label[context.lang],
+        raw=claim(_shown(context, first.found.unadjusted)),
+        least=claim(n.fixed(values[0])),
+        most=claim(n.fixed(values[-1])),
+        standing=standing,
+        all=len(first.published),
+    )
+
+
+def _figure(context: Context, made: Sequence[Adjusted]) -> Figure:
+    w, lang = context.words, context.lang
+    rows: list[ForestRow] = []
+    for m in made:
+        rows.append(ForestRow(kind="heading", label=_heading(context, m)))
+        rows += [_row(context, m, *row) for row in m.rows]
+    axis = ForestAxis(
+        title=w.plain("works.axis"),
+        left="← " + w.plain("works.left", drug=context.settings.drug[lang]),
+        right=w.plain("works.right") + " →",
+    )
+    if benefit_of(context) == "higher":
+        axis = ForestAxis(title=w.plain("works.axis"))
+    told = [f"{r.label}: {r.numbers}." if r.numbers else f"{r.label}." for r in rows]
+    return Figure(
+        id="adjusted",
+        title=w.plain("adjusted.figure"),
+        alt=" ".join([w.plain("adjusted.alt"), *told]),
+        wide=finish(forest(rows, axis)),
+        narrow=finish(forest(rows, axis, narrow=True)),
+        caption=w("adjusted.caption", method=made[0].found.method),
+    )
+
+
+def _heading(context: Context, m: Adjusted) -> str:
+    w = context.words
+    trials = w.count("page.trials_count", len(m.effects))
+    when = m.window.label[context.lang]
+    return f"{when[:1].upper()}{when[1:]}, {context.comparator(m.comparator)}, {trials}"
+
+
+def _row(context: Context, m: Adjusted, name: str, e: Estimate, source: str) -> ForestRow:
+    w = context.words
+    low, high = e.interval()
+    text = _shown(context, e)
+    label = w.plain(f"adjusted.row_{name}")
+    details: Mapping[str, str] = {
+        w.plain("hover.compared"): _heading(context, m),
+        w.plain("adjusted.hover_prior"): label,
+        w.plain("hover.effect"): text,
+        w.plain("hover.derived"): e.method,
+        w.plain("hover.source"): source or context.source_of(m.result.inputs),
+    }
+    return ForestRow(
+        kind="study",
+        label=label,
+        estimate=e.value,
+        lower=low,
+        upper=high,
+        weight=0.35 if name == "as_reported" else 0.15,
+        numbers=text,
+        colour=COLOURS.get(name, context.colour(m.comparator)),
+        link="#" + anchor_of("result", m.result.id),
+        details=details,
+    )
+
+
+def _cautions(context: Context, made: Sequence[Adjusted]) -> list[Any]:
+    w, n = context.words, context.numbers
+    trials = {e.trial for m in made for e in m.effects}
+    risky = {t for m in made for t in m.risky}
+    texts = [w("adjusted.who", risky=n.whole(len(risky)), all=n.whole(len(trials)))]
+    if any(name == "belief" for m in made for name, *_ in m.rows):
+        texts.append(w("adjusted.belief"))
+    texts.append(w("adjusted.ordinary"))
+    if all(m.elicited is None for m in made):
+        texts.append(w("adjusted.missing"))
+    return texts
