@@ -68,9 +68,9 @@ def test_the_form_is_written_once_and_read_back(files, capsys) -> None:
 
 
 def test_two_assessors_are_compared(files, capsys) -> None:
-    text = run(capsys, "riskofbias", "a.csv", "--against", "b.csv")
+    text = run(capsys, "riskofbias", "a.csv", "--compare", "b.csv")
     assert "To be settled" in text
-    found = json.loads(run(capsys, "riskofbias", "a.csv", "--against", "b.csv", "--json"))
+    found = json.loads(run(capsys, "riskofbias", "a.csv", "--compare", "b.csv", "--json"))
     assert found["judgements"]["D1"]["identical"] == 0.5
     assert [d["question"] for d in found["disagreements"]] == ["1.2", "judgement"]
 
@@ -80,7 +80,7 @@ def test_bad_input_is_named(files, capsys) -> None:
         capsys, "riskofbias", "a.csv", "--base", "mdma_ptsd"
     )
     assert "'cubic' is not a known weighting" in failed(
-        capsys, "riskofbias", "a.csv", "--against", "b.csv", "--weights", "cubic"
+        capsys, "riskofbias", "a.csv", "--compare", "b.csv", "--weights", "cubic"
     )
     assert "Name the file of answers or a --base" in failed(capsys, "riskofbias")
     assert "'mithoefer' is not a known trial. Nearest: mithoefer_2018" in failed(

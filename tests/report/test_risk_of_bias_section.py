@@ -122,7 +122,7 @@ def test_a_base_without_answers_says_what_is_needed(lang: str) -> None:
     assert not [b for b in made.blocks if isinstance(b, Figure)]
     assert "klarsyn riskofbias --new form.csv --base mdma_ptsd" in told(made)
     (table,) = (b for b in made.blocks if isinstance(b, TableBlock))
-    assert [r[2] for r in table.rows].count("Low") == 5
+    assert [re.sub("<[^>]+>", "", str(r[2])) for r in table.rows].count("Low") == 5
 
 
 def test_the_section_stands_on_every_page() -> None:

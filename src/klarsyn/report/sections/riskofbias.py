@@ -343,7 +343,7 @@ def _reasons(context: Context, risk: RiskOfBias, results: dict[str, Result]) -> 
         rows=rows,
         caption=w(
             "riskofbias.reasons_caption",
-            who="; ".join(dict.fromkeys(a.who for a in every)),
+            who=_written(context, "; ".join(dict.fromkeys(a.who for a in every))),
             when=", ".join(sorted({a.when for a in every})),
         ),
         folded=True,
@@ -356,11 +356,19 @@ def _reason(context: Context, domain: str, answer: Answer) -> Any:
     asked = context.words.plain(f"riskofbias.question.{key}")
     known = context.findings_by_id()
     links = [context.row_claim(known[i], i) for i in answer.findings if i in known]
-    rests = Markup(", ").join(links) if links else escape(_place(context, answer))
+    place = _place(context, answer)
+    rests = Markup(", ").join(links) if links else _written(context, place)
     told = Markup("{} {}: <strong>{}</strong>. {}").format(
-        answer.question, asked, answer.answer, answer.why
+        answer.question, asked, answer.answer, _written(context, answer.why)
     )
     return told + Markup(" [{}]").format(rests) if rests else told
+
+
+def _written(context: Context, text: str) -> Any:
+    """Words of the base, which are English, marked as such on a page in another language."""
+    if context.lang == "en" or not text:
+        return escape(text)
+    return Markup('<span lang="en">{}</span>').format(text)
 
 
 def _place(context: Context, answer: Answer) -> str:
@@ -401,7 +409,8 @@ def _others(context: Context, risk: RiskOfBias | None) -> list[Any]:
         for p in published
         if p.source in context.base.sources
     )
-    caption = w("riskofbias.others_source", sources="; ".join(c.rstrip(".") for c in named))
+    cited = "; ".join(c.rstrip(".") for c in named)
+    caption = w("riskofbias.others_source", sources=_written(context, cited))
     if risk is not None:
         caption += " " + w("riskofbias.others_caption")
     return [
@@ -424,7 +433,7 @@ def _ours(published: PublishedRisk, risk: RiskOfBias | None) -> str:
     return domain.judgement if domain else ""
 
 
-def _beside(context: Context, published: PublishedRisk, ours: str) -> tuple[str, ...]:
+def _beside(context: Context, published: PublishedRisk, ours: str) -> tuple[Any, ...]:
     w = context.words
     state = w.plain("riskofbias.nothing_beside")
     if ours:
@@ -432,9 +441,9 @@ def _beside(context: Context, published: PublishedRisk, ours: str) -> tuple[str,
         state = w.plain("riskofbias.alike" if same else "riskofbias.unlike")
     return (
         context.base.trial(published.trial).label,
-        published.domain,
-        published.judgement,
-        published.why or w.plain("riskofbias.nothing_beside"),
+        _written(context, published.domain),
+        _written(context, published.judgement),
+        _written(context, published.why) or w.plain("riskofbias.nothing_beside"),
         _judgement(context, ours) if ours else w.plain("riskofbias.nothing_beside"),
         state,
     )
