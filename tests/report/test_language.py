@@ -29,7 +29,9 @@ SAME = 0.12  # share of entries that may read alike in both languages (numbers, 
 
 
 def words_of(text: str) -> set[str]:
-    bare = html.unescape(re.sub(r"<[^>]+>|\{[^}]*\}", " ", text))
+    """The words of a text in the page's language: what is marked as another one is not."""
+    own = re.sub(r'<span lang="en">.*?</span>', " ", text)
+    bare = html.unescape(re.sub(r"<[^>]+>|\{[^}]*\}", " ", own))
     return set(re.findall(r"[a-zæøå]+", bare.lower()))
 
 

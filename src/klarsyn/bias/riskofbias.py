@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from klarsyn.bias.questionnaire import Suggestion, attainable, suggest, tool
+from klarsyn.bias.questionnaire import NOT_APPLICABLE, Suggestion, attainable, suggest, tool
 from klarsyn.errors import InputError, unknown_name
 from klarsyn.provenance import digest_of
 from klarsyn.tables import Column, missing_column, read_table
@@ -246,8 +246,8 @@ def read_answers(path: str | Path) -> tuple[Answer, ...]:
     """Read the answers file: trial (or trial_id), domain, question, answer, who, when, why.
 
     `outcome`, `scale`, `effect`, `findings`, `source_id`, `locator` and `draft` may be there too,
-    so that the table `riskofbias` of a base is such a file. A row without an answer is not yet
-    answered; one with an answer needs who, when and why.
+    so that the table `riskofbias` of a base is such a file. A row without an answer and without a
+    name is not yet answered; a name without an answer means NA; an answer needs who, when and why.
     """
     table = read_table(path, COLUMNS)
     name = "trial_id" if "trial_id" in table.columns else "trial"
@@ -257,7 +257,7 @@ def read_answers(path: str | Path) -> tuple[Answer, ...]:
     for row, r in zip(table.row_numbers, table.records(), strict=True):
         if not r[name]:
             raise InputError(f"{path}: row {row}: column {name!r} is empty. Name the trial.")
-        if r["answer"]:
+        if r["answer"] or r["who"]:
             out.append(_answer(r, r[name], row))
             _check_signed(out[-1], f"{path}: row {row}")
     return tuple(out)
@@ -269,7 +269,8 @@ def _answer(r: Mapping[str, Any], trial: str, row: int) -> Answer:
 
     return Answer(
         trial=trial,
-        **{c: text(c) for c in ("domain", "question", "answer", "who", "when", "why")},
+        answer=text("answer") or NOT_APPLICABLE,
+        **{c: text(c) for c in ("domain", "question", "who", "when", "why")},
         **{c: text(c) for c in ("outcome", "scale", "effect", "locator")},
         findings=tuple(i.strip() for i in text("findings").split(";") if i.strip()),
         source=text("source_id"),

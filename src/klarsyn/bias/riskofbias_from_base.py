@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from klarsyn.bias.questionnaire import tool
+from klarsyn.bias.questionnaire import NOT_APPLICABLE, tool
 from klarsyn.bias.riskofbias import (
     CROSSOVER,
     EFFECTS,
@@ -30,8 +30,8 @@ class TrialJudgement:
 
     `standing` is the overall judgement that a person recorded, else the mildest that the published
     rule leaves open; `waits` is true where a person must still judge, `draft` where nobody has
-    reviewed the answers. `high_in` names the domains at high risk; `attainable` maps each domain to
-    the best and the worst judgement if all that is not reported were known.
+    reviewed the answers. `domains` maps each domain to its judgement, `attainable` to the best and
+    the worst judgement if all that is not reported were known.
     """
 
     trial: str
@@ -50,21 +50,36 @@ class TrialJudgement:
         return tuple(d for d, judgement in self.domains.items() if judgement == "High")
 
     @property
+    def surely_high_in(self) -> tuple[str, ...]:
+        """The domains that stay at high risk whatever the unreported turns out to be."""
+        return tuple(d for d, (best, _) in self.attainable.items() if best == "High")
+
+    @property
     def surely_high(self) -> bool:
         """Whether a person recorded high risk, or some domain is high whatever is not reported."""
         if self.recorded:
             return self.standing == "High"
-        return any(best == "High" for best, _ in self.attainable.values())
+        return bool(self.surely_high_in)
+
+    @property
+    def counts_as_high(self) -> bool:
+        """Whether certainty may be lowered for it.
+
+        In a draft no information means that the sources reached are silent, not the trial's own
+        report: what is high for that reason alone does not count until a person has read it.
+        """
+        return self.surely_high if self.draft else self.standing == "High"
 
     @property
     def only_measurement(self) -> bool:
-        """Whether the measurement of the outcome alone makes the risk high."""
-        return self.high_in == (MEASUREMENT,)
+        """Whether it counts as high for the measurement of the outcome alone."""
+        domains = self.surely_high_in if self.draft else self.high_in
+        return self.counts_as_high and domains == (MEASUREMENT,)
 
 
 def base_answers(base: Base) -> tuple[Answer, ...]:
-    """The answers of a base's table `riskofbias`; rows without an answer are left out."""
-    return tuple(_answer(r) for r in base.risk_answers if r.answer)
+    """The answers of a base's table `riskofbias`; those that nobody has signed are left out."""
+    return tuple(_answer(r) for r in base.risk_answers if r.answer or r.who)
 
 
 def _answer(r: RiskAnswer) -> Answer:
@@ -72,7 +87,7 @@ def _answer(r: RiskAnswer) -> Answer:
         trial=r.trial,
         domain=r.domain,
         question=r.question,
-        answer=r.answer,
+        answer=r.answer or NOT_APPLICABLE,
         who=r.who,
         when=r.when,
         why=r.why,

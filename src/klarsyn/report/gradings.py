@@ -147,7 +147,7 @@ def grade_body(context: Context, body: Body, ground: Ground) -> Graded:
 def _risk_of_bias(
     context: Context, body: Body, ground: Ground
 ) -> tuple[Suggestion, dict[str, Any]]:
-    """Weight in trials at high risk, by the answers beside the base or, without them, unmasked.
+    """Weight in trials that count as high by the answers beside the base; without them, unmasked.
 
     Where belief is counted by itself, a trial whose measurement alone is at high risk is not
     counted again.
@@ -159,21 +159,16 @@ def _risk_of_bias(
             tip=body.tip, plausible=abs(evidence.value), unit="points", source=evidence.label
         )
     total = sum(1 / e.v for e in body.effects)
-    judged = [e.trial for e in body.effects if e.trial in ground.judged]
-    spared = [
-        t for t in judged
-        if unblinding and ground.judged[t].standing == "High" and ground.judged[t].only_measurement
-    ]  # fmt: skip
-    risky = {
-        e.trial
-        for e in body.effects
-        if (
-            ground.judged[e.trial].standing == "High" and e.trial not in spared
-            if e.trial in ground.judged
-            else context.base.trial(e.trial).blinding not in MASKED
-        )
+    weight = {e.trial: 1 / e.v / total for e in body.effects}
+    judged = {t: ground.judged[t] for t in weight if t in ground.judged}
+    spared = {t for t, j in judged.items() if unblinding and j.only_measurement}
+    risky = {t for t, j in judged.items() if j.counts_as_high} - spared
+    unmasked = {
+        t for t in weight if t not in judged and context.base.trial(t).blinding not in MASKED
     }
-    share = sum(1 / e.v for e in body.effects if e.trial in risky) / total
+    risky |= unmasked
+    share = sum(weight[t] for t in risky)
+    unknown = [t for t, j in judged.items() if j.standing == "High" and not j.counts_as_high]
     survives: bool | None = None
     kept = [e for e in body.effects if e.trial not in risky]
     if risky and kept:
@@ -182,8 +177,9 @@ def _risk_of_bias(
     made = risk_of_bias(share, survives, unblinding=unblinding)
     return made, {
         "high_share": share,
+        "unknown_share": sum(weight[t] for t in unknown),
         "judged": len(judged),
-        "drafts": sum(ground.judged[t].draft for t in judged),
+        "drafts": sum(j.draft for j in judged.values()),
         "spared": len(spared),
         "trials": len(body.effects),
         "survives": survives,

@@ -13,6 +13,7 @@ from klarsyn.errors import InputError, unknown_name
 from klarsyn.provenance import digest_of
 
 WEIGHTS = ("linear", "quadratic", "unweighted")
+_NOTHING = 1e-6  # a standard error below it is rounding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +36,11 @@ class Agreement:
     digest: str
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """Wald limits of kappa, cut at −1 and 1; NaN where kappa is."""
+        """Wald limits of kappa, cut at −1 and 1; NaN where kappa is, or where `se` is 0."""
         from scipy import special
 
         half = float(special.ndtri(0.5 + level / 2)) * self.se
-        if math.isnan(half):
+        if not self.se > _NOTHING:
             return math.nan, math.nan
         return max(-1.0, self.kappa - half), min(1.0, self.kappa + half)
 
@@ -48,6 +49,8 @@ class Agreement:
         same = f"{self.identical:.0%} identical of {self.items}"
         if math.isnan(self.kappa):
             return f"{same}; {self.status}"
+        if self.se < _NOTHING:
+            return f"{same}; kappa {self.kappa:.2f}, too few or too even for limits."
         low, high = self.interval()
         return f"{same}; kappa {self.kappa:.2f} ({low:.2f} to {high:.2f})."
 

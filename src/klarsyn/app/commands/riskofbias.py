@@ -25,7 +25,7 @@ With --tool robins_i: domains B (B2, B3), D1A or D1B, D2 to D6; the worst domain
   klarsyn riskofbias answers.csv
   klarsyn riskofbias --base ketamine_depression
   klarsyn riskofbias --new form.csv --base ketamine_depression --trial shiroma_2020
-  klarsyn riskofbias mine.csv --against yours.csv
+  klarsyn riskofbias mine.csv --compare yours.csv
   klarsyn riskofbias --questions
 """
 
@@ -33,7 +33,7 @@ With --tool robins_i: domains B (B2, B3), D1A or D1B, D2 to D6; the worst domain
 @click.command(epilog=EPILOG)
 @click.argument("file", type=click.Path(), required=False)
 @click.option("--base", "base_name", default=None, help="Judge the answers that ship with a base.")
-@click.option("--against", type=click.Path(), default=None, help="Compare with a second assessor.")
+@click.option("--compare", type=click.Path(), default=None, help="Compare with a second assessor.")
 @click.option("--new", type=click.Path(), default=None, help="Write an empty form there.")
 @click.option("--trial", "trials", multiple=True, help="With --new: a trial; may be repeated.")
 @click.option("--effect", default="assignment", help="assignment or adhering.")
@@ -107,7 +107,7 @@ def _write_form(
     write_text(place, text)
     click.echo(
         f"{place}: {text.count(chr(10)) - 1} questions. Fill in answer, why, who and when; leave "
-        f"blank what the path does not ask. Two people should do it apart: --against compares."
+        f"blank what the path does not ask. Two people should do it apart: --compare compares."
     )
 
 
@@ -115,7 +115,7 @@ def _rob2(
     file: str | None,
     base: Base | None,
     as_json: bool,
-    against: str | None,
+    compare: str | None,
     effect: str,
     outcome: str,
     weights: str,
@@ -125,8 +125,8 @@ def _rob2(
     from klarsyn.bias.riskofbias_agreement import compare_assessments
 
     risk = _judged(file, base, effect, outcome)
-    if against is not None:
-        other = _judged(against, base, effect, outcome)
+    if compare is not None:
+        other = _judged(compare, base, effect, outcome)
         if risk is None or other is None:
             raise click.UsageError("There is nothing to compare: one side has no answers.")
         compared = compare_assessments(risk, other, weights=weights)

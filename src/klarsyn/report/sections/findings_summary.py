@@ -272,11 +272,14 @@ def _reason(context: Context, domain: str, graded: Graded) -> str:
 def _bias_reason(context: Context, graded: Graded) -> str:
     facts, w, n = graded.facts["risk of bias"], context.words, context.numbers
     told = [_risk_share(context, facts)]
-    if facts["spared"]:
-        told.append(w.plain("findings.spared", count=facts["spared"]))
     if facts["high_share"] > 0:
         state = {None: "none_left", True: "stands", False: "falls"}[facts["survives"]]
         told.append(w.plain(f"findings.without_{state}"))
+    if facts["unknown_share"] > 0:
+        unknown = n.percent(facts["unknown_share"])
+        told.append(w.plain("findings.high_unknown", share=unknown))
+    if facts["spared"]:
+        told.append(w.plain("findings.spared", count=facts["spared"]))
     if facts["falls"] is None and facts["high_share"] == 1:
         return " ".join(told)
     if facts["falls"] is None:
@@ -302,7 +305,9 @@ def _risk_share(context: Context, facts: Mapping[str, Any]) -> str:
     if not facts["judged"]:
         return w.plain("findings.open_share", share=share)
     key = "findings.high_share_draft" if facts["drafts"] else "findings.high_share"
-    return w.plain(key, share=share, judged=facts["judged"], trials=facts["trials"])
+    scope = "all" if facts["judged"] == facts["trials"] else "some"
+    told = w.plain(f"findings.judged_{scope}", judged=facts["judged"], trials=facts["trials"])
+    return w.plain(key, share=share, judged=told)
 
 
 def _cautions(context: Context, graded: Sequence[Graded]) -> list[Any]:

@@ -7,7 +7,15 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from klarsyn.bias.riskofbias import OVERALL, Answer, DomainJudgement, RiskOfBias, TrialRisk
+from klarsyn.bias.riskofbias import (
+    CROSSOVER,
+    EFFECTS,
+    OVERALL,
+    Answer,
+    DomainJudgement,
+    RiskOfBias,
+    TrialRisk,
+)
 from klarsyn.bias.riskofbias_from_base import judge_base
 from klarsyn.evidence.trial import PublishedRisk
 from klarsyn.figures.riskofbias import traffic_light, weighted_bars
@@ -149,12 +157,35 @@ def _standing(context: Context, risk: RiskOfBias) -> Any:
 def _cautions(context: Context, risk: RiskOfBias) -> list[Any]:
     w = context.words
     texts = [w("riskofbias.one_result")]
+    crossed = [
+        t.label
+        for t in context.base.trials
+        if t.design == "crossover" and t.id in risk.trials
+        and CROSSOVER not in risk.trials[t.id].domains
+    ]  # fmt: skip
+    if crossed:
+        texts.append(w("riskofbias.crossover", trials=", ".join(crossed)))
+    texts += _adhering(context)
     left = sum(t.randomised is True and t.id not in risk.trials for t in context.base.trials)
     if left:
         texts.append(w("riskofbias.not_judged", count=left))
     if is_draft(risk):
         texts.append(w("riskofbias.replace", base=context.base.name))
     return texts
+
+
+def _adhering(context: Context) -> list[Any]:
+    """What the answers say of the other effect of interest, where there are any."""
+    other = judge_base(context.base, effect="adhering")
+    if other is None:
+        return []
+    told = [
+        f"{context.base.trial(name).label}: {_judgement(context, j.judgement).lower()}"
+        for name, r in other.trials.items()
+        for domain, j in r.domains.items()
+        if domain == EFFECTS["adhering"]
+    ]
+    return [context.words("riskofbias.adhering", told="; ".join(told))]
 
 
 def _judgement(context: Context, name: str) -> str:
@@ -301,36 +332,53 @@ def _reasons(context: Context, risk: RiskOfBias, results: dict[str, Result]) -> 
         first = context.result_claim(results[name], f"{label}, {about}" if about else label)
         for domain_name, domain in trial.domains.items():
             asked = [a for a in domain.answers if a.answer != NOT_ASKED]
+            answers = Markup("<br>").join(_reason(context, domain_name, a) for a in asked)
             told = f"{_domain(context, domain_name)}: {_judgement(context, domain.judgement)}"
-            rows += [_reason(context, first, told, domain_name, a) for a in asked]
+            rows.append((first, told, answers, _why(context, domain)))
     every = [a for r in risk.trials.values() for a in _answers_of(r)]
     return TableBlock(
         id="riskofbias",
-        title=w.plain(_key(risk, "reasons"), answers=context.numbers.whole(len(rows))),
-        header=[
-            w.plain(f"riskofbias.head_{h}")
-            for h in ("trial", "domain", "question", "answer", "why")
-        ],
+        title=w.plain(_key(risk, "reasons"), answers=context.numbers.whole(len(every))),
+        header=[w.plain(f"riskofbias.head_{h}") for h in ("trial", "domain", "answers", "rule")],
         rows=rows,
         caption=w(
             "riskofbias.reasons_caption",
-            who="; ".join(dict.fromkeys(a.who for a in every)),
+            who=_written(context, "; ".join(dict.fromkeys(a.who for a in every))),
             when=", ".join(sorted({a.when for a in every})),
         ),
         folded=True,
     )
 
 
-def _reason(
-    context: Context, first: Any, told: str, domain: str, answer: Answer
-) -> tuple[Any, str, str, str, Any]:
+def _reason(context: Context, domain: str, answer: Answer) -> Any:
+    """A question in short, its answer, the reason, and the rows or the place it rests on."""
     key = f"{domain}_{answer.question}".replace(".", "_")
     asked = context.words.plain(f"riskofbias.question.{key}")
     known = context.findings_by_id()
     links = [context.row_claim(known[i], i) for i in answer.findings if i in known]
-    rests = Markup(", ").join(links) if links else escape(answer.locator)
-    why = Markup("{} [{}]").format(answer.why, rests) if rests else escape(answer.why)
-    return first, told, f"{answer.question} {asked}", answer.answer, why
+    place = _place(context, answer)
+    rests = Markup(", ").join(links) if links else _written(context, place)
+    told = Markup("{} {}: <strong>{}</strong>. {}").format(
+        answer.question, asked, answer.answer, _written(context, answer.why)
+    )
+    return told + Markup(" [{}]").format(rests) if rests else told
+
+
+def _written(context: Context, text: str) -> Any:
+    """Words of the base, which are English, marked as such on a page in another language."""
+    if context.lang == "en" or not text:
+        return escape(text)
+    return Markup('<span lang="en">{}</span>').format(text)
+
+
+def _place(context: Context, answer: Answer) -> str:
+    """Where a reason was read, with its source; nothing where nothing was found."""
+    if not answer.source:
+        return answer.locator if answer.locator.startswith("scales.csv") else ""
+    source = context.base.sources.get(answer.source)
+    if source is None or answer.locator.startswith("trials.csv"):
+        return answer.locator
+    return f"{source.citation.split('. ')[0]}, {answer.locator}"
 
 
 def _others(context: Context, risk: RiskOfBias | None) -> list[Any]:
@@ -353,9 +401,18 @@ def _others(context: Context, risk: RiskOfBias | None) -> list[Any]:
         told = w(
             "riskofbias.others_told", both=n.whole(len(both)), differ=n.whole(differ), **counted
         )
-    heads = ["head_trial", "head_theirs", "head_their_judgement", "head_their_why"]
+    heads = ["head_study", "head_theirs", "head_their_judgement", "head_their_why"]
     ours_head = "head_ours" if risk is None or not is_draft(risk) else "head_ours_draft"
     heads += [] if risk is None else [ours_head, "head_differ"]
+    named = dict.fromkeys(
+        context.base.sources[p.source].citation
+        for p in published
+        if p.source in context.base.sources
+    )
+    cited = "; ".join(c.rstrip(".") for c in named)
+    caption = w("riskofbias.others_source", sources=_written(context, cited))
+    if risk is not None:
+        caption += " " + w("riskofbias.others_caption")
     return [
         Prose(paragraphs=paragraphs(told)),
         TableBlock(
@@ -363,7 +420,7 @@ def _others(context: Context, risk: RiskOfBias | None) -> list[Any]:
             title=w.plain("riskofbias.others_alone" if risk is None else "riskofbias.others"),
             header=[w.plain(f"riskofbias.{h}") for h in heads],
             rows=[row if risk is not None else row[:4] for row in rows],
-            caption=w("riskofbias.others_caption") if risk is not None else "",
+            caption=caption,
             folded=risk is not None,
         ),
     ]
@@ -376,19 +433,17 @@ def _ours(published: PublishedRisk, risk: RiskOfBias | None) -> str:
     return domain.judgement if domain else ""
 
 
-def _beside(context: Context, published: PublishedRisk, ours: str) -> tuple[str, ...]:
+def _beside(context: Context, published: PublishedRisk, ours: str) -> tuple[Any, ...]:
     w = context.words
-    source = context.base.sources.get(published.source)
-    cited = f"{published.domain} ({source.citation if source else published.source})"
     state = w.plain("riskofbias.nothing_beside")
     if ours:
         same = LIKE.get(published.judgement, published.judgement) == ours
         state = w.plain("riskofbias.alike" if same else "riskofbias.unlike")
     return (
         context.base.trial(published.trial).label,
-        cited,
-        published.judgement,
-        published.why or w.plain("riskofbias.nothing_beside"),
+        _written(context, published.domain),
+        _written(context, published.judgement),
+        _written(context, published.why) or w.plain("riskofbias.nothing_beside"),
         _judgement(context, ours) if ours else w.plain("riskofbias.nothing_beside"),
         state,
     )
