@@ -24,6 +24,7 @@ from klarsyn.errors import InputError, KlarsynError
 from klarsyn.pharmacology.dosing import Amount, Regimen, at_hours, build_step, once
 from klarsyn.pharmacology.kinetics import solve
 from klarsyn.pharmacology.model import Model, read_model
+from klarsyn.pharmacology.nca import analyse_profile
 from klarsyn.pharmacology.population import sample_individuals
 from klarsyn.tables import Column, read_table, write_text
 
@@ -82,6 +83,7 @@ AT = re.compile(
 )
 AREA = re.compile(r"AUC ?(?:_?0?-?(inf|∞)|_?(?:0-)?([\d.]+) ?(h|min)?)?")
 RATIO = re.compile(r"(AUC|Cmax) ?(?:0-([\d.]+) ?h? )?ratio")
+SAMPLES = np.array([0.5, 1, 2, 4, 6, 8, 12, 16, 24])  # h, the times of Hasan 2021
 PROPERTIES = {"CL", "CL/F", "Vss", "MRT", "t1/2", "F"}
 
 
@@ -389,16 +391,18 @@ def metric_of(row, model, regimen, analytes, weight) -> tuple[float, bool]:
 def property_of(metric, unit, regimen, model, analyte, weight, course, row) -> tuple[float, bool]:
     """Clearance, volume, residence, half-life and bioavailability, as NCA takes them off a curve.
 
-    A half-life depends on how long was sampled, which a row does not say: predicted from 4 to 24 h,
-    listed and, like a time of peak, not counted.
+    A half-life depends on when samples were taken, which a row does not say: predicted with
+    SAMPLES, listed and, like a time of peak, not counted.
     """
     times, levels = course
     area, moment = np.trapezoid(levels, times), np.trapezoid(levels * times, times)
     last = regimen.steps[-1]
     if metric == "t1/2":
-        chosen = (times >= times[0] + 4) & (times <= 24)
-        slope = np.polyfit(times[chosen], np.log(levels[chosen]), 1)[0]
-        return math.log(2) / -slope / hours_of(unit), False
+        sampled = np.interp(SAMPLES, times - times[0], levels)
+        half_life = analyse_profile(SAMPLES, sampled).half_life
+        if half_life is None:
+            raise NotPredictedError("no falling points from which a half-life could be taken")
+        return half_life / hours_of(unit), False
     if metric == "MRT":
         return float(moment / area - last.duration / 2) / hours_of(unit), True
     if analyte.split("-", 1)[-1] != "ketamine":
