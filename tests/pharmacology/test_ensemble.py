@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -88,6 +91,48 @@ def test_what_leaves_slowest_keeps_its_effect_longest_in_most_sets(runner) -> No
     """Why #6 fails: its drug has the shorter effect in the mouse and the longer one here."""
     slow = runner.quantity("slow", "effect", "168")
     assert np.mean(slow > runner.quantity("control", "effect", "168")) > 0.7
+
+
+@pytest.fixture(scope="module")
+def why():
+    place = Path(__file__).parents[2] / "validation" / "ensemble" / "why.py"
+    spec = importlib.util.spec_from_file_location("why", place)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_no_single_change_lets_most_sets_reproduce_the_slow_blocker(why, ensemble, runner) -> None:
+    shares = why.slow_blocker(STUDY, ensemble)
+    assert shares["as shipped"] == runner.passes(EXPERIMENTS["6"]).mean()
+    assert max(shares.values()) < REPRODUCED
+    untrapped = shares["no trapping, and it blocks as much as ketamine at its peak"]
+    assert 0.5 < untrapped == max(shares.values())
+
+
+def test_an_early_effect_of_the_published_size_is_not_a_matter_of_fast_signalling(
+    why, ensemble
+) -> None:
+    ratios = why.early_effect(STUDY, ensemble)
+    assert max(ratios["as shipped"].max(), ratios["TrkB, mTORC1 and ERK within a minute"].max()) < (
+        0.6 * why.PUBLISHED
+    )
+    both = [r for name, r in ratios.items() if name.startswith("both")]
+    assert np.median(both[0]) > why.PUBLISHED
+
+
+def test_oral_rapamycin_without_a_change_needs_most_of_mtor_left(why, ensemble) -> None:
+    shares = why.mtor_left(STUDY, ensemble)
+    assert shares[0.6] == 0
+    assert shares[0.8] == 1
+
+
+def test_varying_kinetics_do_not_confound_the_metabolite_with_the_effect(why, ensemble) -> None:
+    found = why.metabolite_over_patients(STUDY, ensemble, most=8)
+    assert np.max(np.abs(found["does nothing"])) < 0.2
+    assert min(found["acts"]) > -0.2  # 0.37 was observed, against the effect
 
 
 def test_an_action_of_the_distomer_must_need_released_bdnf(ensemble) -> None:

@@ -243,6 +243,66 @@ def test_an_sbml_event_is_refused_by_name(tmp_path) -> None:
         read_sbml(file)
 
 
+def test_a_choice_a_logarithm_and_an_assigned_output_by_hand(tmp_path) -> None:
+    # 100 in 50 L falls by 4 /h while time < 5 h, then by log10(100) = 2 /h: 80 at 5 h, 70 at 10 h
+    choice = (
+        '<piecewise><piece><cn>4</cn><apply><lt/><csymbol encoding="text" '
+        'definitionURL="http://www.sbml.org/sbml/symbols/time">t</csymbol><cn>5</cn></apply></piece>'
+        "<otherwise><apply><log/><logbase><cn>10</cn></logbase><cn>100</cn></apply></otherwise>"
+        "</piecewise>"
+    )
+    share = f'<assignmentRule variable="left"><{MATH}><apply><divide/><ci>A</ci><cn>2</cn></apply>'
+    file = tmp_path / "m.xml"
+    file.write_text(
+        sbml(choice)
+        .replace('<parameter id="Km"', '<parameter id="left" constant="false"/><parameter id="Km"')
+        .replace(
+            "<listOfReactions>",
+            f"<listOfRules>{share}</math></assignmentRule></listOfRules><listOfReactions>",
+        )
+    )
+    found = solve(read_sbml(file), [], [5.0, 10.0]).outputs
+    assert found["A"] == pytest.approx([80 / 50, 70 / 50], rel=1e-9)
+    assert found["left"] == pytest.approx([0.8, 0.7], rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (
+            "<listOfReactions>",
+            f"<listOfRules><algebraicRule><{MATH}><ci>A</ci></math></algebraicRule></listOfRules>"
+            "<listOfReactions>",
+            "algebraic rule",
+        ),
+        (
+            "<listOfReactions>",
+            f'<listOfInitialAssignments><initialAssignment symbol="A"><{MATH}><cn>3</cn></math>'
+            "</initialAssignment></listOfInitialAssignments><listOfReactions>",
+            "initial assignment of 'A' is not read",
+        ),
+        (
+            'size="50" constant="true"',
+            'size="50" constant="false"',
+            "the volume of 'c' varies; not read",
+        ),
+        (
+            "<listOfReactions>",
+            f'<listOfRules><rateRule variable="Km"><{MATH}><cn>1</cn></math></rateRule>'
+            "</listOfRules><listOfReactions>",
+            "rate rule of 'Km', which is no species",
+        ),
+        (SATURATED, f"<apply><sech/>{SATURATED}</apply>", "a function that is not read"),
+        ('id="Vmax" value="10"', 'id="Vmax"', "parameter Vmax is nan"),
+    ],
+)
+def test_what_sbml_holds_beyond_this_is_refused_by_name(tmp_path, old, new, says) -> None:
+    file = tmp_path / "m.xml"
+    file.write_text(sbml(SATURATED).replace(old, new))
+    with pytest.raises(InputError, match=says):
+        read_sbml(file)
+
+
 def test_what_is_not_sbml_is_refused(tmp_path) -> None:
     file = tmp_path / "m.xml"
     file.write_text("not xml")

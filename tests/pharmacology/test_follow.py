@@ -132,3 +132,4 @@ def test_the_page_s_table_of_experiments_is_what_the_code_computes(ensemble) -> 
     assert module.fit_table(STUDY, ensemble) in page
     assert module.parameter_table(STUDY, ensemble) in page
     assert module.prediction_table(STUDY, ensemble) in page
+    assert module.why_tables(STUDY, ensemble) in page

@@ -55,6 +55,58 @@ def test_values_below_the_limit_end_the_profile() -> None:
     assert found.half_life == pytest.approx(1, rel=FITTED)
 
 
+BELOW = "time,concentration\n0,BLQ\n1,4\n2,<0.1\n3,1\n4,0.5\n5,0.25\n6,nd\n"
+
+
+def test_levels_below_the_limit_by_hand(tmp_path) -> None:
+    # zero first, left out between, the end after: 0 to 4 in 1 h: 2; 4 to 1 in 2 h: 6/ln 4; the rest
+    # halves each hour
+    file = tmp_path / "below.csv"
+    file.write_text(BELOW)
+    found = analyse_table(file).profiles[0]
+    half = np.log(2)
+    assert found.auc_last == pytest.approx(2 + 6 / np.log(4) + 0.75 / half, rel=1e-14)
+    assert found.auc_infinite == pytest.approx(found.auc_last + 0.25 / half, rel=FITTED)
+    assert (found.tlast, found.samples, found.slope_points) == (5, 6, 3)
+    file.write_text(BELOW.replace("<0.1", "about 2"))
+    with pytest.raises(InputError, match="row 4, column 'concentration': 'about 2' is not a numb"):
+        analyse_table(file)
+
+
+def test_partial_areas_by_hand(tmp_path, capsys) -> None:
+    file = tmp_path / "below.csv"
+    file.write_text(BELOW)
+    wanted = [(0.0, 2.0), (0.5, 10.0), (7.0, 8.0), (0.0, 5.0)]
+    profile = analyse_table(file, partial=wanted).profiles[0]
+    half, total = np.log(2), profile.auc_infinite
+    by_hand = [
+        2 + 2 / half,  # the line falls from 4 to 2 (log) between 1 and 2
+        total - 0.5 * 2 / 2 - 0.25 / 32 / half,  # less 0 to 0.5, less beyond 10
+        (1 / 16 - 1 / 32) / half,
+        profile.auc_last,
+    ]
+    assert [area for _, _, area in profile.partial] == pytest.approx(by_hand, rel=FITTED)
+    linear = analyse_profile([0, 1, 3], [0.0, 4, 1], rule="linear", partial=[(0, 2), (1, 9)])
+    assert linear.partial == ((0, 2, 2 + (4 + 2.5) / 2), (1, 9, None))
+    with pytest.raises(InputError, match="the end must lie later"):
+        analyse_profile([0, 1], [1.0, 2], partial=[(2, 1)])
+    main(["nca", str(file), "--partial", "0,2"])
+    assert f"{by_hand[0]:.5g}" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["nca", str(file), "--partial", "2"])
+    assert "give two times with a comma between" in capsys.readouterr().err
+
+
+def test_parts_add_up_to_the_whole() -> None:
+    rng = np.random.default_rng(3)
+    times = np.cumsum(rng.uniform(0.2, 2, 14))
+    levels = np.exp(-0.2 * times) * rng.uniform(0.6, 1.4, 14)
+    cuts = np.sort(rng.uniform(times[0], 60, 7))
+    pieces = list(zip([times[0], *cuts], [*cuts, 500.0], strict=True))
+    found = analyse_profile(times, levels, partial=pieces)
+    assert sum(area for _, _, area in found.partial) == pytest.approx(found.auc_infinite, rel=1e-9)
+
+
 def test_the_theophylline_profile_gives_the_published_answer() -> None:
     # Theoph subject 1 (R datasets); linear-up log-down AUClast 147.2347 and half-life 14.30438
     # as PKNCA's vignette prints them, for the linear rule 148.923 (NonCompart vignette)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.special import lambertw
 
 from klarsyn.errors import InputError, NumericalError, UnknownNameError
+from klarsyn.pharmacology.expressions import evaluate, read_expression
 from klarsyn.pharmacology.kinetics import is_linear, solve
 from klarsyn.pharmacology.solvers import numeric
 from klarsyn.pharmacology.solvers.exponential import exponential
@@ -404,3 +405,23 @@ def test_reserved_words_of_the_language_are_names_like_any_other() -> None:
             system, [Dose(time=0, amount=1, compartment="in")], [2.0], method=method
         ).outputs["is"]
         assert found[0] == pytest.approx(2 * np.exp(-1), rel=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("x > 1 ? 10 : 20", 10),
+        ("x > 9 ? 10 : x > 1 ? 30 : 20", 30),
+        ("x > 1 ? x > 9 ? 1 : 2 : 3", 2),
+        ("1 + max((x < 1 ? 5 : 7), x == 3 ? 9 : 2)*2", 19),
+        ("(x >= 3 ? pow(x, 2) : 0) - (x != 3 ? 1 : 2)", 7),
+    ],
+)
+def test_a_choice_may_be_written_as_in_c(text: str, value: float) -> None:
+    assert evaluate(read_expression(text), {"x": 3.0}) == value
+
+
+@pytest.mark.parametrize("text", ["x ? 1", "? 1 : 2", "x > 1 ? : 2", "x ? 1 : 2 : 3"])
+def test_a_broken_choice_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="not (an )?arithmetic"):
+        read_expression(text)

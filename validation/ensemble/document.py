@@ -83,6 +83,13 @@ def prediction_table(study: Study, ensemble: Ensemble) -> str:
     return "\n".join(lines)
 
 
+def why_tables(study: Study, ensemble: Ensemble) -> str:
+    sys.path.insert(0, str(Path(__file__).parent))
+    import why
+
+    return why.tables(study, ensemble)
+
+
 def document(text: str) -> str:
     """The page with its tables computed again."""
     study = read_study("ketamine_response")
@@ -91,6 +98,7 @@ def document(text: str) -> str:
         "fit": fit_table(study, ensemble),
         "parameters": parameter_table(study, ensemble),
         "predictions": prediction_table(study, ensemble),
+        "why": why_tables(study, ensemble),
     }
     for name, table in tables.items():
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.S)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from klarsyn.errors import InputError, unknown_name
+from klarsyn.pharmacology.words import Words
 
 ROUTES = {
     "iv": ("iv", "intravenous", "intravenously"),
@@ -358,30 +359,9 @@ def _length(number: str, unit: str) -> float:
     return float(number) * HOURS[unit]
 
 
-class _Words:
-    """A text from which understood pieces are taken until nothing is left."""
-
-    def __init__(self, text: str) -> None:
-        self.whole = text
-        self.rest = text.replace("μ", "µ")
-
-    def take(self, pattern: str) -> re.Match[str] | None:
-        found = re.search(pattern, self.rest, flags=re.IGNORECASE)
-        if found:
-            self.rest = f"{self.rest[: found.start()]} , {self.rest[found.end() :]}"
-        return found
-
-    def finish(self) -> None:
-        left = re.sub(r"\b(and|by|given|a|the|dose|route|infusion)\b|[,.]", " ", self.rest).strip()
-        if left:
-            raise InputError(
-                f"{self.whole!r}: {' '.join(left.split())!r} was not understood. Write for example "
-                f"'0.5 mg/kg base iv over 40 min, twice a week for 3 weeks'."
-            )
-
-
 def _parse_step(text: str, basis: str | None, route: str | None) -> Step:
-    words = _Words(text)
+    words = Words(text)
+    words.check_points(r"mg|µg|ug|g|h|hours?|min|minutes?")
     rule = _take_rule(words)
     portions, gap = _take_portions(words)
     duration = _take_duration(words)
@@ -393,7 +373,7 @@ def _parse_step(text: str, basis: str | None, route: str | None) -> Step:
 
 
 def _finished(
-    words: _Words,
+    words: Words,
     amount: Amount,
     route: str,
     schedule: Schedule,
@@ -402,7 +382,10 @@ def _finished(
     gap: float,
     rule: ResponseRule | None,
 ) -> Step:
-    words.finish()
+    known = [n for names in ROUTES.values() for n in names]
+    words.finish(
+        [*known, *SALTS.split("|"), *HOURS, "over", "every", "daily", "once", "twice", "per"]
+    )
     return build_step(
         amount=amount,
         route=route,
@@ -414,7 +397,7 @@ def _finished(
     )
 
 
-def _take_amount(words: _Words, basis: str | None) -> Amount:
+def _take_amount(words: Words, basis: str | None) -> Amount:
     found = words.take(rf"{_NUM}\s*(mg|µg|ug|g)\s*(/\s*kg|per kg)?\b(?!\s*/)")
     if not found:
         raise InputError(
@@ -436,16 +419,17 @@ def _take_amount(words: _Words, basis: str | None) -> Amount:
     return Amount(value=value, per_kg=bool(found[3]), basis=stated)
 
 
-def _take_route(words: _Words, route: str | None) -> str:
+def _take_route(words: Words, route: str | None) -> str:
     found = words.take(r"\b(" + "|".join(n for r in ROUTES.values() for n in r) + r")\b")
     if found:
         return next(r for r, names in ROUTES.items() if found[1].casefold() in names)
     if route is None:
-        raise InputError(f"{words.whole!r}: no route. Add one of {', '.join(ROUTES)}.")
+        close = words.nearest([n for names in ROUTES.values() for n in names])
+        raise InputError(f"{words.whole!r}: no route.{close} Add one of {', '.join(ROUTES)}.")
     return route
 
 
-def _take_duration(words: _Words) -> float:
+def _take_duration(words: Words) -> float:
     found = words.take(rf"\bover\s+{_NUM}\s*{_UNIT}")
     if found:
         hours = _length(found[1], found[2])
@@ -458,7 +442,7 @@ def _take_duration(words: _Words) -> float:
     return 0.0
 
 
-def _take_portions(words: _Words) -> tuple[int, float]:
+def _take_portions(words: Words) -> tuple[int, float]:
     found = words.take(
         rf"\bin\s+(\d+)\s+(?:portions|sprays|parts|devices)(?:\s+{_NUM}\s*{_UNIT}\s+apart)?"
     )
@@ -468,7 +452,7 @@ def _take_portions(words: _Words) -> tuple[int, float]:
     return int(found[1]), gap
 
 
-def _take_rule(words: _Words) -> ResponseRule | None:
+def _take_rule(words: Words) -> ResponseRule | None:
     found = words.take(
         rf"\b(when\s+\S+\s+(?:is\s+)?at or above|until\s+\S+\s+(?:is\s+)?below)\s+{_NUM},?"
         rf"\s*checked every\s+{_NUM}\s*{_UNIT},?\s*at most\s+(\d+)\s+doses?"
@@ -488,7 +472,7 @@ def _take_rule(words: _Words) -> ResponseRule | None:
     )
 
 
-def _take_schedule(words: _Words) -> Schedule:
+def _take_schedule(words: Words) -> Schedule:
     found = words.take(
         r"\b(once|twice|thrice|(\d+)(?:\s+times)?|(\d+)\s*x)\s*(?:a|per|each|every)?\s*week(?:ly)?\b"
         r"\s*,?\s*(?:for\s+)?(\d+)\s+weeks?\b"

@@ -407,9 +407,11 @@ def record_of(ensemble: Ensemble) -> str:
 
 
 def _inputs(study: Study, draws: int, wanted: Sequence[str]) -> str:
-    kept = ("priors", "roles", "reference", "hazard", "runs", "experiments")
+    kept = ("priors", "roles", "reference", "hazard", "runs")
+    checks = [[e["id"], e["role"], e["checks"]] for e in study.data["experiments"]]
     return digest_of(
         {k: study.data[k] for k in kept},
+        checks,
         {k: v.value for k, v in study.constants.numbers.items()},
         study.receptor.affinities(),
         draws,

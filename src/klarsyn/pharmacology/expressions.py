@@ -51,7 +51,10 @@ ROUNDING = 1e-10
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A checked arithmetic text: numbers, names, + - * / ** ^, the FUNCTIONS, `a if b else c`."""
+    """A checked arithmetic text: numbers, names, + - * / ** ^, the FUNCTIONS, choices.
+
+    A choice is `a if b else c` or `b ? a : c`, b a comparison.
+    """
 
     text: str
     tree: ast.expr
@@ -91,7 +94,7 @@ def read_expression(text: str | float | int, where: str = "expression") -> Expre
 
 
 def _without_question(text: str) -> str:
-    """`a ? b : c`, as C and SBML write a choice, becomes `b if a else c`."""
+    """`b ? a : c`, as C writes a choice, becomes `a if b else c`."""
     mark = text.find("?")
     if mark < 0:
         return text

@@ -17,9 +17,10 @@ def read_sbml(path: str | Path) -> System:
     """A system whose compartments are the model's species in amounts.
 
     Reactions with kinetic laws, rate rules, assignment rules (substituted), function definitions,
-    initial amounts and concentrations, local parameters. Events, delays, algebraic rules and
-    varying volumes are refused with the element's name. Outputs are every species' concentration,
-    or its amount where the species is one of substance units only.
+    choices (piecewise), initial amounts and concentrations, local parameters. Events, delays,
+    algebraic rules, initial assignments and varying volumes are refused with the element's name.
+    Outputs are every species' concentration, or its amount where the species is one of substance
+    units only, and every variable that an assignment rule gives.
 
     Raises MissingExtraError without libSBML, InputError for a file that is not read whole.
     """
@@ -46,7 +47,10 @@ def read_sbml(path: str | Path) -> System:
         compartments=list(equations),
         equations={s: " + ".join(t) if t else "0" for s, t in equations.items()},
         parameters={**parameters, **{f"{c}_size": v for c, v in volumes.items()}, **fixed},
-        outputs={s: names.concentration(s) for s in equations},
+        outputs={
+            **{s: names.concentration(s) for s in equations},
+            **{v: names.write(math, {}, path) for v, math in rules.items()},
+        },
         initial={s: repr(_initial(species[s], volumes)) for s in equations},
         where=str(path),
     )
@@ -165,11 +169,34 @@ def _write(node: Any, names: _Names, local: Mapping[str, str], path: str | Path)
     if kind == sb.AST_FUNCTION_ROOT:
         degree, inside = (texts[0], texts[1]) if len(texts) == 2 else ("2", texts[0])
         return f"pow({inside}, 1/{degree})"
+    if kind == sb.AST_FUNCTION_LOG and len(texts) == 2:
+        return f"(log({texts[1]})/log({texts[0]}))"
+    if kind == sb.AST_FUNCTION_PIECEWISE and len(texts) % 2:
+        chosen = texts[-1]
+        for value, test in zip(texts[-3::-2], texts[-2::-2], strict=True):
+            chosen = f"(({value}) if ({test}) else ({chosen}))"
+        return chosen
+    compared = _compared(kind)
+    if compared and len(texts) == 2:
+        return f"{texts[0]} {compared} {texts[1]}"
     known = {sb.AST_FUNCTION_EXP: "exp", sb.AST_FUNCTION_LN: "log", sb.AST_FUNCTION_ABS: "abs"}
     name = known.get(kind, node.getName())
     if name in FUNCTIONS and name not in ("log10",):
         return f"{name}({', '.join(texts)})"
     raise InputError(f"{path}: {sb.formulaToL3String(node)!r} uses a function that is not read.")
+
+
+def _compared(kind: int) -> str | None:
+    import libsbml as sb
+
+    return {
+        sb.AST_RELATIONAL_GT: ">",
+        sb.AST_RELATIONAL_GEQ: ">=",
+        sb.AST_RELATIONAL_LT: "<",
+        sb.AST_RELATIONAL_LEQ: "<=",
+        sb.AST_RELATIONAL_EQ: "==",
+        sb.AST_RELATIONAL_NEQ: "!=",
+    }.get(kind)
 
 
 def _symbol(name: str, names: _Names, local: Mapping[str, str], path: str | Path) -> str:

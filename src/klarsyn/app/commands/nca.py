@@ -14,6 +14,9 @@ import click
 @click.option("--by", multiple=True, help="Columns that separate profiles; may be repeated.")
 @click.option("--dose", type=float, help="Gives clearance and volume.")
 @click.option("--infusion", default=0.0, help="Length of the infusion, in the unit of time.")
+@click.option(
+    "--partial", multiple=True, help="Also the area from one time to another: '0,24'; repeatable."
+)
 @click.option("--linear", is_flag=True, help="Linear trapezoids also on the way down.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(**options: Any) -> None:
@@ -27,6 +30,7 @@ def command(**options: Any) -> None:
     1,2,9.7
     1,4,3.1
     1,8,0.4
+    1,12,<0.1
     """
     from klarsyn.app.output import print_json, print_table
     from klarsyn.pharmacology.nca import analyse_table
@@ -38,6 +42,7 @@ def command(**options: Any) -> None:
         by=options["by"],
         dose=options["dose"],
         infusion=options["infusion"],
+        partial=[_interval(text) for text in options["partial"]],
         rule="linear" if options["linear"] else "linear-up log-down",
     )
     if options["as_json"]:
@@ -52,12 +57,26 @@ def command(**options: Any) -> None:
             _or_dash(p.auc_infinite),
             _or_dash(p.half_life),
             _or_dash(p.clearance),
+            *(_or_dash(area) for _, _, area in p.partial),
             p.status,
         ]
         for p in analysis.profiles
     ]
-    header = ["profile", "Cmax", "Tmax", "AUC last", "AUC inf", "half-life", "CL", "status"]
+    header = ["profile", "Cmax", "Tmax", "AUC last", "AUC inf", "half-life", "CL"]
+    header += [f"AUC {text}" for text in options["partial"]] + ["status"]
     print_table(header, rows, title=f"{options['file']}: {analysis.method}")
+
+
+def _interval(text: str) -> tuple[float, float]:
+    from klarsyn.errors import InputError
+
+    try:
+        start, end = (float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(
+            f"--partial {text!r}: give two times with a comma between, '0,24'."
+        ) from None
+    return start, end
 
 
 def _or_dash(value: float | None) -> str:
