@@ -134,7 +134,7 @@ def test_the_cautions_of_adjusted_effects_and_priors_reach_the_page(page: Report
 def test_the_figure_of_adjusted_effects_shows_what_the_results_say(page: Report) -> None:
     found = results(page)
     estimates = found["choices.small_studies"].value["estimates"]
-    marks = json.dumps(figure(page, "adjusted").wide, ensure_ascii=False)
+    marks = json.dumps(figure(page, "missing-trials").wide, ensure_ascii=False)
     shown = [
         e for e in estimates if not e["method"].startswith(("trim and fill R0", "trim and fill Q0"))
     ]

@@ -16,7 +16,7 @@ from klarsyn.figures.theme import PALETTE, finish
 from klarsyn.provenance import digest_of
 from klarsyn.report.context import Context
 from klarsyn.report.document import Figure, Prose, Result, Section, anchor_of, paragraphs
-from klarsyn.report.sections.missing_trials import missing_trials_blocks
+from klarsyn.report.sections.gaps import gaps_blocks
 from klarsyn.synthesis.extraction import Extraction, TrialEffect, as_effects, derive_effects
 from klarsyn.synthesis.pairwise import Pooled, pool
 from klarsyn.synthesis.subsets import Subsets, subsets
@@ -50,7 +50,7 @@ def build_choices(context: Context) -> tuple[Section, Any] | None:
     every = subsets(as_effects(group.effects), method=_method(context), test="z", **_limit(group))
     result = _result(context, base, choices, every, group.effects)
     sentence = _sentence(context, result, comparator)
-    adjusted, behind = missing_trials_blocks(context, base, group.effects)
+    adjusted, behind = gaps_blocks(context, base, group.effects)
     section = Section(
         id="choices",
         title=context.words.plain("choices.title"),

@@ -21,7 +21,7 @@ WIDEST = 4.0  # half-widths of the page's own interval; beyond that an arrow
 HALVING = {"pet_peese": "PET-PEESE", "trim_and_fill": "trim and fill", "limit": "limit"}
 
 
-def missing_trials_blocks(
+def gaps_blocks(
     context: Context, base: Pooled, effects: Sequence[TrialEffect]
 ) -> tuple[list[Any], list[Result]]:
     """The figure, what simulations say of its methods, and the results behind both."""
@@ -52,16 +52,15 @@ def _estimates(context: Context, small: SmallStudyEffects) -> list[tuple[str, Es
     if small.pet_peese is not None:
         out.append((f"PET-PEESE ({small.pet_peese.chosen})", small.pet_peese.estimate))
     out += [
-        (w.plain("missing_trials.trim_and_fill", missing=t.missing), t.estimate)
-        for t in small.trimmed[:1]
+        (w.plain("gaps.trim_and_fill", missing=t.missing), t.estimate) for t in small.trimmed[:1]
     ]
     if small.limit is not None:
-        out.append((w.plain("missing_trials.limit"), small.limit.estimate))
+        out.append((w.plain("gaps.limit"), small.limit.estimate))
     for s in small.selection:
-        label = w.plain("missing_trials.selection", kind=w.plain(f"missing_trials.kind.{s.kind}"))
+        label = w.plain("gaps.selection", kind=w.plain(f"gaps.kind.{s.kind}"))
         out.append((label, Estimate(value=s.mu, se=s.se, method=s.method)))
     if small.worst.worst is not None:
-        out.append((w.plain("missing_trials.worst"), small.worst.worst))
+        out.append((w.plain("gaps.worst"), small.worst.worst))
     return out
 
 
@@ -82,14 +81,14 @@ def _figure(
     link = "#" + anchor_of("result", results[0].id)
     rows = [row(w.plain("choices.as_shown"), base.estimate, base.ci_lower, base.ci_upper,
                 kind="pooled"),
-            ForestRow(kind="heading", label=w.plain("missing_trials.missing"))]  # fmt: skip
+            ForestRow(kind="heading", label=w.plain("gaps.missing"))]  # fmt: skip
     rows += [
         row(label, e.value, *e.interval(), link=link) for label, e in _estimates(context, small)
     ]
     if posteriors:
-        rows.append(ForestRow(kind="heading", label=w.plain("missing_trials.prior")))
+        rows.append(ForestRow(kind="heading", label=w.plain("gaps.prior")))
     for posterior, result in zip(posteriors, results[1:], strict=True):
-        label = w.plain("missing_trials.posterior", prior=posterior.prior.label)
+        label = w.plain("gaps.posterior", prior=posterior.prior.label)
         mu = posterior.mu
         rows.append(
             row(label, mu.median, mu.low, mu.high, link="#" + anchor_of("result", result.id))
@@ -103,13 +102,11 @@ def _figure(
     )
     return Figure(
         id="missing-trials",
-        title=w.plain("missing_trials.figure"),
-        alt=w.plain("missing_trials.alt", methods=sum(r.kind == "study" for r in rows)),
+        title=w.plain("gaps.figure"),
+        alt=w.plain("gaps.alt", methods=sum(r.kind == "study" for r in rows)),
         wide=finish(forest(rows, axis)),
         narrow=finish(forest(rows, axis, narrow=True)),
-        caption=w(
-            "missing_trials.caption", side=w.plain(f"missing_trials.favoured.{small.favoured}")
-        ),
+        caption=w("gaps.caption", side=w.plain(f"gaps.favoured.{small.favoured}")),
     )
 
 
@@ -122,23 +119,23 @@ def _halving(context: Context, small: SmallStudyEffects) -> TableBlock:
         (alike, of_alike), (differing, of_differing) = seen.HALVED[name]
         none, chosen = seen.UNSELECTED_HETEROGENEOUS[name], seen.SELECTED_HETEROGENEOUS[name]
         rows.append(
-            (w.plain(f"missing_trials.method.{key}"), w.plain("missing_trials.of", n=alike, of=of_alike),
-             w.plain("missing_trials.of", n=differing, of=of_differing), _range(context, none),
+            (w.plain(f"gaps.method.{key}"), w.plain("gaps.of", n=alike, of=of_alike),
+             w.plain("gaps.of", n=differing, of=of_differing), _range(context, none),
              _range(context, chosen))
         )  # fmt: skip
     columns = ("method", "alike", "differing", "none", "chosen")
     return TableBlock(
         id="missing-trials-seen",
-        title=w.plain("missing_trials.seen"),
-        header=[w.plain(f"missing_trials.column.{c}") for c in columns],
+        title=w.plain("gaps.seen"),
+        header=[w.plain(f"gaps.column.{c}") for c in columns],
         rows=rows,
-        caption=w("missing_trials.seen_caption"),
+        caption=w("gaps.seen_caption"),
         numeric=(1, 2, 3, 4),
     )
 
 
 def _range(context: Context, pair: tuple[int, int]) -> str:
-    return context.words.plain("missing_trials.range", low=pair[0], high=pair[1])
+    return context.words.plain("gaps.range", low=pair[0], high=pair[1])
 
 
 def _small_cautions(context: Context, small: SmallStudyEffects) -> list[str]:
@@ -150,10 +147,8 @@ def _small_cautions(context: Context, small: SmallStudyEffects) -> list[str]:
             "own": _range(context, seen.SMOOTH_OWN), "step": _range(context, seen.SMOOTH_STEP)
         },
     }  # fmt: skip
-    names = [n for n, _ in small.warnings if w.knows(f"missing_trials.caution.{n}")]
-    return [
-        w.plain(f"missing_trials.caution.{n}", **_local(context, values.get(n, {}))) for n in names
-    ]
+    names = [n for n, _ in small.warnings if w.knows(f"gaps.caution.{n}")]
+    return [w.plain(f"gaps.caution.{n}", **_local(context, values.get(n, {}))) for n in names]
 
 
 def _prior_cautions(context: Context, posteriors: Sequence[RandomEffectsPosterior]) -> list[str]:
@@ -165,8 +160,8 @@ def _prior_cautions(context: Context, posteriors: Sequence[RandomEffectsPosterio
         }
     }
     names = dict.fromkeys(n for p in posteriors for n, _ in p.warnings)
-    known = [n for n in names if w.knows(f"missing_trials.caution.{n}")]
-    return [w.plain(f"missing_trials.caution.{n}", **values.get(n, {})) for n in known]
+    known = [n for n in names if w.knows(f"gaps.caution.{n}")]
+    return [w.plain(f"gaps.caution.{n}", **values.get(n, {})) for n in known]
 
 
 def _local(context: Context, values: dict[str, Any]) -> dict[str, str]:
