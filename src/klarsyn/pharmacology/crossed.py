@@ -271,7 +271,8 @@ def _notes(
     notes = [
         "Sets: every accepted parameter set satisfies the listed experiments; its numbers are "
         "calibrated, not measured. The size of the effect is fixed by one published difference "
-        "after a day; only its course and the order of regimens are predicted.",
+        "after a day; only its course and the order of regimens are predicted. The model has no "
+        "way to raise the score, so the sign against placebo is built in and not a finding.",
         "Patients: only kinetics differ between them. How differently patients with equal "
         "concentrations respond has not been published and is not drawn, so real patients differ "
         "more than the band says.",

@@ -58,38 +58,6 @@ MOST_STEPS = 100_000
 NUDGE = 1e-6
 SQRT2 = 1.4142135623730951
 LN2 = 0.6931471805599453
-# Rows of the lanes' own numbers, in one array so that the compiler sees that they do not overlap.
-ROWS = 30
-ON = 0 * LANES
-OFF = 1 * LANES
-KOUT = 2 * LANES
-SMAX = 3 * LANES
-HALF = 4 * LANES
-HILL = 5 * LANES
-KT = 6 * LANES
-BB = 7 * LANES
-RR = 8 * LANES
-MM = 9 * LANES
-STEP = 10 * LANES
-W11 = 11 * LANES
-W21 = 12 * LANES
-W22 = 13 * LANES
-W23 = 14 * LANES
-W33 = 15 * LANES
-INVERSE = 16 * LANES
-TURN = 17 * LANES
-SHARE = 18 * LANES
-Y1 = 19 * LANES
-Y2 = 20 * LANES
-Y3 = 21 * LANES
-Z1 = 22 * LANES
-Z2 = 23 * LANES
-Z3 = 24 * LANES
-ERROR = 25 * LANES
-DRIVE = 26 * LANES
-NOW1 = 27 * LANES
-NOW2 = 28 * LANES
-NOW3 = 29 * LANES
 MANTISSA = (1 << 52) - 1
 ONE = 1023 << 52
 
@@ -151,19 +119,17 @@ def _logarithms(whole, bits, x, answer):  # pragma: no cover - compiled
 
 
 @njit(cache=True, error_model="numpy")
-def _saturation(v, row, x, whole, log, argument, bits, powers, left):  # pragma: no cover - compiled
-    """SHARE = b^hill/(half^hill + b^hill), b in `row`, 0 for b <= 0; the rest is scratch."""
+def _saturation(b, half, hill, x, whole, log, argument, bits, powers, left, h):  # pragma: no cover
+    """h = b^hill/(half^hill + b^hill) in every lane, 0 for b <= 0; the rest is scratch."""
     for i in range(LANES):
-        b, half = v[row + i], v[HALF + i]
-        x[i] = b / half if b > 1e-300 * half else 1e-300
+        x[i] = b[i] / half[i] if b[i] > 1e-300 * half[i] else 1e-300
     _logarithms(whole, bits, powers, log)
     for i in range(LANES):
-        argument[i] = -abs(v[HILL + i] * log[i])
-    exponentials(argument, LANES, bits, powers, left)
+        argument[i] = -abs(hill[i] * log[i])
+    exponentials(argument, len(x), bits, powers, left)
     for i in range(LANES):
         over = 1.0 / (1.0 + left[i])
-        above = over if log[i] >= 0.0 else left[i] * over
-        v[SHARE + i] = above if log[i] > -690.0 else 0.0
+        h[i] = (over if log[i] >= 0.0 else left[i] * over) if b[i] > 0.0 else 0.0
 
 
 @njit(cache=True, error_model="numpy")
@@ -172,11 +138,10 @@ def _load(lane, p, rate, unit, weight, shape, amplitude):  # pragma: no cover - 
     own, one, wide, form = np.empty(MODES), np.empty(MODES), np.empty(MODES), np.empty((MODES, 3))
     _modes(p, own, one, wide, form)
     for j in range(MODES):
-        place = j * LANES + lane
-        rate[place], unit[place], weight[place] = own[j], one[j], wide[j]
-        amplitude[place] = 0.0
+        rate[j, lane], unit[j, lane], weight[j, lane] = own[j], one[j], wide[j]
+        amplitude[j, lane] = 0.0
         for k in range(3):
-            shape[(3 * j + k) * LANES + lane] = form[j, k]
+            shape[3 * j + k, lane] = form[j, k]
 
 
 @njit(cache=True, error_model="numpy")
@@ -185,11 +150,9 @@ def _show(out, at, lane, rate, shape, amplitude, settled, b, r, m):  # pragma: n
         for k in range(3):
             total = 0.0
             for j in range(3 * e, 3 * e + 3):
-                place = j * LANES + lane
-                left = math.exp(-rate[place] * at)
-                moving = amplitude[place] - settled[place]
-                here = settled[place] + moving * left
-                total += shape[(3 * j + k) * LANES + lane] * here
+                left = math.exp(-rate[j, lane] * at)
+                moving = amplitude[j, lane] - settled[j, lane]
+                total += shape[3 * j + k, lane] * (settled[j, lane] + moving * left)
             out[3 * e + k] = total
     out[6], out[7], out[8] = b, r, m
 
@@ -200,26 +163,42 @@ def march(parameters, events, changes, times, rtol, atol):  # pragma: no cover -
     n, asked = len(parameters), len(times)
     out = np.full((n, asked, STATES), np.nan)
     status, counts = np.zeros(n, np.int64), np.zeros((n, 1), np.int64)
-    size = MODES * LANES
-    rate, unit, weight = np.ones(size), np.zeros(size), np.zeros(size)
-    shape = np.zeros(3 * size)
-    amplitude, settled = np.zeros(size), np.zeros(size)
-    moving, rest, elapsed = np.zeros(size), np.zeros(LANES), np.zeros(LANES)
-    v = np.ones(ROWS * LANES)
+    rate, unit, weight = np.ones((MODES, LANES)), np.zeros((MODES, LANES)), np.zeros((MODES, LANES))
+    shape = np.zeros((3 * MODES, LANES))
+    amplitude, settled = np.zeros((MODES, LANES)), np.zeros((MODES, LANES))
+    moving, rest = np.zeros((MODES, LANES)), np.zeros(LANES)
+    constant = np.ones((7, LANES))
+    on, off, kout, smax = constant[0], constant[1], constant[2], constant[3]
+    half, hill, kt = constant[4], constant[5], constant[6]
     who, stretch = np.full(LANES, -1, np.int64), np.zeros(LANES, np.int64)
     shown, steps = np.zeros(LANES, np.int64), np.zeros(LANES, np.int64)
     begin, end, stop = np.zeros(LANES), np.ones(LANES), np.ones(LANES)
-    t, h, inflow = np.zeros(LANES), np.ones(LANES), np.zeros(LANES)
+    t, h, step, inflow = np.zeros(LANES), np.ones(LANES), np.ones(LANES), np.zeros(LANES)
     last = np.zeros(LANES, np.bool_)
-    x, slope = np.zeros((PLACES + 1) * LANES), np.zeros((PLACES + 1) * LANES)
+    b, r, m = np.zeros(LANES), np.ones(LANES), np.ones(LANES)
+    x, slope = np.zeros((PLACES + 1, LANES)), np.zeros((PLACES + 1, LANES))
     argument = np.empty(PLACES * MODES * LANES)
     found = np.empty(PLACES * MODES * LANES)
     bits = np.empty(PLACES * MODES * LANES, np.int64)
     powers = bits.view(np.float64)
     ratio, log = np.empty(LANES), np.empty(LANES)
     whole = ratio.view(np.int64)
-    size = STAGES * LANES
-    k1, k2, k3 = np.empty(size), np.empty(size), np.empty(size)
+    w11, w21, w22, w23, w33 = (
+        np.empty(LANES),
+        np.empty(LANES),
+        np.empty(LANES),
+        np.empty(LANES),
+        np.empty(LANES),
+    )
+    inverse, turn, share, error = (
+        np.empty(LANES),
+        np.empty(LANES),
+        np.empty(LANES),
+        np.empty(LANES),
+    )
+    k1, k2, k3 = np.empty((STAGES, LANES)), np.empty((STAGES, LANES)), np.empty((STAGES, LANES))
+    y1, y2, y3 = np.empty(LANES), np.empty(LANES), np.empty(LANES)
+    z1, z2, z3 = np.empty(LANES), np.empty(LANES), np.empty(LANES)
     following, busy = 0, 0
     for i in range(LANES):
         stretch[i] = len(events)
@@ -229,11 +208,8 @@ def march(parameters, events, changes, times, rtol, atol):  # pragma: no cover -
             while who[i] < 0 or t[i] >= end[i] or shown[i] >= asked:
                 if who[i] >= 0:
                     for j in range(MODES):
-                        left = math.exp(-rate[j * LANES + i] * (end[i] - begin[i]))
-                        amplitude[j * LANES + i] = (
-                            settled[j * LANES + i]
-                            + (amplitude[j * LANES + i] - settled[j * LANES + i]) * left
-                        )
+                        left = math.exp(-rate[j, i] * (end[i] - begin[i]))
+                        amplitude[j, i] = settled[j, i] + (amplitude[j, i] - settled[j, i]) * left
                     stretch[i] += 1
                     if stretch[i] >= len(events) or shown[i] >= asked:
                         counts[who[i], 0] = steps[i]
@@ -249,150 +225,121 @@ def march(parameters, events, changes, times, rtol, atol):  # pragma: no cover -
                     p = parameters[who[i]]
                     _load(i, p, rate, unit, weight, shape, amplitude)
                     for k in range(7):
-                        v[k * LANES + i] = p[20 + k]
-                    v[BB + i], v[RR + i], v[MM + i] = 0.0, 1.0, 1.0
+                        constant[k, i] = p[20 + k]
+                    b[i], r[i], m[i] = 0.0, 1.0, 1.0
                     inflow[i], h[i] = 0.0, 1e-3
                     stretch[i], shown[i], steps[i] = 0, 0, 0
                 begin[i] = events[stretch[i]]
                 inflow[i] += changes[who[i], stretch[i]]
                 over = stretch[i] + 1 >= len(events)
                 end[i] = times[asked - 1] if over else events[stretch[i] + 1]
-                rest[i], x[i], slope[i] = 0.0, 0.0, 0.0
+                rest[i], x[0, i], slope[0, i] = 0.0, 0.0, 0.0
                 for j in range(MODES):
-                    settled[j * LANES + i] = inflow[i] * unit[j * LANES + i] / rate[j * LANES + i]
-                    moving[j * LANES + i] = (
-                        amplitude[j * LANES + i] - settled[j * LANES + i]
-                    ) * weight[j * LANES + i]
-                    rest[i] += settled[j * LANES + i] * weight[j * LANES + i]
-                    x[i] += moving[j * LANES + i]
-                    slope[i] -= rate[j * LANES + i] * moving[j * LANES + i]
-                x[i] += rest[i]
+                    settled[j, i] = inflow[i] * unit[j, i] / rate[j, i]
+                    moving[j, i] = (amplitude[j, i] - settled[j, i]) * weight[j, i]
+                    rest[i] += settled[j, i] * weight[j, i]
+                    x[0, i] += moving[j, i]
+                    slope[0, i] -= rate[j, i] * moving[j, i]
+                x[0, i] += rest[i]
                 t[i] = begin[i]
                 h[i] = min(h[i], 0.02)
                 while shown[i] < asked and times[shown[i]] <= begin[i]:
                     _show(
                         out[who[i], shown[i]], 0.0, i, rate, shape, amplitude, settled,
-                        v[BB + i], v[RR + i], v[MM + i],
+                        b[i], r[i], m[i],
                     )  # fmt: skip
                     shown[i] += 1
             if who[i] >= 0:
                 stop[i] = min(end[i], times[shown[i]])
                 far = stop[i] - t[i]
                 last[i] = far <= h[i] * 1.0000001
-                v[STEP + i] = far if last[i] else (0.5 * far if far < 2.0 * h[i] else h[i])
+                step[i] = far if last[i] else (0.5 * far if far < 2.0 * h[i] else h[i])
         if busy == 0:
             return out, status, counts
-        for i in range(LANES):
-            elapsed[i] = t[i] - begin[i]
         for q in range(PLACES):
             for j in range(MODES):
-                mode, place = j * LANES, (q * MODES + j) * LANES
                 for i in range(LANES):
-                    argument[place + i] = -rate[mode + i] * (elapsed[i] + T[q] * v[STEP + i])
+                    argument[(q * MODES + j) * LANES + i] = -rate[j, i] * (
+                        t[i] - begin[i] + T[q] * step[i]
+                    )
         exponentials(argument, PLACES * MODES * LANES, bits, powers, found)
         for q in range(PLACES):
-            row = (q + 1) * LANES
             for i in range(LANES):
-                x[row + i] = rest[i]
-                slope[row + i] = 0.0
+                x[q + 1, i], slope[q + 1, i] = rest[i], 0.0
             for j in range(MODES):
-                mode, place = j * LANES, (q * MODES + j) * LANES
                 for i in range(LANES):
-                    part = moving[mode + i] * found[place + i]
-                    x[row + i] += part
-                    slope[row + i] -= rate[mode + i] * part
-        _saturation(v, BB, ratio, whole, log, argument, bits, powers, found)
+                    part = moving[j, i] * found[(q * MODES + j) * LANES + i]
+                    x[q + 1, i] += part
+                    slope[q + 1, i] -= rate[j, i] * part
+        _saturation(b, half, hill, ratio, whole, log, argument, bits, powers, found, share)
         for i in range(LANES):
-            flat = 1.0 / v[HALF + i] if v[HILL + i] == 1.0 else 0.0
-            steep = (
-                v[HILL + i] * v[SHARE + i] * (1.0 - v[SHARE + i]) / v[BB + i]
-                if v[BB + i] > 0.0
-                else flat
-            )
-            w = 1.0 / (GAMMA * v[STEP + i])
-            v[W11 + i] = 1.0 / (w + v[ON + i] * x[i] + v[OFF + i])
-            v[W21 + i] = v[KOUT + i] * v[SMAX + i] * steep
-            v[W22 + i], v[W23 + i], v[W33 + i] = (
-                w + v[KOUT + i] * v[MM + i],
-                v[KOUT + i] * v[RR + i],
-                w + v[KT + i],
-            )
-            v[INVERSE + i] = 1.0 / (v[W22 + i] * v[W33 + i] + v[W23 + i] * v[KT + i])
-            v[TURN + i] = v[STEP + i] * v[ON + i] * (1.0 - v[BB + i]) * slope[i]
+            flat = 1.0 / half[i] if hill[i] == 1.0 else 0.0
+            steep = hill[i] * share[i] * (1.0 - share[i]) / b[i] if b[i] > 0.0 else flat
+            w = 1.0 / (GAMMA * step[i])
+            w11[i] = 1.0 / (w + on[i] * x[0, i] + off[i])
+            w21[i] = kout[i] * smax[i] * steep
+            w22[i], w23[i], w33[i] = w + kout[i] * m[i], kout[i] * r[i], w + kt[i]
+            inverse[i] = 1.0 / (w22[i] * w33[i] + w23[i] * kt[i])
+            turn[i] = step[i] * on[i] * (1.0 - b[i]) * slope[0, i]
         for s in range(STAGES):
             place = s if s < PLACES else PLACES
             for i in range(LANES):
-                v[Y1 + i], v[Y2 + i], v[Y3 + i] = v[BB + i], v[RR + i], v[MM + i]
-                v[Z1 + i], v[Z2 + i], v[Z3 + i] = 0.0, 0.0, 0.0
-                v[DRIVE + i] = x[place * LANES + i]
+                y1[i], y2[i], y3[i] = b[i], r[i], m[i]
+                z1[i], z2[i], z3[i] = 0.0, 0.0, 0.0
             for q in range(s):
-                a, c, row = A[s, q], C[s, q], q * LANES
+                a, c = A[s, q], C[s, q]
                 for i in range(LANES):
-                    v[Y1 + i] += a * k1[row + i]
-                    v[Z1 + i] += c * k1[row + i]
-                for i in range(LANES):
-                    v[Y2 + i] += a * k2[row + i]
-                    v[Z2 + i] += c * k2[row + i]
-                for i in range(LANES):
-                    v[Y3 + i] += a * k3[row + i]
-                    v[Z3 + i] += c * k3[row + i]
+                    y1[i] += a * k1[q, i]
+                    y2[i] += a * k2[q, i]
+                    y3[i] += a * k3[q, i]
+                    z1[i] += c * k1[q, i]
+                    z2[i] += c * k2[q, i]
+                    z3[i] += c * k3[q, i]
             if s > 0:
-                _saturation(v, Y1, ratio, whole, log, argument, bits, powers, found)
+                _saturation(y1, half, hill, ratio, whole, log, argument, bits, powers, found, share)
             for i in range(LANES):
-                per = 1.0 / v[STEP + i]
-                f1 = (
-                    v[ON + i] * v[DRIVE + i] * (1.0 - v[Y1 + i])
-                    - v[OFF + i] * v[Y1 + i]
-                    + D[s] * v[TURN + i]
-                )
-                f2 = (
-                    v[KOUT + i] * (1.0 + v[SMAX + i] * v[SHARE + i] - v[Y2 + i] * v[Y3 + i])
-                    + per * v[Z2 + i]
-                )
-                f3 = v[KT + i] * (v[Y2 + i] - v[Y3 + i]) + per * v[Z3 + i]
-                v[NOW1 + i] = (f1 + per * v[Z1 + i]) * v[W11 + i]
-                f2 += v[W21 + i] * v[NOW1 + i]
-                v[NOW2 + i] = (f2 * v[W33 + i] - v[W23 + i] * f3) * v[INVERSE + i]
-                v[NOW3 + i] = (v[W22 + i] * f3 + v[KT + i] * f2) * v[INVERSE + i]
-            row = s * LANES
-            for i in range(LANES):
-                k1[row + i] = v[NOW1 + i]
-                k2[row + i] = v[NOW2 + i]
-                k3[row + i] = v[NOW3 + i]
+                per = 1.0 / step[i]
+                f1 = on[i] * x[place, i] * (1.0 - y1[i]) - off[i] * y1[i] + D[s] * turn[i]
+                f2 = kout[i] * (1.0 + smax[i] * share[i] - y2[i] * y3[i]) + per * z2[i]
+                f3 = kt[i] * (y2[i] - y3[i]) + per * z3[i]
+                k1[s, i] = (f1 + per * z1[i]) * w11[i]
+                f2 += w21[i] * k1[s, i]
+                k2[s, i] = (f2 * w33[i] - w23[i] * f3) * inverse[i]
+                k3[s, i] = (w22[i] * f3 + kt[i] * f2) * inverse[i]
         for i in range(LANES):
-            v[Y1 + i] += v[NOW1 + i]
-            v[Y2 + i] += v[NOW2 + i]
-            v[Y3 + i] += v[NOW3 + i]
-            worst = abs(v[NOW1 + i]) / (atol + rtol * max(abs(v[BB + i]), abs(v[Y1 + i])))
-            second = abs(v[NOW2 + i]) / (atol + rtol * max(abs(v[RR + i]), abs(v[Y2 + i])))
-            third = abs(v[NOW3 + i]) / (atol + rtol * max(abs(v[MM + i]), abs(v[Y3 + i])))
+            y1[i] += k1[STAGES - 1, i]
+            y2[i] += k2[STAGES - 1, i]
+            y3[i] += k3[STAGES - 1, i]
+            worst = abs(k1[STAGES - 1, i]) / (atol + rtol * max(abs(b[i]), abs(y1[i])))
+            second = abs(k2[STAGES - 1, i]) / (atol + rtol * max(abs(r[i]), abs(y2[i])))
+            third = abs(k3[STAGES - 1, i]) / (atol + rtol * max(abs(m[i]), abs(y3[i])))
             # A sum would be finite where a maximum hides what is not a number.
-            v[ERROR + i] = max(worst, max(second, third)) + 0.0 * (worst + second + third)
+            error[i] = max(worst, max(second, third)) + 0.0 * (worst + second + third)
         for i in range(LANES):
             if who[i] < 0:
                 continue
             steps[i] += 1
-            if steps[i] > MOST_STEPS or (not math.isfinite(v[ERROR + i]) and v[STEP + i] < 1e-12):
+            if steps[i] > MOST_STEPS or (not math.isfinite(error[i]) and step[i] < 1e-12):
                 status[who[i]] = TOO_MANY_STEPS if steps[i] > MOST_STEPS else NOT_FINITE
                 shown[i] = asked
                 continue
-            if not math.isfinite(v[ERROR + i]):
-                h[i] = 0.1 * v[STEP + i]
+            if not math.isfinite(error[i]):
+                h[i] = 0.1 * step[i]
                 continue
             factor = 6.0
-            if v[ERROR + i] > 0.0:
-                factor = min(6.0, max(0.2, 0.9 / math.sqrt(math.sqrt(v[ERROR + i]))))
-            if v[ERROR + i] > 1.0:
-                h[i] = v[STEP + i] * factor
+            if error[i] > 0.0:
+                factor = min(6.0, max(0.2, 0.9 / math.sqrt(math.sqrt(error[i]))))
+            if error[i] > 1.0:
+                h[i] = step[i] * factor
                 continue
-            t[i] = stop[i] if last[i] else t[i] + v[STEP + i]
-            v[BB + i], v[RR + i], v[MM + i] = v[Y1 + i], v[Y2 + i], v[Y3 + i]
-            x[i], slope[i] = x[PLACES * LANES + i], slope[PLACES * LANES + i]
-            if not last[i] or factor < 1.0 or v[STEP + i] * factor > h[i]:
-                h[i] = v[STEP + i] * factor
+            t[i] = stop[i] if last[i] else t[i] + step[i]
+            b[i], r[i], m[i] = y1[i], y2[i], y3[i]
+            x[0, i], slope[0, i] = x[PLACES, i], slope[PLACES, i]
+            if not last[i] or factor < 1.0 or step[i] * factor > h[i]:
+                h[i] = step[i] * factor
             if last[i] and t[i] == times[shown[i]]:
                 _show(
                     out[who[i], shown[i]], t[i] - begin[i], i, rate, shape, amplitude, settled,
-                    v[BB + i], v[RR + i], v[MM + i],
+                    b[i], r[i], m[i],
                 )  # fmt: skip
                 shown[i] += 1
