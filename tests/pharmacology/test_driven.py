@@ -196,3 +196,15 @@ def test_no_compiler_is_loaded_until_it_is_needed() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_full_lane_gives_what_a_patient_alone_gets() -> None:
+    """More patients than go side by side: each lane is used again, in another order."""
+    values = _patients(150)
+    whole = simulate_driven(values, DOSE, TIMES, rtol=1e-6, atol=1e-9)
+    for chosen in (slice(0, 1), slice(63, 67), slice(149, 150)):
+        part = simulate_driven(
+            {k: v[chosen] for k, v in values.items()}, DOSE, TIMES, rtol=1e-6, atol=1e-9
+        )
+        assert part.states.tolist() == whole.states[chosen].tolist()
+        assert part.steps.tolist() == whole.steps[chosen].tolist()

@@ -8,6 +8,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from klarsyn.errors import InputError, unknown_name
+from klarsyn.pharmacology.phrases import (
+    MASS_UNITS,
+    NUMBER,
+    SALTS,
+    TIMES_WORDS,
+    UNIT,
+    printed,
+    printed_hours,
+    read_length,
+)
 from klarsyn.pharmacology.words import Words
 
 ROUTES = {
@@ -18,28 +28,9 @@ ROUTES = {
     "nasal": ("nasal", "intranasal", "nasally", "intranasally"),
     "film": ("film", "sublingual", "buccal"),
 }
-MASS_UNITS = {"mg": 1.0, "ug": 1e-3, "µg": 1e-3, "g": 1e3}
-HOURS = {
-    "h": 1.0,
-    "hour": 1.0,
-    "hours": 1.0,
-    "min": 1 / 60,
-    "minute": 1 / 60,
-    "minutes": 1 / 60,
-    "d": 24.0,
-    "day": 24.0,
-    "days": 24.0,
-    "week": 168.0,
-    "weeks": 168.0,
-}
-TIMES_WORDS = {"once": 1, "twice": 2, "thrice": 3}
 WEEK = 168.0
 DAY = 24.0
 MOST_DOSES = 10_000
-SALTS = (
-    "base|hydrochloride|hydrobromide|sulfate|phosphate|acetate|citrate|fumarate|maleate|mesylate"
-    "|tartrate|succinate"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +52,7 @@ class Amount:
         return self.value * weight
 
     def __str__(self) -> str:
-        return f"{_number(self.value)} mg{'/kg' * self.per_kg} {self.basis}"
+        return f"{printed(self.value)} mg{'/kg' * self.per_kg} {self.basis}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,12 +81,12 @@ class ResponseRule:
     def __str__(self) -> str:
         if self.until:
             return (
-                f"until {self.measure} below {_number(self.threshold)}, checked every "
-                f"{_hours(self.every)}, at most {self.most} doses"
+                f"until {self.measure} below {printed(self.threshold)}, checked every "
+                f"{printed_hours(self.every)}, at most {self.most} doses"
             )
         return (
-            f"when {self.measure} at or above {_number(self.threshold)}, checked every "
-            f"{_hours(self.every)}, at most {self.most} doses"
+            f"when {self.measure} at or above {printed(self.threshold)}, checked every "
+            f"{printed_hours(self.every)}, at most {self.most} doses"
         )
 
 
@@ -115,10 +106,10 @@ class Step:
     def __str__(self) -> str:
         parts = [str(self.amount)]
         if self.portions > 1:
-            parts.append(f"in {self.portions} portions {_hours(self.gap)} apart")
+            parts.append(f"in {self.portions} portions {printed_hours(self.gap)} apart")
         parts.append(self.route)
         if self.duration:
-            parts.append(f"over {_hours(self.duration)}")
+            parts.append(f"over {printed_hours(self.duration)}")
         when = str(self.rule) if self.rule else self.schedule.words
         return f"{' '.join(parts)}, {when}"
 
@@ -283,7 +274,7 @@ def build_step(
 
 def once(hour: float = 0.0) -> Schedule:
     """A single dose."""
-    words = "once" if hour == 0 else f"at {_hours(hour)}"
+    words = "once" if hour == 0 else f"at {printed_hours(hour)}"
     return Schedule(hours=(float(hour),), words=words)
 
 
@@ -297,8 +288,8 @@ def at_hours(hours: Sequence[float]) -> Schedule:
     if len(times) == 1:
         return once(times[0])
     if all(h % DAY == 0 for h in times):
-        return Schedule(hours=times, words="on days " + ", ".join(_number(h / DAY) for h in times))
-    return Schedule(hours=times, words="at " + ", ".join(_number(h) for h in times) + " h")
+        return Schedule(hours=times, words="on days " + ", ".join(printed(h / DAY) for h in times))
+    return Schedule(hours=times, words="at " + ", ".join(printed(h) for h in times) + " h")
 
 
 def weekly(per_week: int, weeks: int) -> Schedule:
@@ -321,7 +312,7 @@ def every(interval: float, doses: int) -> Schedule:
         )
     return Schedule(
         hours=tuple(interval * k for k in range(doses)),
-        words=f"every {_hours(interval)} for {doses} dose{'s' * (doses > 1)}",
+        words=f"every {printed_hours(interval)} for {doses} dose{'s' * (doses > 1)}",
     )
 
 
@@ -342,21 +333,10 @@ def parse_regimen(text: str, *, basis: str | None = None, route: str | None = No
 
 def parse_hours(text: str) -> float:
     """A length of time such as '40 min' or '2 h', in hours."""
-    found = re.fullmatch(rf"\s*{_NUM}\s*{_UNIT}\s*", text)
+    found = re.fullmatch(rf"\s*{NUMBER}\s*{UNIT}\s*", text)
     if not found:
         raise InputError(f"{text!r} is not a length of time. Write for example '40 min' or '2 h'.")
-    return _length(found[1], found[2])
-
-
-_NUM = r"([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)"
-_UNIT = r"(hours?|h|minutes?|min|days?|d|weeks?)\b"
-
-
-def _length(number: str, unit: str) -> float:
-    """Hours, minutes by a division so that 40 min is the same number however it is written."""
-    if unit.startswith("min"):
-        return float(number) / 60
-    return float(number) * HOURS[unit]
+    return read_length(found[1], found[2])
 
 
 def _parse_step(text: str, basis: str | None, route: str | None) -> Step:
@@ -398,7 +378,7 @@ def _finished(
 
 
 def _take_amount(words: Words, basis: str | None) -> Amount:
-    found = words.take(rf"{_NUM}\s*(mg|µg|ug|g)\s*(/\s*kg|per kg)?\b(?!\s*/)")
+    found = words.take(rf"{NUMBER}\s*(mg|µg|ug|g)\s*(/\s*kg|per kg)?\b(?!\s*/)")
     if not found:
         raise InputError(
             f"{words.whole!r}: no amount. Write for example '0.5 mg/kg base' or '28 mg base'."
@@ -430,9 +410,9 @@ def _take_route(words: Words, route: str | None) -> str:
 
 
 def _take_duration(words: Words) -> float:
-    found = words.take(rf"\bover\s+{_NUM}\s*{_UNIT}")
+    found = words.take(rf"\bover\s+{NUMBER}\s*{UNIT}")
     if found:
-        hours = _length(found[1], found[2])
+        hours = read_length(found[1], found[2])
         if hours <= 0:
             raise InputError(
                 f"{words.whole!r}: an infusion over {found[1]} {found[2]}. Use above 0."
@@ -444,22 +424,22 @@ def _take_duration(words: Words) -> float:
 
 def _take_portions(words: Words) -> tuple[int, float]:
     found = words.take(
-        rf"\bin\s+(\d+)\s+(?:portions|sprays|parts|devices)(?:\s+{_NUM}\s*{_UNIT}\s+apart)?"
+        rf"\bin\s+(\d+)\s+(?:portions|sprays|parts|devices)(?:\s+{NUMBER}\s*{UNIT}\s+apart)?"
     )
     if not found:
         return 1, 0.0
-    gap = _length(found[2], found[3]) if found[2] else 0.0
+    gap = read_length(found[2], found[3]) if found[2] else 0.0
     return int(found[1]), gap
 
 
 def _take_rule(words: Words) -> ResponseRule | None:
     found = words.take(
-        rf"\b(when\s+\S+\s+(?:is\s+)?at or above|until\s+\S+\s+(?:is\s+)?below)\s+{_NUM},?"
-        rf"\s*checked every\s+{_NUM}\s*{_UNIT},?\s*at most\s+(\d+)\s+doses?"
+        rf"\b(when\s+\S+\s+(?:is\s+)?at or above|until\s+\S+\s+(?:is\s+)?below)\s+{NUMBER},?"
+        rf"\s*checked every\s+{NUMBER}\s*{UNIT},?\s*at most\s+(\d+)\s+doses?"
     )
     if not found:
         return None
-    interval = _length(found[3], found[4])
+    interval = read_length(found[3], found[4])
     if interval <= 0 or int(found[5]) < 1:
         raise InputError(f"{words.whole!r}: checks lie above 0 h apart and allow one dose or more.")
     how, measure = found[1].split()[:2]
@@ -480,33 +460,21 @@ def _take_schedule(words: Words) -> Schedule:
     if found:
         count = int(found[2] or found[3] or TIMES_WORDS[found[1].casefold()])
         return weekly(count, int(found[4]))
-    found = words.take(rf"\bevery\s+{_NUM}\s*{_UNIT}\s*,?\s*(?:for\s+)?(\d+)\s+doses?\b")
+    found = words.take(rf"\bevery\s+{NUMBER}\s*{UNIT}\s*,?\s*(?:for\s+)?(\d+)\s+doses?\b")
     if found:
-        return every(_length(found[1], found[2]), int(found[3]))
+        return every(read_length(found[1], found[2]), int(found[3]))
     found = words.take(r"\bdaily\s*,?\s*(?:for\s+)?(\d+)\s+days?\b")
     if found:
         return every(DAY, int(found[1]))
     found = words.take(r"\bon days?\s+([\d.eE+-]+(?:\s*,\s*[\d.eE+-]+)*)")
     if found:
         return at_hours([float(d) * DAY for d in found[1].split(",")])
-    found = words.take(rf"\bat\s+({_NUM}(?:\s*,\s*{_NUM})*)\s*{_UNIT}")
+    found = words.take(rf"\bat\s+({NUMBER}(?:\s*,\s*{NUMBER})*)\s*{UNIT}")
     if found:
         unit = found[found.lastindex or 0]
-        return at_hours([_length(h.strip(), unit) for h in found[1].split(",")])
+        return at_hours([read_length(h.strip(), unit) for h in found[1].split(",")])
     words.take(r"\bonce\b")
     return once()
-
-
-def _number(value: float) -> str:
-    return repr(float(value)).removesuffix(".0")
-
-
-def _hours(hours: float) -> str:
-    """Hours as text that reads back to the same float: minutes where they are whole."""
-    minutes = round(hours * 60)
-    if hours < 2 and minutes and minutes / 60 == hours:
-        return f"{minutes} min"
-    return f"{_number(hours)} h"
 
 
 def with_route(regimen: Regimen, route: str) -> Regimen:

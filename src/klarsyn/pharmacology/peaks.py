@@ -114,8 +114,8 @@ def _modes(matrix: np.ndarray, system: System, inputs: Sequence[Input]) -> _Mode
     begin = 0
     for part in parts:
         values, columns = np.linalg.eig(matrix[:, part][:, :, part])
-        whole = np.abs(columns.imag).max(axis=(1, 2)) == 0
-        values, columns = values.real, np.ascontiguousarray(columns.real)
+        whole = np.abs(np.imag(values)).max(axis=1) == 0
+        values, columns = np.real(values), np.ascontiguousarray(np.real(columns))
         with np.errstate(all="ignore"):
             solvable = whole & (np.abs(np.linalg.det(columns)) > 0) & (values.max(axis=1) < 0)
             columns[~solvable] = np.eye(len(part))

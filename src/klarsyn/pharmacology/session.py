@@ -102,7 +102,12 @@ def simulate_session(
         occasions=max(1, plan.administrations),
         variability=patients.variability,
     )
-    exposure = simulate(people, plan, form, notes=notes, taken=taken, words=str(regimen))
+    said = list(notes)
+    if follow and not wanted:
+        said.append(
+            f"{substance.name} names no response model, so nothing beyond exposure follows."
+        )
+    exposure = simulate(people, plan, form, notes=said, taken=taken, words=str(regimen))
     return Simulation(exposure=exposure, crossed=crossed)
 
 

@@ -13,7 +13,8 @@ from klarsyn import __version__
 from klarsyn.figures.bands import Band, bands
 from klarsyn.figures.spreads import SpreadCurve, SpreadWords, spread_panels
 from klarsyn.figures.theme import PALETTE, finish
-from klarsyn.pharmacology.crossed import ACUTE_HOURS, Crossed
+from klarsyn.pharmacology.crossed import Crossed
+from klarsyn.pharmacology.crossing import ACUTE_HOURS
 from klarsyn.pharmacology.ensemble import CANNOT
 from klarsyn.pharmacology.session import Simulation
 from klarsyn.pharmacology.simulate import METRICS, Exposure
@@ -116,9 +117,8 @@ def _cell(exposure: Exposure, analyte: str, metric: str, w: Words, n: Numbers) -
     if not np.isfinite(middle):
         return w.plain("simulation.not_estimable")
     digits = max(0, 2 - int(np.floor(np.log10(abs(middle))))) if middle else 0
-    if low == high:
-        return n.fixed(middle, digits)
-    return f"{n.fixed(middle, digits)} ({n.fixed(low, digits)}–{n.fixed(high, digits)})"
+    text, below, above = (n.fixed(v, digits) for v in (middle, low, high))
+    return text if below == above else f"{text} ({below}–{above})"
 
 
 def _leading(exposure: Exposure) -> Sequence[str]:
@@ -167,13 +167,13 @@ def _concentrations(
 
 
 def _kept(exposure: Exposure, analytes: Sequence[str], until: float) -> np.ndarray:
-    """Places on the time grid that a picture needs: evenly thinned, and every peak."""
+    """Places on the time grid that a picture needs: evenly thinned, every peak and trough."""
     seen = np.flatnonzero(exposure.times <= until)
     peaks = []
     for analyte in analytes:
         middle = exposure.bands(analyte)["p50"][seen]
-        inner = (middle[1:-1] >= middle[:-2]) & (middle[1:-1] > middle[2:])
-        tops = np.flatnonzero(inner) + 1
+        slopes = np.sign(np.diff(middle))
+        tops = np.flatnonzero(slopes[1:] != slopes[:-1]) + 1
         peaks += [tops - 1, tops, tops + 1]
     places = np.unique(np.concatenate([_thinned(len(seen), POINTS), *peaks]))
     return seen[places[places < len(seen)]]

@@ -31,7 +31,7 @@ VALUES = (
 LAGGED = ("eef2", "bdnf", "mtor", "erk", "functional", "commitment", "spines")
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _inputs(p, block, direct, metabolite, held, surge, alone, together):  # pragma: no cover
     """What the cascade is driven by at one time, every set."""
     for s in range(len(block)):
@@ -46,13 +46,13 @@ def _inputs(p, block, direct, metabolite, held, surge, alone, together):  # prag
         alone[s] = p[10, s] * metabolite[s] + p[9, s] * facilitated
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _driven(bdnf, surge, alone, together, driven):  # pragma: no cover - compiled
     for s in range(len(bdnf)):
         driven[s] = (1.0 + bdnf[s]) * surge[s] * (1.0 + together[s]) + alone[s]
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def cascade(
     p, lags, steps, which, drives, shown, effect,
     weights, units, at, rule, threshold, most, until, placebo, top, odds, given,
@@ -159,7 +159,7 @@ def cascade(
                 effect[place, s] = made[s]
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def combine(weights, site, drives):  # pragma: no cover - compiled
     """`drives` (3, T, m) from `weights` (3, A, m) and concentrations `site` (A, T)."""
     for k in range(3):

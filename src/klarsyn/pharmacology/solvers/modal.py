@@ -11,7 +11,7 @@ from numba import njit
 from klarsyn.pharmacology.solvers.compiled import BLOCK, exponentials
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def peaks(
     rates, weights, used, summed, steps, which, when, lasts, jump, flow, kept, top, at, curves
 ):  # pragma: no cover - compiled

@@ -1,0 +1,149 @@
+"""`klarsyn simulate` end to end: units, files, rules, comparison, the page in two languages."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from klarsyn.app.cli import main
+
+RUN = ["simulate", "--substance", "ketamine", "--form", "racemate", "--dose", "0.5 mg/kg base"]
+RUN += ["--route", "iv", "--infusion", "40 min", "--n", "12", "--seed", "4", "--followed", "6"]
+COURSES = {"occupancy", "score", "placebo", "below_placebo", "surviving", "dissociation"}
+COURSES |= {"pressure", "heart_rate", "eeg", "pain", "cardiac_output"}
+
+
+def _json(capsys, *more: str):
+    main([*RUN, *more, "--json"])
+    return json.loads(capsys.readouterr().out)
+
+
+def test_every_number_has_a_unit_and_percentiles(capsys) -> None:
+    found = _json(capsys)
+    analyte = found["analytes"]["S-ketamine"]
+    assert {m: analyte[m]["unit"] for m in ("cmax", "tmax", "auc", "half_life")} == {
+        "cmax": "ng/mL",
+        "tmax": "h",
+        "auc": "ng/mL x h",
+        "half_life": "h",
+    }
+    assert analyte["cmax"]["p5"] < analyte["cmax"]["p50"] < analyte["cmax"]["p95"]
+    assert set(found["follows"]["courses"]) == COURSES
+    for course in found["follows"]["courses"].values():
+        assert course["unit"]
+        for kind in ("between_sets", "between_patients"):
+            assert len(course[kind]["p50"]) == len(course["times"])
+    assert found["follows"]["told"][0]["verdict"] in {"positive", "cannot be told from these data"}
+
+
+def test_the_same_seed_gives_the_same_bytes(capsys, tmp_path) -> None:
+    pages = []
+    for name in ("a", "b"):
+        page = tmp_path / f"{name}.html"
+        main([*RUN, "--report", str(page), "--json"])
+        pages.append((page.read_bytes(), capsys.readouterr().out))
+    assert pages[0] == pages[1]
+
+
+def test_the_number_of_threads_changes_no_byte() -> None:
+    found = []
+    for threads in ("1", "3"):
+        limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
+        done = subprocess.run(
+            [sys.executable, "-m", "klarsyn", *RUN, "--json"],
+            capture_output=True,
+            check=True,
+            env=os.environ | limits,
+        )
+        found.append(done.stdout)
+    assert found[0] == found[1]
+
+
+def test_files_read_back(capsys, tmp_path) -> None:
+    import polars as pl
+
+    run, courses = tmp_path / "run.parquet", tmp_path / "courses.parquet"
+    found = _json(capsys, "--out", str(run), "--courses", str(courses))
+    frame = pl.read_parquet(run)
+    peaks = frame.filter(pl.col("analyte") == "S-ketamine")["cmax"]
+    assert frame.height == 12 * len(found["analytes"])
+    assert peaks.median() == pytest.approx(found["analytes"]["S-ketamine"]["cmax"]["p50"])
+    again = tmp_path / "again.parquet"
+    frame.write_parquet(again)
+    assert pl.read_parquet(again).equals(frame)
+    bands = pl.read_parquet(courses)
+    assert set(bands["over"].unique()) == {"sets", "patients"}
+    assert set(bands["quantity"].unique()) == COURSES
+
+
+def test_the_page_shows_every_course_and_says_what_is_not_known(capsys, tmp_path) -> None:
+    texts = {}
+    for lang in ("en", "nb"):
+        page = tmp_path / f"{lang}.html"
+        main([*RUN, "--schedule", "2 per week, 1 week", "--report", str(page), "--lang", lang])
+        texts[lang] = page.read_text(encoding="utf-8")
+    capsys.readouterr()
+    for text in texts.values():
+        figures = re.findall(r'<figure id="fig-([a-z-]+)"', text)
+        assert figures == ["first", "whole", "score", "relapse", "acute", "dissociation-doses"]
+        assert re.findall(r'(?:src|srcset|href)="(?!data:|#)', text) == []
+    assert "real patients differ more" in texts["en"]
+    assert "virkelige pasienter er mer ulike" in texts["nb"]
+    assert 'lang="nb"' in texts["nb"]
+
+
+def test_doses_follow_the_score(capsys) -> None:
+    rule = "until MADRS below 12, checked every 3 days, at most 5 doses"
+    found = _json(capsys, "--schedule", rule)
+    assert found["regimen"].endswith("until MADRS below 12, checked every 72 h, at most 5 doses")
+    given = found["follows"]["doses_given"]["between_sets"]
+    assert given["p50"][0] == 1.0
+    assert given["p95"][-1] <= 5.0
+    assert given["p5"][-1] < given["p95"][-1]
+    assert found["n"] == 6
+
+
+def test_a_rule_without_a_simulated_score_is_refused(capsys) -> None:
+    rule = "when MADRS at or above 20, checked every 7 days, at most 4 doses"
+    with pytest.raises(SystemExit):
+        main([*RUN, "--schedule", rule, "--exposure-only"])
+    assert "so the score must be simulated" in " ".join(capsys.readouterr().err.split())
+
+
+def test_two_regimens_meet_the_same_patients(capsys) -> None:
+    half = _json(capsys, "--compare", "0.25 mg/kg base iv over 40 min")["comparison"]
+    ratio = next(r for r in half["ratios"] if r["name"] == "AUC of S-ketamine, ratio")
+    assert [ratio[p] for p in ("p5", "p50", "p95")] == pytest.approx([2.0] * 3, rel=1e-9)
+    assert half["points"][0]["between_sets"]["share_positive"] > 0.95
+    same = _json(capsys, "--compare", "0.5 mg/kg base iv over 40 min")["comparison"]
+    for point in same["points"]:
+        assert point["between_sets"]["percentiles"]["p95"] == 0.0
+        assert "cannot be told" in point["between_sets"]["verdict"]
+
+
+def test_forms_that_the_sets_disagree_about_cannot_be_told(capsys) -> None:
+    found = _json(capsys, "--form", "S", "--compare", "0.5 mg/kg base iv over 40 min",
+                  "--compare-form", "R")["comparison"]  # fmt: skip
+    assert "cannot be told" in found["points"][0]["between_sets"]["verdict"]
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (["--compare-form", "S"], "--compare-form needs --compare"),
+        (["--days", "-1"], "-1 days cannot be followed"),
+        (["--followed", "0"], "at least one patient is followed"),
+        (["--courses", "x.txt"], "ends in .parquet or .csv"),
+        (["--exposure-only", "--courses", "x.csv"], "--courses has nothing to write"),
+    ],
+)
+def test_what_cannot_be_asked_is_said(more, says, capsys) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([*RUN, *more])
+    assert stop.value.code == 2
+    assert says in " ".join(capsys.readouterr().err.split())
