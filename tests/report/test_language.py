@@ -18,12 +18,12 @@ from klarsyn.report.labels import in_language
 from klarsyn.report.words import read_words
 
 # English function words that Norwegian does not have; «for», «at», «by», «under», «over» are both.
-ENGLISH = frozenset(
+ENGLISH = set(
     "the of and with was were than which that this from are not each into against only who after "
     "before what how does would cannot their there been have has".split()
 )
 # Nor can these stand in an English sentence.
-NORWEGIAN = frozenset("og ikke som er på av til med den det enn eller mot ble uten hvor".split())
+NORWEGIAN = set("og ikke som er på av til med den det enn eller mot ble uten hvor".split())
 # What stays as it is: names of methods, scales, trials and places.
 SAME = 0.12  # share of entries that may read alike in both languages (numbers, names, axes)
 
