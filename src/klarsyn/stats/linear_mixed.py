@@ -292,7 +292,7 @@ def _derivatives(
     parts = [
         _nested_sums(bucket, W, WX, r, C)
         if isinstance(W, Nested)
-        else _dense_sums(bucket, W.W, WX, r, C)
+        else _dense_sums(bucket, W.W, WX, r, C, restricted)
         for bucket, (W, WX), r in zip(problem.buckets, inverses, residuals, strict=True)
     ]
     trace1, trace2, score, data2, pulled, F, cross = functools.reduce(_plus, parts)
@@ -308,20 +308,26 @@ def _plus(one: Sums, other: Sums) -> Sums:
     return Sums(*(a + b for a, b in zip(one, other, strict=True)))
 
 
-def _dense_sums(bucket: Bucket, W: Matrix, WX: Matrix, r: Matrix, C: Matrix) -> Sums:
+def _dense_sums(
+    bucket: Bucket, W: Matrix, WX: Matrix, r: Matrix, C: Matrix, restricted: bool
+) -> Sums:
     A, count, p = bucket.patterns, len(bucket.patterns), WX.shape[-1]
     WA = W @ A if bucket.sparse is None else _times(W[0], bucket.sparse)
     u = (A @ r[None, :, :, None])[..., 0]
     Wu = (W @ u[..., None])[..., 0]
-    AX = A @ WX
+    F, cross = np.zeros((count, p, p)), np.zeros((count, count))
+    if restricted and p:
+        AX = A @ WX
+        F = WX.reshape(-1, p).T @ AX.reshape(count, -1, p)
+        cross = (AX @ C).reshape(count, -1) @ (W @ AX).reshape(count, -1).T
     return Sums(
         A.reshape(count, -1) @ W.ravel(),
         WA.reshape(count, -1) @ WA.transpose(0, 1, 3, 2).reshape(count, -1).T,
         (u * r).sum(axis=(1, 2)),
         u.reshape(count, -1) @ Wu.reshape(count, -1).T,
         u.reshape(count, r.size) @ WX.reshape(r.size, p),
-        WX.reshape(-1, p).T @ AX.reshape(count, -1, p),
-        (AX @ C).reshape(count, -1) @ (W @ AX).reshape(count, -1).T,
+        F,
+        cross,
     )
 
 
