@@ -423,5 +423,5 @@ def test_a_choice_may_be_written_as_in_c(text: str, value: float) -> None:
 
 @pytest.mark.parametrize("text", ["x ? 1", "? 1 : 2", "x > 1 ? : 2", "x ? 1 : 2 : 3"])
 def test_a_broken_choice_is_refused(text: str) -> None:
-    with pytest.raises(InputError, match="not (an )?arithmetic"):
+    with pytest.raises(InputError, match=r"not (an )?arithmetic"):
         read_expression(text)
