@@ -28,6 +28,11 @@ were last seen when:
   1,-4.0,-3.0,5.0,5,4
   2,-9.0,-5.5,7.0,53,53
   klarsyn missing visits.csv --correlation 0.5
+\b
+Only a difference (treated − control) among those seen, and how many began and were seen at the end:
+  study,difference,lower,upper,treated_began,treated_seen,control_began,control_seen
+  Trial A,-6.0,-8.9,-3.1,121,89,250,185
+  klarsyn missing aggregates.csv
 """
 
 
@@ -65,6 +70,8 @@ def command(file: str, as_json: bool, **options: Any) -> None:
     header = read_table(file)
     if "visit" in header:
         found = _visits(file, options)
+    elif "treated_began" in header:
+        found = _aggregates(file, options)
     elif "new_refused" in header:
         found = _refusals(file, options)
     elif "treated_mean" in header:
@@ -176,6 +183,48 @@ def _means(file: str, options: dict[str, Any]) -> Any:
         test=options["test"],
         level=options["level"],
     )
+
+
+def _aggregates(file: str, options: dict[str, Any]) -> list[Any]:
+    from klarsyn.bias.reference_based import dropout_on_aggregates
+    from klarsyn.errors import InputError
+    from klarsyn.stats.estimate import Estimate
+    from klarsyn.stats.proportions import two_sided_z
+    from klarsyn.tables import Column, read_table
+
+    counts = ("treated_began", "treated_seen", "control_began", "control_seen")
+    table = read_table(
+        file,
+        [
+            Column(name="study"),
+            *(Column(name=n, kind="number") for n in ("difference", "lower", "upper")),
+            *(Column(name=n, kind="count") for n in counts),
+        ],
+        others=False,
+    )
+    wide = 2 * two_sided_z(options["level"])
+    found = []
+    for row, r in zip(table.row_numbers, table.records(), strict=True):
+        if not r["lower"] < r["difference"] < r["upper"]:
+            raise InputError(
+                f"{file}: row {row}: the difference {r['difference']:g} does not lie between its "
+                f"limits {r['lower']:g} and {r['upper']:g}."
+            )
+        seen = Estimate(
+            value=r["difference"], se=(r["upper"] - r["lower"]) / wide, method="among those seen"
+        )
+        try:
+            made = dropout_on_aggregates(
+                r["study"],
+                seen,
+                treated=(r["treated_began"], r["treated_seen"]),
+                control=(r["control_began"], r["control_seen"]),
+                level=options["level"],
+            )
+        except InputError as bad:
+            raise InputError(f"{file}: row {row}: {bad}") from None
+        found.append(made)
+    return found
 
 
 def _refusals(file: str, options: dict[str, Any]) -> list[Any]:
