@@ -19,7 +19,7 @@ from klarsyn.bias.adjusted import (
 )
 from klarsyn.bias.belief import BeliefEvidence
 from klarsyn.figures.forest import ForestAxis, ForestRow, forest
-from klarsyn.figures.theme import PALETTE, finish
+from klarsyn.figures.theme import INK, PALETTE, finish
 from klarsyn.provenance import digest_of
 from klarsyn.report.context import Context
 from klarsyn.report.document import Figure, Prose, Result, Section, anchor_of, paragraphs
@@ -35,6 +35,7 @@ from klarsyn.synthesis.extraction import TrialEffect, derive_effects
 DOMAIN = "blinding"
 BIAS_SIZES = ("additive", "additive_sd", "proportional", "proportional_sd")
 COLOURS = {
+    "as_reported": INK,
     "published": PALETTE[0],
     "wide": PALETTE[5],
     "patients": PALETTE[2],
@@ -268,13 +269,15 @@ def _figure(context: Context, made: Sequence[Adjusted]) -> Figure:
     for m in made:
         rows.append(ForestRow(kind="heading", label=_heading(context, m)))
         rows += [_row(context, m, *row) for row in m.rows]
+    reach = _reach(made)
     axis = ForestAxis(
         title=w.plain("works.axis"),
+        limits=reach,
         left="← " + w.plain("works.left", drug=context.settings.drug[lang]),
         right=w.plain("works.right") + " →",
     )
     if benefit_of(context) == "higher":
-        axis = ForestAxis(title=w.plain("works.axis"))
+        axis = ForestAxis(title=w.plain("works.axis"), limits=reach)
     told = [f"{r.label}: {r.numbers}." if r.numbers else f"{r.label}." for r in rows]
     return Figure(
         id="adjusted",
@@ -284,6 +287,13 @@ def _figure(context: Context, made: Sequence[Adjusted]) -> Figure:
         narrow=finish(forest(rows, axis, narrow=True)),
         caption=w("adjusted.caption", method=made[0].found.method),
     )
+
+
+def _reach(made: Sequence[Adjusted]) -> tuple[float, float] | None:
+    """Where three trials or more reach; the wide intervals of two end in arrows there."""
+    known = [m for m in made if len(m.effects) > 2]
+    ends = [abs(x) for m in known for _, e, _ in m.rows for x in e.interval()]
+    return (-1.1 * max(ends), 1.1 * max(ends)) if ends else None
 
 
 def _heading(context: Context, m: Adjusted) -> str:
@@ -313,7 +323,7 @@ def _row(context: Context, m: Adjusted, name: str, e: Estimate, source: str) -> 
         upper=high,
         weight=0.35 if name == "as_reported" else 0.15,
         numbers=text,
-        colour=COLOURS.get(name, context.colour(m.comparator)),
+        colour=COLOURS[name],
         link="#" + anchor_of("result", m.result.id),
         details=details,
     )

@@ -263,7 +263,9 @@ def _figure(context: Context, made: Sequence[Improved]) -> Figure:
         if m.active is not None:
             rows.append(_active_row(context, m, m.active))
         rows += [_usual_row(context, m, u, b) for u, b in m.benchmarks]
-    axis = ForestAxis(title=w.plain("controls.x"))
+    ends = [x for r in rows for x in (r.lower, r.upper) if x is not None]
+    limits = (min(0.0, *ends) - 0.1, max(ends) + 0.1)
+    axis = ForestAxis(title=w.plain("controls.x"), limits=limits)
     told = [f"{r.label}: {r.numbers}." if r.numbers else f"{r.label}." for r in rows]
     return Figure(
         id="told-controls",

@@ -78,7 +78,7 @@ def dropout_blocks(context: Context) -> DropoutBlocks:
 
 
 def _latest(context: Context) -> tuple[Window, list[Left]] | None:
-    """The last window in which two trials say how many began and how many were seen."""
+    """The last window in which two trials print how many began and that fewer were seen."""
     if context.settings.measure != "SMD":
         return None
     for window in reversed(context.settings.windows):
@@ -98,6 +98,8 @@ def _left(context: Context, window: Window, e: TrialEffect) -> Left | None:
         return None
     seen = Estimate(value=e.y, se=math.sqrt(e.v), method=e.formula)
     sizes = (began[0], began[1])
+    if sizes == (e.n_test, e.n_control):
+        return None
     try:
         found = dropout_on_aggregates(
             e.label, seen, treated=(sizes[0], e.n_test), control=(sizes[1], e.n_control)
