@@ -285,8 +285,13 @@ def _figure(context: Context, made: Sequence[Adjusted]) -> Figure:
         alt=" ".join([w.plain("adjusted.alt"), *told]),
         wide=finish(forest(rows, axis)),
         narrow=finish(forest(rows, axis, narrow=True)),
-        caption=w("adjusted.caption", method=made[0].found.method),
+        caption=w("adjusted.caption", method=_how(made[0].found)),
     )
+
+
+def _how(found: BiasAdjusted) -> str:
+    """Estimator and test, as the method's last words name them."""
+    return ", ".join(found.method.split(", ")[-2:])
 
 
 def _reach(made: Sequence[Adjusted]) -> tuple[float, float] | None:

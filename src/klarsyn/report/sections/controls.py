@@ -310,7 +310,7 @@ def _arm_row(context: Context, m: Improved, c: Changed) -> ForestRow:
     heaviest = min(x.improvement.se for x in m.controls)
     return ForestRow(
         kind="study",
-        label=f"{c.trial.label}, {context.term('treatment', c.arm.treatment)}",
+        label=c.trial.label,
         estimate=c.improvement.value,
         lower=low,
         upper=high,
@@ -320,7 +320,7 @@ def _arm_row(context: Context, m: Improved, c: Changed) -> ForestRow:
         link="#" + anchor_of("result", m.result.id),
         details={
             w.plain("hover.trial"): c.trial.label,
-            w.plain("hover.arm"): c.arm.label,
+            w.plain("hover.arm"): context.heading("treatment", c.arm.treatment),
             w.plain("hover.effect"): text,
             w.plain("hover.patients"): n.general(c.n),
             w.plain("hover.when"): w.plain(
