@@ -124,7 +124,7 @@ def test_the_tipping_delta_brings_the_limit_to_zero() -> None:
     moved = found.interval[1] + found.tipping_delta * found.treated_dropout
     assert moved == pytest.approx(0.0, abs=ARITHMETIC)
     grid = tipping_grid(trial(), "missing_at_random", [0.0, found.tipping_delta], [0.0])
-    assert grid[0]["high"] < 0 < grid[1]["high"]  # the grid adds who leaves as a chance event
+    assert grid[0].high < 0 < grid[1].high  # the grid adds who leaves as a chance event
 
 
 def test_a_reported_standard_error_is_kept_under_missing_at_random() -> None:

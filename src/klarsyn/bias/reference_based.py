@@ -237,6 +237,29 @@ def jump_to_reference_approximation(difference: Estimate, treated_dropout: float
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeltaCell:
+    """The final difference when each arm's unseen ended by so much above missing at random."""
+
+    treated: float
+    control: float
+    difference: float
+    low: float
+    high: float
+
+    def summary(self) -> str:
+        """One line."""
+        state = "holds 0" if self.low <= 0 <= self.high else "off 0"
+        return (
+            f"delta treated {self.treated:+g}, control {self.control:+g}: {self.difference:.2f} "
+            f"({self.low:.2f} to {self.high:.2f}), {state}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field, ready for JSON."""
+        return asdict(self)
+
+
 def tipping_grid(
     trial: VisitMeans,
     strategy: str,
@@ -244,10 +267,10 @@ def tipping_grid(
     deltas_control: Sequence[float],
     *,
     level: float = 0.95,
-) -> list[dict[str, float]]:
+) -> list[DeltaCell]:
     """The final difference when δ is added to the imputed final values of each arm.
 
-    One dictionary a pair of δ: `treated`, `control`, `difference`, `low`, `high`.
+    The pairs run over the control arm's δ within each of the treated arm's.
     """
     base = reference_based(trial, strategy, control_dropouts="missing_at_random", level=level)
     out = []
@@ -263,9 +286,7 @@ def tipping_grid(
                 method=base.difference.method,
             )
             low, high = at.interval(level)
-            out.append(
-                {"treated": a, "control": b, "difference": at.value, "low": low, "high": high}
-            )
+            out.append(DeltaCell(treated=a, control=b, difference=at.value, low=low, high=high))
     return out
 
 

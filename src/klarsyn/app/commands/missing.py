@@ -28,6 +28,7 @@ were last seen when:
   1,-4.0,-3.0,5.0,5,4
   2,-9.0,-5.5,7.0,53,53
   klarsyn missing visits.csv --correlation 0.5
+  klarsyn missing visits.csv --correlation 0.5 --deltas 0,2,4
 \b
 Only a difference (treated − control) among those seen, and how many began and were seen at the end:
   study,difference,lower,upper,treated_began,treated_seen,control_began,control_seen
@@ -56,6 +57,7 @@ Only a difference (treated − control) among those seen, and how many began and
     show_default=True,
     help="Visits: missing_at_random or no_change.",
 )
+@click.option("--deltas", default=None, help="Visits: points added to each arm's unseen, crossed.")
 @click.option("--method", default="REML", show_default=True, help="Estimator of tau2.")
 @click.option("--test", default="knha", show_default=True, help="z, t, knha or adhoc.")
 @click.option("--margin", type=float, default=None, help="Non-inferiority margin (refusals).")
@@ -305,9 +307,25 @@ def _visits(file: str, options: dict[str, Any]) -> list[Any]:
         treated_last_seen=tuple(a["treated_last_seen"] for a in rows),
         control_last_seen=tuple(a["control_last_seen"] for a in rows),
     )
+    if options["deltas"] is not None:
+        return _delta_rows(trial, options)
     return [
         reference_based(
             trial, s, control_dropouts=options["control_dropouts"], level=options["level"]
         )
         for s in STRATEGIES
     ]
+
+
+def _delta_rows(trial: Any, options: dict[str, Any]) -> list[Any]:
+    """The final difference for each pair of deltas, dropouts otherwise missing at random."""
+    from klarsyn.bias.reference_based import tipping_grid
+    from klarsyn.errors import InputError
+
+    try:
+        deltas = [float(part) for part in options["deltas"].split(",")]
+    except ValueError:
+        raise InputError(
+            f"--deltas: {options['deltas']!r} is not numbers with commas, e.g. 0,2,4."
+        ) from None
+    return tipping_grid(trial, "missing_at_random", deltas, deltas, level=options["level"])
