@@ -26,6 +26,7 @@ from klarsyn.report.document import Figure, Prose, Result, Section, anchor_of, p
 from klarsyn.report.gradings import Ground, compared, derive_ground
 from klarsyn.report.grids import benefit_of
 from klarsyn.report.guessing import ArmGuess
+from klarsyn.report.sections.crossover_counts import crossover_range
 from klarsyn.report.sections.tipping import class_belief
 from klarsyn.report.settings import Window
 from klarsyn.stats.estimate import Estimate
@@ -83,16 +84,24 @@ def build_adjusted(context: Context) -> tuple[Section, Any] | None:
     if not made:
         return None
     sentence = _sentence(context, made)
+    crossed = [
+        c
+        for m in made
+        if (c := crossover_range(context, f"{m.window.id}.{m.comparator}", m.effects)) is not None
+    ]
     blocks: list[Any] = [
         Prose(paragraphs=paragraphs(sentence), tone="finding"),
         _figure(context, made),
-        Prose(paragraphs=paragraphs(*_cautions(context, made)), tone="caution"),
+        Prose(
+            paragraphs=paragraphs(*_cautions(context, made), *(text for text, _ in crossed)),
+            tone="caution",
+        ),
     ]
     section = Section(
         id="adjusted",
         title=context.words.plain("adjusted.title"),
         blocks=blocks,
-        results=[m.result for m in made],
+        results=[*(m.result for m in made), *(result for _, result in crossed)],
         findings=list(dict.fromkeys(i for m in made for e in m.effects for i in e.findings)),
     )
     return section, sentence
