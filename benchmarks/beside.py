@@ -1,6 +1,7 @@
 """Timing of ours beside R and Python peers in one run; shared by the scripts of this folder.
 
-A peer that takes more than a second is timed once.
+Times are medians of the processor time of one core, so that other work on the machine does not
+count. A call that takes more than a second is made once.
 """
 
 from __future__ import annotations
@@ -8,54 +9,81 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import math
 import os
 import shutil
 import subprocess
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
 DATA = Path(__file__).resolve().parent.parent / "tests" / "oracles" / "data"
 
 R_HEAD = """
-took <- function(f, rounds) { f(); t <- numeric(rounds)
-  for (i in seq_len(rounds)) { s <- proc.time()[["elapsed"]]; n <- 0
-    while (proc.time()[["elapsed"]] - s < 0.05) { f(); n <- n + 1 }
-    t[i] <- (proc.time()[["elapsed"]] - s) / n }
-  1000 * median(t) }
-say <- function(name, f) { s <- proc.time()[["elapsed"]]
-  v <- try(suppressWarnings(f()), silent = TRUE); once <- proc.time()[["elapsed"]] - s
-  if (inherits(v, "try-error")) { cat(name, "NA", "NA\\n", sep = "\\t")
-  } else cat(name, if (once > 1) 1000 * once else took(function() suppressWarnings(f()), ROUNDS),
-    v, sep = "\\t"); cat("\\n") }
-"""
+cpu <- function() sum(proc.time()[1:2])
+say <- function(name, f, per = 1, warm = TRUE) {
+  quiet <- function() suppressMessages(suppressWarnings(f()))
+  s <- cpu(); v <- try(quiet(), silent = TRUE); once <- cpu() - s
+  if (inherits(v, "try-error")) {
+    why <- gsub("[\\t\\n]+", " ", sub("^Error in .*? : ", "", conditionMessage(attr(v, "condition"))))
+    cat(name, "NA", "NA", why, sep = "\\t"); cat("\\n"); return(invisible()) }
+  if (once < 1) { t <- numeric(ROUNDS); for (i in seq_len(ROUNDS)) { s <- cpu(); n <- 0
+    while (cpu() - s < 0.05) { quiet(); n <- n + 1 }; t[i] <- (cpu() - s) / n }
+    once <- median(t) }
+  cat(name, sprintf("%.10g", 1000 * once / per), sprintf("%.17g", v), "", sep = "\\t"); cat("\\n") }
+"""  # noqa: E501
 
 PYTHON_HEAD = """
-import json, time, warnings
+import importlib, json, time, warnings
 warnings.filterwarnings("ignore")
-def say(name, f):
+def has(peer, module=None):
     try:
-        start = time.perf_counter(); value = float(f())
-        took = [time.perf_counter() - start]
+        return importlib.import_module(module or peer)
+    except ImportError:
+        print("LACKS" + json.dumps(peer), flush=True)
+def say(peer, name, f, per=1):
+    why = ""
+    try:
+        start = time.process_time(); value = float(f())
+        took = [time.process_time() - start]
         for _ in range(ROUNDS if took[0] < 1 else 0):
-            start = time.perf_counter(); f(); took.append(time.perf_counter() - start)
-        ms = 1e3 * sorted(took)[len(took) // 2]
+            start = time.process_time(); f(); took.append(time.process_time() - start)
+        ms = 1e3 * sorted(took[1:] or took)[len(took[1:] or took) // 2] / per
     except Exception as bad:
-        value, ms = None, None
-    print("ROW" + json.dumps([name, ms, value]))
+        value, ms, why = None, None, f"{type(bad).__name__}: {bad}"
+    print("ROW" + json.dumps([peer, name, ms, value, why]), flush=True)
 """
 
-Rows = dict[str, tuple[float | None, float | None]]
+
+class Cell(NamedTuple):
+    """Median milliseconds and the value that is compared; None with the reason where it failed."""
+
+    ms: float | None
+    value: float | None
+    why: str = ""
+
+
+class Peer(NamedTuple):
+    """What one peer did, and why it did not do the rest."""
+
+    rows: dict[str, Cell]
+    rest: str = "no such method"
+
+
+Rows = dict[str, Cell]
 
 
 def arguments(description: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=description)
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=9, help="Rounds; the median is printed.")
     parser.add_argument("--peer-python", default=None, help="Interpreter that has the peers.")
+    parser.add_argument("--patience", type=float, default=120.0, help="Seconds for each program.")
     return parser.parse_args()
 
 
@@ -72,69 +100,130 @@ def columns(name: str) -> dict[str, list[float]]:
     return out
 
 
-def ours(calls: Mapping[str, Callable[[], float]], rounds: int) -> Rows:
-    rows: Rows = {}
-    for name, call in calls.items():
-        value = call()
-        took = []
-        for _ in range(rounds):
-            start = time.perf_counter()
-            call()
-            took.append(time.perf_counter() - start)
-        rows[name] = (1e3 * sorted(took)[len(took) // 2], value)
-    return rows
+def median_seconds(call: Callable[[], Any], rounds: int) -> float:
+    """Median processor time of several calls after one that is not counted."""
+    call()
+    took = []
+    for _ in range(rounds):
+        start = time.process_time()
+        call()
+        took.append(time.process_time() - start)
+    return sorted(took)[len(took) // 2]
 
 
-def in_r(body: str, rounds: int) -> Rows | None:
-    """Rows that an R script says; None without Rscript."""
+def ours(
+    calls: Mapping[str, Callable[[], float]], rounds: int, per: Mapping[str, int] | None = None
+) -> Rows:
+    """Time calls that return the value to compare; `per` divides the time of a batch."""
+    return {
+        name: Cell(1e3 * median_seconds(call, rounds) / (per or {}).get(name, 1), call())
+        for name, call in calls.items()
+    }
+
+
+def in_r(
+    body: str,
+    chosen: argparse.Namespace,
+    *,
+    name: str,
+    packages: tuple[str, ...] = (),
+    folder: Path = DATA,
+    rest: str = "no such method",
+) -> dict[str, Peer]:
+    """One R peer; its script calls say(case, function); DATA is `folder`."""
     if shutil.which("Rscript") is None:
-        return None
-    script = f"ROUNDS <- {rounds}\nDATA <- '{DATA}/'\n{R_HEAD}\n{body}"
-    done = subprocess.run(
-        ["Rscript", "-e", script], capture_output=True, text=True, check=False, timeout=600
-    )
-    rows: Rows = {}
-    for line in done.stdout.splitlines():
+        return {name: Peer({}, "Rscript is not installed here")}
+    load = "".join(f"suppressMessages(library({p}))\n" for p in packages)
+    rounds = min(chosen.rounds, 5)
+    script = f"ROUNDS <- {rounds}\nDATA <- '{folder}/'\n{load}{R_HEAD}\n{body}"
+    out, why = _run(["Rscript", "-e", script], chosen.patience)
+    rows = {}
+    for line in out.splitlines():
         parts = line.split("\t")
-        if len(parts) == 3:
-            rows[parts[0]] = (_number(parts[1]), _number(parts[2]))
-    return rows or None
+        if len(parts) == 4:
+            rows[parts[0]] = Cell(_number(parts[1]), _number(parts[2]), parts[3])
+    return {name: Peer(rows, why or rest)}
 
 
-def in_python(interpreter: str | None, body: str, rounds: int) -> Rows | None:
-    """Rows that a peer's interpreter says; None where there is none."""
-    if interpreter is None:
-        return None
-    script = f"ROUNDS = {min(rounds, 3)}\nDATA = {str(DATA)!r}\n{PYTHON_HEAD}\n{body}"
-    done = subprocess.run(
-        [interpreter, "-c", script], capture_output=True, text=True, check=False, timeout=600
+def in_python(
+    body: str,
+    chosen: argparse.Namespace,
+    *,
+    rest: Mapping[str, str],
+    folder: Path = DATA,
+) -> dict[str, Peer]:
+    """The Python peers; the script calls say(peer, case, function) under `if has(peer, module)`.
+
+    `rest` names every peer with the reason why it lacks what the script does not call.
+    """
+    if chosen.peer_python is None:
+        return {peer: Peer({}, "--peer-python not given") for peer in rest}
+    script = f"ROUNDS = {min(chosen.rounds, 5)}\nDATA = {str(folder)!r}\n{PYTHON_HEAD}\n{body}"
+    out, why = _run([chosen.peer_python, "-c", script], chosen.patience)
+    rows: dict[str, Rows] = {peer: {} for peer in rest}
+    missing = set()
+    for line in out.splitlines():
+        if line.startswith("ROW"):
+            peer, case, ms, value, reason = json.loads(line[3:])
+            rows.setdefault(peer, {})[case] = Cell(ms, value, reason)
+        elif line.startswith("LACKS"):
+            missing.add(json.loads(line[5:]))
+    last = next(
+        (json.loads(x[3:])[0] for x in reversed(out.splitlines()) if x[:3] == "ROW"), None
     )
-    found = [json.loads(x[3:]) for x in done.stdout.splitlines() if x.startswith("ROW")]
-    if done.returncode:
-        print(done.stderr[-500:])
-    return {name: (ms, value) for name, ms, value in found} or None
+    return {
+        peer: Peer(
+            found,
+            "not installed here"
+            if peer in missing
+            else why
+            if why and peer == last
+            else rest.get(peer, "no such method"),
+        )
+        for peer, found in rows.items()
+    }
 
 
-def show(title: str, mine: Rows, peers: Mapping[str, Rows | None]) -> None:
-    """A line a case: our median, each peer's median, ratio and its difference of the estimate."""
-    print(title)
-    for name, rows in peers.items():
-        if rows is None:
-            print(f"  {name} is not installed here")
-    for case, (ms, value) in mine.items():
-        print(f"{case:<34} ours {ms:9.2f} ms  estimate {value:.6f}")
-        for name, rows in peers.items():
-            if rows is not None:
-                print(f"    {_peer(name, rows.get(case), ms, value)}")
+def show(title: str, mine: Rows, peers: Mapping[str, Peer], *, compared: str = "estimate") -> None:
+    """A line a case and, below it, a line a peer: median, ratio and how far its value lies off."""
+    print(f"\n{title}\n(medians of processor time, one core; compared: {compared})")
+    for case, (ms, value, _) in mine.items():
+        assert ms is not None
+        said = "" if value is None or math.isnan(value) else f"  {compared} {value:.6f}"
+        print(f"{case:<46} ours {_time(ms)}{said}")
+        for name, peer in peers.items():
+            print(f"    {name:<24}{_against(peer, case, ms, value)}")
 
 
-def _peer(name: str, row: Any, ms: float | None, value: float | None) -> str:
+def _against(peer: Peer, case: str, ms: float, value: float | None) -> str:
+    row = peer.rows.get(case)
     if row is None:
-        return f"{name:<14} has no such method"
-    if row[0] is None or ms is None or value is None:
-        return f"{name:<14} fails"
-    return f"{name:<14} {row[0]:9.2f} ms  {row[0] / ms:7.1f} ×  difference {row[1] - value:+.1e}"
+        return f"           –  ({peer.rest})"
+    if row.ms is None:
+        return f"           –  (fails: {row.why[:70]})"
+    off = ""
+    if row.value is not None and value is not None and not math.isnan(row.value - value):
+        off = f"  differs by {abs(row.value - value):.0e}"
+    return f"{_time(row.ms)}  {row.ms / ms:8.1f} ×{off}"
+
+
+def _time(ms: float) -> str:
+    return f"{ms:9.2f} ms" if ms >= 0.1 else f"{1e3 * ms:9.2f} µs"
+
+
+def _run(command: list[str], patience: float) -> tuple[str, str]:
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=patience
+        )
+    except subprocess.TimeoutExpired as late:
+        out = late.stdout or b""
+        return out.decode() if isinstance(out, bytes) else out, f"stopped after {patience:.0f} s"
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["no message"]
+        return done.stdout, f"failed: {lines[-1][:70]}"
+    return done.stdout, ""
 
 
 def _number(text: str) -> float | None:
-    return None if text == "NA" else float(text)
+    return None if text in {"NA", "NaN"} else float(text)

@@ -1,24 +1,13 @@
-"""How a cost grows: median time, peak memory and the exponent against a size, as one table."""
+"""How a cost grows: median time, peak memory and the exponents against a size, as one table."""
 
 from __future__ import annotations
 
-import time
 import tracemalloc
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-
-
-def median_seconds(call: Callable[[], Any], rounds: int) -> float:
-    """Median wall time of several calls after one that is not counted."""
-    call()
-    took = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        call()
-        took.append(time.perf_counter() - start)
-    return sorted(took)[len(took) // 2]
+from beside import median_seconds
 
 
 def peak_mib(call: Callable[[], Any]) -> float:
@@ -34,13 +23,13 @@ def growth(
     what: str, sizes: Sequence[int], make: Callable[[int], Callable[[], Any]], rounds: int
 ) -> None:
     """Print time and memory at every size, and both exponents over the upper half of the sizes."""
-    print(f"\n{what:>28}{'median ms':>12}{'peak MiB':>12}")
+    print(f"\n{what:>46}{'median ms':>12}{'peak MiB':>12}")
     times, peaks = [], []
     for size in sizes:
         call = make(size)
         times.append(median_seconds(call, rounds))
         peaks.append(peak_mib(call))
-        print(f"{size:28d}{1e3 * times[-1]:12.3f}{peaks[-1]:12.3f}")
+        print(f"{size:46d}{1e3 * times[-1]:12.3f}{peaks[-1]:12.3f}")
     half = len(sizes) // 2
     steep = [np.polyfit(np.log(sizes[half:]), np.log(c[half:]), 1)[0] for c in (times, peaks)]
     print(f"from {sizes[half]} on time grows as size^{steep[0]:.2f}, memory as size^{steep[1]:.2f}")

@@ -2,35 +2,104 @@
 
     python benchmarks/pairwise.py [--peer-python PATH] [--rounds 15]
 
-Prints the median of several rounds, the ratio to ours and the largest difference of the estimate
-from ours. R's metafor runs through `Rscript`, Python peers (pimeta, PyMARE, statsmodels) in the
-interpreter of `--peer-python`; what is not installed is named. One core.
+R's metafor runs through `Rscript`; pimeta, PyMARE, PyMetaAnalysis and statsmodels in the
+interpreter of `--peer-python`. Then time and memory against the number of studies and of fits.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import shutil
-import subprocess
-import sys
-import time
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(name, "1")
+from beside import arguments, in_python, in_r, ours, show
+from growth import growth
 
-import numpy as np  # noqa: E402  (after the number of threads is set)
-from growth import growth  # noqa: E402
+# isort: split
+import numpy as np
 
 SEED = 20260101
-SIZES = (20, 1000)
-LEFT_OUT = 13
-PERMUTATIONS = 1000
-BATCH = 10_000
+LEFT_OUT, PERMUTED = 13, (13, 20, 50)
+BATCH, BATCH_K = 10_000, 20
 LADDER = (10, 30, 100, 300, 1000, 3000, 10_000)
+PERMUTATION_LADDER = (13, 25, 50, 100, 200)
+
+R = """
+read <- function(k) read.csv(paste0(DATA, k, ".csv"))
+tight <- list(threshold = 1e-12, maxiter = 1000)
+for (k in c(20, 1000)) { d <- read(k); say(paste("REML fit, k =", k), function() {
+  m <- rma(y, v, data = d, test = "knha", control = tight); confint(m); m$beta[1] }) }
+d <- read(20); say("a fit of 20 in a batch of 10,000", function() rma(y, v, data = d)$beta[1])
+d <- read(13)
+m <- rma(y, v, data = d, control = tight)
+say("leave-one-out, k = 13", function() leave1out(m)$estimate[1])
+for (k in c(13, 20, 50)) { d <- read(k); r <- rma(y, v, mods = ~ x, data = d, control = tight)
+  say(paste("1,000 permutations, one moderator, k =", k), function() {
+    permutest(r, iter = 1000, progbar = FALSE); r$zval[2] }) }
+"""
+
+PYTHON = """
+import numpy as np
+def read(k):
+    return np.loadtxt(f"{DATA}/{k}.csv", delimiter=",", skiprows=1).T
+batch = np.load(f"{DATA}/batch.npz")
+one, leave = "a fit of 20 in a batch of 10,000", "leave-one-out, k = 13"
+def many(k):
+    return f"1,000 permutations, one moderator, k = {k}"
+if P := has("pimeta"):
+    for k in (20, 1000):
+        y, v, x = read(k)
+        say("pimeta", f"REML fit, k = {k}", lambda: np.ravel(P.rma(y, v, test="knha").b)[0])
+    y, v, x = read(13)
+    say("pimeta", leave, lambda: P.leave1out(y, v).estimate[0])
+    for k in (13, 20, 50):
+        y, v, x = read(k)
+        m = P.rma(y, v, mods=x)
+        say("pimeta", many(k), lambda: P.permutest(m, iter=1000, seed=1).zval[1])
+if P := has("PyMARE", "pymare"):
+    from pymare import Dataset, estimators
+    def likely(d, **more):
+        e = estimators.VarianceBasedLikelihoodEstimator(method="REML", **more)
+        return e.fit_dataset(d).summary()
+    for k in (20, 1000):
+        y, v, x = read(k)
+        say("PyMARE", f"REML fit, k = {k}",
+            lambda: likely(Dataset(y, v)).get_fe_stats()["est"].ravel()[0])
+    y, v = batch["y"].T, np.tile(batch["v"][:, None], (1, len(batch["y"])))
+    say("PyMARE", one, lambda: likely(Dataset(y, v)).get_fe_stats()["est"].ravel()[0],
+        y.shape[1])
+    for k in (13, 20, 50):
+        y, v, x = read(k)
+        d = Dataset(y, v, X=x[:, None], X_names=["x"])
+        def permuted():
+            r = likely(d, small_sample_correction="wald")
+            r.permutation_test(1000)
+            return r.get_fe_stats()["z"].ravel()[1]
+        say("PyMARE", many(k), permuted)
+if P := has("PyMetaAnalysis", "meta_analyze"):
+    def pooled(y, v, ci="normal"):
+        return P.meta_analysis(effect=y, variance=v, tau2_method="REML", ci_method=ci)
+    for k in (20, 1000):
+        y, v, x = read(k)
+        say("PyMetaAnalysis", f"REML fit, k = {k}", lambda: pooled(y, v, "hartung_knapp").estimate)
+    y, v, x = read(13)
+    say("PyMetaAnalysis", leave,
+        lambda: pooled(y, v).leave_one_out().table["estimate"].iloc[0])
+if has("statsmodels"):
+    from statsmodels.stats.meta_analysis import combine_effects
+    for k in (20, 1000):
+        y, v, x = read(k)
+        say("statsmodels", f"REML fit, k = {k}", lambda: combine_effects(y, v,
+            method_re="iterated", use_t=True).summary_frame().loc["random effect", "eff"])
+"""
+
+REST = {
+    "pimeta": "no batch of data sets",
+    "PyMARE": "no leave-one-out",
+    "PyMetaAnalysis": "no batch, no permutation test",
+    "statsmodels": "no batch, no leave-one-out, no meta-regression",
+}
 
 
 def studies(k: int) -> dict[str, list[float]]:
@@ -41,157 +110,57 @@ def studies(k: int) -> dict[str, list[float]]:
     return {"y": y.tolist(), "v": v.tolist(), "x": x.tolist()}
 
 
-def median_ms(call: Callable[[], Any], rounds: int) -> float:
-    call()
-    took = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        call()
-        took.append(time.perf_counter() - start)
-    return 1e3 * sorted(took)[len(took) // 2]
+def batch(rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Effects (rows, 20) and the variances of their columns; the first row is `studies(20)`."""
+    rng = np.random.default_rng(SEED)
+    first = studies(BATCH_K)
+    v = np.array(first["v"])
+    y = rng.normal(0, np.sqrt(v + 0.1), (rows, BATCH_K))
+    y[0] = first["y"]
+    return y, v
 
 
-def ours(rounds: int) -> dict[str, dict[str, float]]:
+def write_inputs(folder: Path) -> None:
+    for k in {20, 1000, LEFT_OUT, *PERMUTED}:
+        table = np.column_stack(list(studies(k).values()))
+        np.savetxt(folder / f"{k}.csv", table, delimiter=",", header="y,v,x", comments="",
+                   fmt="%.17g")  # fmt: skip
+    y, v = batch(BATCH)
+    np.savez(folder / "batch.npz", y=y, v=v)
+
+
+def fit(k: int) -> Callable[[], float]:
+    """A REML fit with Knapp–Hartung, Q-profile and prediction from lists of numbers."""
+    from klarsyn.synthesis.pairwise import pool
+
+    d = studies(k)
+    return lambda: pool(d["y"], d["v"], method="REML", test="knha").estimate
+
+
+def batched() -> Callable[[], float]:
     from klarsyn.stats.batched import fit_rows
+
+    y, v = batch(BATCH)
+    return lambda: float(fit_rows(y, v, method="REML").estimate[0])
+
+
+def left_out() -> Callable[[], float]:
     from klarsyn.synthesis.effects import effects_from_arrays
     from klarsyn.synthesis.influence import leave_one_out
-    from klarsyn.synthesis.pairwise import pool
+
+    d = studies(LEFT_OUT)
+    effects = effects_from_arrays(d["y"], d["v"])
+    return lambda: leave_one_out(effects, method="REML", test="z")[0].estimate
+
+
+def permuted(k: int) -> Callable[[], float]:
+    """1,000 permutations of one moderator, from the effects to the p values."""
+    from klarsyn.synthesis.effects import effects_from_arrays
     from klarsyn.synthesis.resampling import permutation_test
 
-    out: dict[str, dict[str, float]] = {}
-    for k in SIZES:
-        d = studies(k)
-        made = pool(d["y"], d["v"], method="REML", test="knha")
-        ms = median_ms(lambda d=d: pool(d["y"], d["v"], method="REML", test="knha"), rounds)
-        out[f"REML fit, k = {k}"] = {"ms": ms, "value": made.estimate}
-    d = studies(LEFT_OUT)
+    d = studies(k)
     effects = effects_from_arrays(d["y"], d["v"], covariates={"x": d["x"]})
-    steps = leave_one_out(effects, method="REML", test="z")
-    out[f"leave-one-out, k = {LEFT_OUT}"] = {
-        "ms": median_ms(lambda: leave_one_out(effects, method="REML", test="z"), rounds),
-        "value": steps[0].estimate,
-    }
-    out[f"{PERMUTATIONS} permutations, one moderator"] = {
-        "ms": median_ms(
-            lambda: permutation_test(effects, ["x"], method="REML", count=PERMUTATIONS, seed=1),
-            rounds,
-        ),
-        "value": permutation_test(effects, ["x"], method="REML", seed=1).statistic[1],
-    }
-    rng = np.random.default_rng(SEED)
-    v = rng.uniform(0.02, 0.4, 20)
-    y = rng.normal(0, np.sqrt(v + 0.1), (BATCH, 20))
-    out["a fit of 20 in a batch of 10,000"] = {
-        "ms": median_ms(lambda: fit_rows(y, v, method="REML"), rounds) / BATCH,
-        "value": float(fit_rows(y, v, method="REML").estimate[0]),
-    }
-    return out
-
-
-R_SCRIPT = """
-suppressMessages(library(metafor))
-input <- file("stdin"); lines <- readLines(input); close(input)
-num <- function(i) as.numeric(strsplit(lines[i], " ")[[1]])
-med <- function(f, n) { f(); t <- numeric(n); for (i in 1:n) { s <- proc.time()[3]; for (j in 1:5)
-  f(); t[i] <- (proc.time()[3] - s) / 5 }; 1000 * median(t) }
-say <- function(name, ms, value) cat(name, sprintf("%.10g", ms), sprintf("%.17g", value), sep="|")
-end <- function() cat("\\n")
-for (i in 0:1) { y <- num(1 + 3 * i); v <- num(2 + 3 * i)
-  say(paste0("REML fit, k = ", length(y)),
-      med(function() { m <- rma(y, v, test="knha"); confint(m) }, if (length(y) > 100) 1 else 5),
-      rma(y, v, test="knha", control=list(threshold=1e-10))$beta[1])
-  end() }
-y <- num(7); v <- num(8); x <- num(9); m <- rma(y, v)
-say(paste0("leave-one-out, k = ", length(y)), med(function() leave1out(m), 5),
-    leave1out(rma(y, v, control=list(threshold=1e-10)))$estimate[1]); end()
-r <- rma(y, v, mods=~x); s <- proc.time()[3]
-p <- permutest(r, iter=1000, progbar=FALSE)
-say("1000 permutations, one moderator", 1000 * (proc.time()[3] - s),
-    rma(y, v, mods=~x, control=list(threshold=1e-10))$zval[2]); end()
-"""
-
-PYTHON_SCRIPT = """
-import json, sys, time
-import numpy as np
-data = [np.array(list(map(float, line.split()))) for line in sys.stdin.read().splitlines()]
-out = {}
-def med(f, n):
-    f(); t = []
-    for _ in range(n):
-        s = time.perf_counter(); f(); t.append(time.perf_counter() - s)
-    return 1e3 * sorted(t)[n // 2]
-def note(peer, name, call, value, n=7):
-    try:
-        out.setdefault(peer, {})[name] = {"ms": med(call, n), "value": float(value())}
-    except Exception as bad:
-        out.setdefault(peer, {})[name] = {"error": f"{type(bad).__name__}: {bad}"}
-try:
-    import pimeta
-    for i in (0, 3):
-        y, v = data[i], data[i + 1]
-        note("pimeta", f"REML fit, k = {len(y)}", lambda: pimeta.rma(y, v, test="knha"),
-             lambda: np.ravel(pimeta.rma(y, v).b)[0], 3)
-    y, v, x = data[6:9]
-    note("pimeta", f"leave-one-out, k = {len(y)}", lambda: pimeta.leave1out(y, v), lambda: float("nan"))
-    note("pimeta", "1000 permutations, one moderator",
-         lambda: pimeta.permutest(pimeta.rma(y, v, mods=x), iter=1000, seed=1),
-         lambda: float("nan"), 1)
-except ImportError:
-    out["pimeta"] = None
-try:
-    from pymare import Dataset, estimators
-    for i in (0, 3):
-        d = Dataset(data[i], data[i + 1])
-        def fit():
-            return estimators.VarianceBasedLikelihoodEstimator(method="reml").fit_dataset(d).summary()
-        note("PyMARE", f"REML fit, k = {len(data[i])}", fit, lambda: fit().get_fe_stats()["est"].ravel()[0], 3)
-except ImportError:
-    out["PyMARE"] = None
-try:
-    from statsmodels.stats.meta_analysis import combine_effects
-    for i in (0, 3):
-        note("statsmodels (PM)", f"REML fit, k = {len(data[i])}",
-             lambda: combine_effects(data[i], data[i + 1], method_re="iterated", use_t=True).summary_frame(),
-             lambda: float("nan"), 3)
-except ImportError:
-    out["statsmodels (PM)"] = None
-print(json.dumps(out))
-"""  # noqa: E501
-
-
-def shared_input() -> str:
-    lines = []
-    for k in (*SIZES, LEFT_OUT):
-        d = studies(k)
-        lines += [" ".join(map(repr, d[c])) for c in ("y", "v", "x")]
-    return "\n".join(lines) + "\n"
-
-
-def from_r() -> dict[str, dict[str, float]] | None:
-    if shutil.which("Rscript") is None:
-        return None
-    ran = subprocess.run(
-        ["Rscript", "-e", R_SCRIPT], input=shared_input(), capture_output=True, text=True
-    )
-    if ran.returncode:
-        print(ran.stderr.strip(), file=sys.stderr)
-        return None
-    out = {}
-    for line in ran.stdout.strip().splitlines():
-        name, ms, value = line.split("|")
-        out[name] = {"ms": float(ms), "value": float(value)}
-    return out
-
-
-def from_python(interpreter: str) -> dict[str, Any]:
-    ran = subprocess.run(
-        [interpreter, "-W", "ignore", "-c", PYTHON_SCRIPT],
-        input=shared_input(), capture_output=True, text=True,
-    )  # fmt: skip
-    if ran.returncode:
-        print(ran.stderr.strip()[-2000:], file=sys.stderr)
-        return {}
-    return json.loads(ran.stdout.strip().splitlines()[-1])
+    return lambda: permutation_test(effects, ["x"], method="REML", seed=1).statistic[1]
 
 
 def cost_tables(rounds: int) -> None:
@@ -203,42 +172,29 @@ def cost_tables(rounds: int) -> None:
         y, v = np.array(d["y"]), np.array(d["v"])
         return lambda: pool(y, v)
 
-    def batch(rows: int) -> Callable[[], Any]:
-        rng = np.random.default_rng(SEED)
-        v = rng.uniform(0.02, 0.4, 20)
-        y = rng.normal(0, np.sqrt(v + 0.1), (rows, 20))
+    def rows(count: int) -> Callable[[], Any]:
+        y, v = batch(count)
         return lambda: fit_rows(y, v, method="REML")
 
     growth("pool(), all of it: studies", LADDER, one, rounds)
-    growth("batch of fits of 20: fits", LADDER, batch, rounds)
+    growth("batch of fits of 20: fits", LADDER, rows, rounds)
+    growth("1,000 permutations: studies", PERMUTATION_LADDER, permuted, rounds)
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--peer-python", default=sys.executable)
-    options.add_argument("--rounds", type=int, default=15)
-    chosen = options.parse_args()
-    mine = ours(chosen.rounds)
-    peers: dict[str, Any] = {"metafor (R)": from_r(), **from_python(chosen.peer_python)}
-    print(f"{'':34s}{'klarsyn':>12s}" + "".join(f"{p:>28s}" for p in peers if peers[p]))
-    for name, row in mine.items():
-        line = f"{name:34s}{row['ms']:9.4f} ms"
-        for found in (f for f in peers.values() if f):
-            cell = found.get(name)
-            if cell is None or "error" in cell:
-                line += f"{'-' if cell is None else 'fails':>28s}"
-                continue
-            off = abs(cell["value"] - row["value"])
-            same = "" if np.isnan(off) else f", off {off:.0e}"
-            line += f"{cell['ms']:9.2f} ms {cell['ms'] / row['ms']:6.0f}x{same:>9s}"
-        print(line)
-    for peer, found in peers.items():
-        if not found:
-            print(f"{peer}: not installed here, not compared")
-            continue
-        for name, cell in found.items():
-            if "error" in cell:
-                print(f"{peer}, {name}: {cell['error']}")
+    chosen = arguments(__doc__ or "")
+    calls = {f"REML fit, k = {k}": fit(k) for k in (20, 1000)}
+    calls["a fit of 20 in a batch of 10,000"] = batched()
+    calls[f"leave-one-out, k = {LEFT_OUT}"] = left_out()
+    calls |= {f"1,000 permutations, one moderator, k = {k}": permuted(k) for k in PERMUTED}
+    mine = ours(calls, chosen.rounds, {"a fit of 20 in a batch of 10,000": BATCH})
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        write_inputs(folder)
+        peers = in_r(R, chosen, name="metafor", packages=("metafor",), folder=folder)
+        peers |= in_python(PYTHON, chosen, rest=REST, folder=folder)
+    show("Pairwise; of permutations the observed z is compared", mine, peers)
+    print("statsmodels has no REML: its Paule–Mandel fit is timed, so its estimate differs.")
     cost_tables(chosen.rounds)
 
 

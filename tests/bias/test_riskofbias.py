@@ -277,7 +277,6 @@ def test_tables_are_data_with_a_judgement_in_every_row():
 
 def test_the_traffic_light_shows_a_missing_judgement_as_missing(tmp_path):
     chart = assess_rob2(read_answers(write(tmp_path, LINES))).plot(title="Skjevhet")
-    rows = chart.to_dict()["datasets"] if "datasets" in chart.to_dict() else chart.to_dict()["data"]
-    values = rows["values"]
+    (values,) = chart.to_dict()["datasets"].values()
     assert {(r["domain"], r["judgement"]) for r in values} >= {("overall", "none"), ("D3", "Low")}
     assert chart.to_dict()["title"] == "Skjevhet"

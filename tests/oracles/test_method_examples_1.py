@@ -51,12 +51,6 @@ COVERED = (
     "9_GOSH_multiverse/bcg_",
     "11_AEB_simulation",
 )
-# Rows whose data nobody here could reach. Each is tested the day its file lies in data/.
-OUT_OF_REACH = {
-    "antidepressant": "participant data of the antidepressant trial (DIA working group; in R's "
-    "rbmi as a binary file). The same computation is checked against R on other data in "
-    "tests/stats/test_longitudinal.py.",
-}
 # Stratum means of the self-blinding microdose study, first week: PANAS and mood as the rows
 # microdose_* print them, energy counted from the study's open data (pacutes.csv, tp = w1s1).
 SCALES = {
@@ -79,17 +73,6 @@ def rows() -> list[dict[str, str]]:
     with (HERE / "method_examples.csv").open(encoding="utf-8") as file:
         every = list(csv.DictReader(file))
     return [r for r in every if f"{r['method']}/{r['example_id']}".startswith(COVERED)]
-
-
-def out_of_reach(row: dict[str, str]) -> bool:
-    """Whether a row names one of the lost data sets, and its file is still not there."""
-    fixture = json.loads(row["inputs_json"]).get("fixture", "")
-    return (
-        any(n in row["example_id"] for n in OUT_OF_REACH) and not (HERE / "data" / fixture).exists()
-    )
-
-
-REACHED = [r for r in rows() if not out_of_reach(r)]
 
 
 def tables(value: dict[str, Any]) -> np.ndarray:
@@ -167,7 +150,7 @@ def context(inputs: dict[str, Any], quantity: str) -> float:
 
 
 def reference_arm(inputs: dict[str, Any], quantity: str) -> float:
-    """Rows of the antidepressant trial, in the long form that rbmi ships."""
+    """Rows of the antidepressant trial (DIA working group) in long form; every visit has a row."""
     with (HERE / "data" / inputs["fixture"]).open(encoding="utf-8") as file:
         table = list(csv.DictReader(file))
     patients, visits = (list(dict.fromkeys(r[k] for r in table)) for k in ("PATIENT", "VISIT"))
@@ -404,7 +387,7 @@ def named(row: dict[str, str]) -> str:
     return f"{row['method']}-{row['example_id']}-{row['quantity']}"[:110]
 
 
-@pytest.mark.parametrize("row", REACHED, ids=map(named, REACHED))
+@pytest.mark.parametrize("row", rows(), ids=named)
 def test_row_is_reproduced_within_its_tolerance(row: dict[str, str]) -> None:
     value = computed(row)
     if row["tolerance"] == "exact":
@@ -412,10 +395,3 @@ def test_row_is_reproduced_within_its_tolerance(row: dict[str, str]) -> None:
     else:
         # A printed tolerance of 0 is for whole numbers; the identity's 1e-9 is arithmetic.
         assert abs(value - float(row["value"])) <= float(row["tolerance"]) + 1e-12
-
-
-def test_only_rows_of_the_lost_data_set_are_out_of_reach() -> None:
-    lost = [r for r in rows() if out_of_reach(r)]
-    assert all(any(n in r["example_id"] for n in OUT_OF_REACH) for r in lost)
-    assert len(REACHED) + len(lost) == len(rows())
-    assert len(lost) < len(REACHED)

@@ -31,6 +31,7 @@ from klarsyn.bias.adjusted import (
 from klarsyn.bias.questionnaire import tool
 from klarsyn.bias.riskofbias import rob2_domain
 from klarsyn.evidence import open_base
+from klarsyn.report.settings import read_settings
 from klarsyn.stats.estimate import Estimate
 from klarsyn.stats.information import (
     fewest_trials,
@@ -39,6 +40,7 @@ from klarsyn.stats.information import (
     information_size_shares,
     patients_per_trial,
     value_of_perfect_information,
+    value_of_perfect_information_from_draws,
 )
 from klarsyn.stats.many_fits import ManyFits, every_subset, fit_many
 from klarsyn.stats.rates import clopper_pearson, patients_to_exclude, upper_limit
@@ -68,10 +70,8 @@ METHODS = (
 EXCLUSION = ("zero_events_two_sided", "rule_of_three", "patients_to_exclude_rate")
 # Numbers of other people's data that are not public here: reason.
 PUBLISHED_ONLY = {
-    "chemo_nb": "the 10,000 draws of R's voi::chemo_nb are a binary file",
     "ect_meta_2024": "three of its five trials print no counts where we could read; sizes can be "
     "checked, and its own interval",
-    "madrs_cgi_s_pooled_TRD": "a published threshold, nothing to compute from",
     "voracek2019": "a count of choices on data that are not in the source",
 }
 BONNER_RISE = 0.03  # share by which the published clicks tremble upwards
@@ -298,9 +298,24 @@ def information(example: str, quantity: str, inputs: dict) -> Any:
     return math.ceil(information_size_shares(inputs["pC"], inputs["pC"] * inputs["RR"], **plan))
 
 
+def within_person(example: str, quantity: str, inputs: dict) -> Any:
+    """The published change as the base ships it, found by the step of its anchor."""
+    assert inputs["anchor"] == "CGI-S 1 point"
+    settings = read_settings(open_base("ketamine_depression"))
+    assert settings.points_scale == quantity.split()[0]
+    (change,) = [
+        c for c in settings.findings["within_person"] if c["anchor"]["en"].startswith("one step")
+    ]
+    return change["points"]
+
+
 def value_of_information(example: str, quantity: str, inputs: dict) -> Any:
     if "INB_mean" in inputs:
         return value_of_perfect_information(inputs["INB_mean"], inputs["INB_sd"])
+    if "data" in inputs:  # "package::name rows x columns"
+        name = inputs["data"].split("::")[1].split()[0]
+        draws = data(name)
+        return value_of_perfect_information_from_draws(np.column_stack(list(draws.values())))
     # INB ~ N(1, 5) is p1 ~ N(1, 1) against p2 ~ N(0, 4) in the package's example.
     spread = {"p1": 1.0, "p2": 2.0}[inputs["learn"][:2]]
     return value_of_perfect_information(1.0, spread)
@@ -342,6 +357,7 @@ COMPUTED: dict[str, Callable[[str, str, dict], Any]] = {
     "6_randomised_withdrawal": withdrawal,
     "7_rare_harms": exclusion,
     "8_OIS_RIS": information,
+    "8_GRADE_MID": within_person,
     "8_VoI": value_of_information,
     "9_GOSH_multiverse": multiverse,
 }

@@ -11,8 +11,24 @@ from klarsyn.errors import InputError
 from klarsyn.pharmacology.events import Subject, read_events, write_events
 from klarsyn.pharmacology.kinetics import is_linear, solve
 from klarsyn.pharmacology.sbml import read_sbml
-from klarsyn.pharmacology.system import Change, Dose, build_system
+from klarsyn.pharmacology.system import Change, Dose, Reset, build_system, check_doses
 
+BEFORE_24, BEFORE_48 = np.nextafter(24.0, 0.0).item(), np.nextafter(48.0, 0.0).item()
+HALVES = """ID,TIME,EVID,AMT,RATE,II,ADDL,SS,CMT,DV,MDV
+a,0,1,64,,6,9,,1,,1
+a,3,0,,,,,,,,1
+a,6,0,,,,,,,,1
+a,7,1,24,12,,,,A,,1
+a,8,4,16,,,,,A,,1
+a,9,0,,,,,,,,1
+a,11,0,,,,,,,,1
+a,11,3,,,,,,,,1
+a,12,0,,,,,,,,1
+a,13,0,,,,,,,,1
+a,13,1,8,,,,,A,,1
+a,13,0,,,,,,,,1
+a,14,0,,,,,,,,1
+"""
 TABLE = """ID,TIME,EVID,AMT,RATE,II,ADDL,SS,CMT,DV,MDV,WT
 1,0,1,100,0,12,3,0,GUT,,1,70
 1,1,0,,,,,,,4.5,0,70
@@ -20,6 +36,12 @@ TABLE = """ID,TIME,EVID,AMT,RATE,II,ADDL,SS,CMT,DV,MDV,WT
 2,0,1,50,25,0,0,0,2,,1,60
 2,2,0,,,,,,,3.1,0,60
 """
+TWO = build_system(
+    compartments=("GUT", "C"),
+    equations={"GUT": "-GUT", "C": "GUT - 0.5*C"},
+    parameters={"WT": 70.0},
+    outputs={"C": "C"},
+)
 SUBJECTS = (
     Subject(
         id="1",
@@ -40,6 +62,18 @@ SUBJECTS = (
         times=(2.0,),
         observed=(3.1,),
         changes=(),
+    ),
+    Subject(
+        id="3",
+        doses=(
+            Dose(time=0, amount=5, compartment="GUT", rate=-2, interval=6, additional=9),
+            Dose(time=12, amount=5, compartment="C", interval=8, steady=2),
+            Dose(time=24, amount=10, compartment="GUT", rate=-1),
+        ),
+        times=(1.0, BEFORE_24, 24.0, BEFORE_48, 50.0),
+        observed=(None, 2.5, 2.75, None, 1e-3),
+        changes=(),
+        resets=(Reset(time=24.0), Reset(time=48.0)),
     ),
 )
 
@@ -77,11 +111,53 @@ def test_a_read_subject_solves_like_doses_written_by_hand(tmp_path) -> None:
     assert np.allclose(found, expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("method", ["exact", "integrate"])
+def test_resets_and_doses_by_hand(tmp_path, method) -> None:
+    # half is lost each hour: 64/8; 64/64 + 64 given at 6; reset at 8 wipes both and the infusion,
+    # 16 given, so 8 and 2; reset at 11, so 0; before and after the 8 of hour 13; its half
+    file = tmp_path / "events.csv"
+    file.write_text(HALVES)
+    system = build_system(
+        compartments=("A",),
+        equations={"A": "-log(2)*A"},
+        parameters={},
+        outputs={"A": "A"},
+    )
+    subject = read_events(file, system.compartments)[0]
+    found = solve(system, subject.doses, subject.times, resets=subject.resets, method=method)
+    assert found.outputs["A"] == pytest.approx([8, 65, 8, 2, 0, 0, 8, 4], rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("law", ["-2*A/(3 + A)", "-0.4*A"])
+def test_a_reset_is_a_new_subject(law) -> None:
+    system = build_system(
+        compartments=("D", "A"),
+        equations={"D": "-0.7*D", "A": f"0.7*D {law}"},
+        parameters={"base": 1.5, "late": 2.0},
+        outputs={"A": "A"},
+        initial={"A": "base"},
+        lag={"D": "late"},
+    )
+    old = [
+        Dose(time=0, amount=9, compartment="D", interval=4, additional=20, steady=1),
+        Dose(time=9, amount=30, compartment="A", rate=2.0),
+    ]
+    new = [Dose(time=0, amount=5, compartment="D"), Dose(time=1, amount=4, compartment="A")]
+    later = [Dose(time=d.time + 10, amount=d.amount, compartment=d.compartment) for d in new]
+    times = np.array([0.0, 0.5, 2.5, 7.0, 20.0])
+    whole = solve(system, [*old, *later], times + 10, resets=[Reset(time=10)]).outputs["A"]
+    assert whole == pytest.approx(solve(system, new, times).outputs["A"], rel=1e-9)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
         ("1,30,0", "1,0.5,0", "row 4: TIME 0.5 comes after 1"),
-        ("1,0,1,100", "1,0,4,100", "EVID 4 .reset. is not read"),
+        ("1,0,1,100", "1,0,5,100", "EVID 5 is not 0 .observation., 1 .dose., 2 .other., 3 .reset"),
+        ("1,0,1,100", "1,0,2,100", "EVID 2 is not a dose, but AMT is 100"),
+        ("1,30,0", "1,0.5,4", "TIME goes back to 0.5 at a reset. Let TIME run on from 1"),
+        ("1,1,0,,", "1,0,3,,", "reset at 0 would wipe out a dose of the same time"),
+        ("1,0,1,100,0", "1,0,1,100,-3", "dose 1: rate -3"),
         ("GUT", "GUZ", "row 2: 'GUZ' is not a known compartment. Nearest: GUT"),
         ("25,0,0,0,2", "25,0,0,0,9", "'9' is not a known compartment"),
         ("WT", "WEIGHT", "there is no column 'WT'"),
@@ -92,7 +168,7 @@ def test_a_broken_event_table_names_the_row(tmp_path, old, new, says) -> None:
     file = tmp_path / "events.csv"
     file.write_text(TABLE.replace(old, new, 1))
     with pytest.raises(InputError, match=says):
-        read_events(file, ["GUT", "C"], covariates=["WT"])
+        check_doses(TWO, read_events(file, ["GUT", "C"], covariates=["WT"])[0].doses)
 
 
 def test_an_unknown_column_is_refused(tmp_path) -> None:

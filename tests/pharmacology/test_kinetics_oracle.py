@@ -1,4 +1,9 @@
-"""Every row of the kinetics oracle (40-digit exponentials; DOP853 at 3e-14; mrgsolve, rxode2)."""
+"""Every row of two kinetics oracles: the given one and one of odd cases (docs/oracles.md).
+
+The first is 40-digit exponentials and DOP853 at 3e-14, confirmed by mrgsolve and rxode2. The second
+is 40-digit exponentials with every past dose given one by one, closed forms (Lambert W, tanh) and
+28-digit extrapolation.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +16,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ORACLE = ROOT / "tests" / "oracles" / "kinetics.csv"
-CASES = 10
-ROWS = 275
+MORE = ROOT / "tests" / "oracles" / "kinetics_more.csv"
+CASES, MORE_CASES = 10, 34
+ROWS, MORE_ROWS = 275, 610
 
 
 def _runner():
@@ -31,18 +37,26 @@ RUNNER = _runner()
 CASE_LIST = RUNNER.read_cases(ORACLE)
 
 
-@pytest.mark.parametrize("case", CASE_LIST, ids=lambda c: c.case_id)
+MORE_LIST = RUNNER.read_cases(MORE)
+
+
+@pytest.mark.parametrize("case", [*CASE_LIST, *MORE_LIST], ids=lambda c: c.case_id)
 def test_a_case_agrees_with_the_oracle(case) -> None:
     outcome = RUNNER.judge(case)
     assert outcome.passes, f"{outcome.worst:.2e} at {outcome.at}"
 
 
-def test_no_case_and_no_row_of_the_oracle_is_left_out() -> None:
-    with ORACLE.open(newline="") as file:
+@pytest.mark.parametrize(
+    ("path", "cases", "count", "rows"),
+    [(ORACLE, CASE_LIST, CASES, ROWS), (MORE, MORE_LIST, MORE_CASES, MORE_ROWS)],
+    ids=["given", "more"],
+)
+def test_no_case_and_no_row_of_an_oracle_is_left_out(path, cases, count, rows) -> None:
+    with path.open(newline="") as file:
         written = [row["case_id"] for row in csv.DictReader(file)]
-    assert {c.case_id for c in CASE_LIST} == set(written)
-    assert len(CASE_LIST) == CASES
-    assert sum(len(c.rows) for c in CASE_LIST) == len(written) == ROWS
+    assert {c.case_id for c in cases} == set(written)
+    assert len(cases) == count
+    assert sum(len(c.rows) for c in cases) == len(written) == rows
 
 
 def test_the_runner_says_so_when_a_value_is_wrong(tmp_path, capsys) -> None:
@@ -56,6 +70,6 @@ def test_the_runner_says_so_when_a_value_is_wrong(tmp_path, capsys) -> None:
 def test_the_runner_refuses_a_key_it_does_not_read(tmp_path, capsys) -> None:
     text = ORACLE.read_text().splitlines(keepends=True)
     odd = tmp_path / "odd.csv"
-    odd.write_text(text[0] + text[1].replace('""desc""', '""covariates""'))
+    odd.write_text(text[0] + text[1].replace('""desc""', '""weather""'))
     assert RUNNER.main([str(odd)]) == 2
-    assert "'covariates', which is not read" in capsys.readouterr().err
+    assert "'weather', which is not read" in capsys.readouterr().err

@@ -22,6 +22,7 @@ from klarsyn.synthesis import rare
 from klarsyn.synthesis.bayes import pool_bayes
 from klarsyn.synthesis.dose_data import doses_from_means
 from klarsyn.synthesis.doseresponse import fit_dose_response, fit_emax
+from klarsyn.synthesis.durability import compare_durability, rebuild, relapse_curve
 from klarsyn.synthesis.effects import Effects, effects_from_table
 from klarsyn.synthesis.influence import cumulative, influence, leave_one_out
 from klarsyn.synthesis.location_scale import regress_location_scale
@@ -32,19 +33,34 @@ from klarsyn.synthesis.network_consistency import decompose_designs, node_splits
 from klarsyn.synthesis.network_contributions import contribution_shares
 from klarsyn.synthesis.network_data import network_from_contrasts
 from klarsyn.synthesis.pairwise import pool
+from klarsyn.synthesis.pooled_relapse import RelapseShare, model_relapse, pool_relapse
 from klarsyn.synthesis.random_terms import nested
 from klarsyn.synthesis.rare_counts import count_table
+from klarsyn.synthesis.rare_one_group import pool_proportions
 from klarsyn.synthesis.regression import regress
 from klarsyn.synthesis.resampling import bootstrap, permutation_test
 from klarsyn.synthesis.robust import robust
 from klarsyn.synthesis.smallstudy import analyse_small_studies
 from klarsyn.synthesis.subgroups import subgroups
 from klarsyn.synthesis.subsets import subsets
+from klarsyn.synthesis.withdrawal import enriched_withdrawal, withdrawal_confound
 
-# Rows of a result, never a result of their own.
-PARTS = {"Step", "Influence", "NodeSplit", "RareFit"}
-# Durability has its own tests (tests/synthesis/test_durability.py).
-ELSEWHERE = {"durability", "pooled_relapse", "withdrawal"}
+# What is put in, and the rows and parts of results. Any other dataclass of the room is a result.
+INPUTS = {
+    "Counts", "Design", "DoseData", "Effects", "Extraction", "NetworkData", "NetworkQuestion",
+    "Question", "RelapseCurve", "RelapseShare", "TrialEffect", "Unanswered", "Cell", "Derived",
+    "Group", "CodedTerm", "Inner", "Intercepts", "Slopes", "Model",
+}  # fmt: skip
+PARTS = {
+    "Coefficient", "Deviation", "Ignored", "Influence", "NodeSplit", "Omnibus", "Prediction",
+    "ProfileInterval", "Shrunken", "Step", "StudyRow", "Summary", "Wald",
+}  # fmt: skip
+SPEAKS = ("summary", "to_dict", "plot", "method", "digest")
+# Keys whose number depends on a definition that programs do not share.
+AMBIGUOUS = {
+    "i2": "i2", "I2": "i2", "pi_lower": "pi", "predicted_low": "predicted_low", "r2": "r2",
+    "new_study": "new_study", "prediction": "prediction",
+}  # fmt: skip
 K = 10
 
 
@@ -94,6 +110,21 @@ def events() -> Any:
                        [82, 88, 71, 60])  # fmt: skip
 
 
+def curve(arm: str, hazard: float) -> Any:
+    days = np.arange(0.0, 181.0, 15.0)
+    at_risk = np.round(80 * np.exp(-hazard * days[::4]))
+    return rebuild(
+        relapse_curve("Trial", arm, days, np.exp(-hazard * days), days[::4], at_risk,
+                      origin="last_dose"),
+        seed=1, repeats=20,
+    )  # fmt: skip
+
+
+@cache
+def arms() -> tuple[Any, Any]:
+    return curve("drug", 0.004), curve("control", 0.009)
+
+
 BUILT: dict[str, Callable[[], Any]] = {
     "Pooled": lambda: pool(effects()),
     "Subgroups": lambda: subgroups(effects(), "arm"),
@@ -117,25 +148,62 @@ BUILT: dict[str, Callable[[], Any]] = {
     "DoseResponseFit, Emax": lambda: fit_emax(doses()),
     "SmallStudyEffects": lambda: analyse_small_studies(effects(), favoured="positive"),
     "RandomEffectsPosterior": lambda: pool_bayes(effects(), tau_prior="half-normal 0.5"),
+    "ArmDurability": lambda: arms()[0],
+    "DurabilityComparison": lambda: compare_durability(*arms()),
+    "PooledRelapse": lambda: pool_relapse(arms(), [30, 90, 150]),
+    "ModelledRelapse": lambda: model_relapse(arms(), [RelapseShare(
+        study="Other", day=90.0, relapsed=20, counted=50)]),
+    "EnrichedWithdrawal": lambda: enriched_withdrawal(
+        started=705, randomised=297, relapsed_drug=24, drug=90, relapsed_control=39, control=86),
+    "WithdrawalConfound": lambda: withdrawal_confound(
+        *(a.curve for a in arms()), early_day=30, final_day=150),
+    "RareFit": lambda: rare.fit_glmm(events(), "CM.EL"),
+    "RareFit, common": lambda: rare.pool_rare(events(), ["MH RD"]).fits[0],
+    "RareFit, one group": lambda: pool_proportions(["a", "b", "c"], [1, 0, 4], [40, 30, 50]),
     "RareEvents": lambda: rare.pool_rare(events(), ["MH OR", "Peto"]),
-}
+}  # fmt: skip
 
 
-def result_classes() -> set[str]:
-    found = set()
+def classes() -> dict[str, type]:
+    """Every public dataclass that a module of the room defines."""
+    found: dict[str, type] = {}
     for module in pkgutil.iter_modules(klarsyn.synthesis.__path__):
-        if module.name in ELSEWHERE:
-            continue
         held = importlib.import_module(f"klarsyn.synthesis.{module.name}")
         for name, item in inspect.getmembers(held, inspect.isclass):
             mine = item.__module__ == held.__name__ and is_dataclass(item)
-            if mine and {"to_dict", "summary", "plot"} & set(vars(item)) and name not in PARTS:
-                found.add(name)
+            if mine and not name.startswith("_"):
+                found[name] = item
     return found
 
 
-def test_no_result_class_is_forgotten_here() -> None:
-    assert {name.partition(",")[0] for name in BUILT} == result_classes()
+RESULTS = {name: c for name, c in classes().items() if name not in INPUTS | PARTS}
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_a_result_class_has_what_every_result_has(name: str) -> None:
+    """A new dataclass fails here until it has all five or is listed as an input or a part."""
+    assert [part for part in SPEAKS if not hasattr(RESULTS[name], part)] == []
+
+
+def test_every_result_class_is_built_here_and_no_name_is_stale() -> None:
+    assert {name.partition(",")[0] for name in BUILT} == set(RESULTS)
+    assert set(classes()) >= INPUTS | PARTS
+
+
+def undefined(record: Any, said: frozenset[str] = frozenset()) -> set[str]:
+    """Ambiguous keys without a definition beside them or further out."""
+    if isinstance(record, list):
+        return set().union(*(undefined(r, said) for r in record))
+    if not isinstance(record, dict):
+        return set()
+    said = said | {key.lower() for key in record.get("definitions", {})}
+    own = {AMBIGUOUS[k] for k in record if k in AMBIGUOUS} - said
+    return own.union(*(undefined(v, said) for k, v in record.items() if k != "definitions"))
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_the_record_says_which_definition_it_uses(name: str) -> None:
+    assert undefined(plain(BUILT[name]().to_dict())) == set()
 
 
 @pytest.mark.parametrize("name", BUILT)

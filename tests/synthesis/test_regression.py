@@ -8,7 +8,7 @@ import pytest
 
 from klarsyn.errors import InputError, NumericalError, UnknownNameError
 from klarsyn.stats.batched import fit_permutations
-from klarsyn.stats.heterogeneity import estimate_tau2
+from klarsyn.stats.heterogeneity import estimate_tau2, log_likelihood
 from klarsyn.stats.weighted import fit
 from klarsyn.synthesis.design import build_design
 from klarsyn.synthesis.effects import Effects, effects_from_arrays
@@ -18,6 +18,8 @@ from klarsyn.synthesis.regression import joint_test, predict, regress, shrink, v
 from klarsyn.synthesis.resampling import bootstrap, permutation_test
 
 SAME = 1e-9  # relative; two ways to the same optimum
+LAST_BITS = 1e-14  # relative; a matrix product of another shape
+HEIGHT = 1e-9  # of a log-likelihood; rounding of sums of a dozen terms
 RNG = np.random.default_rng(4)
 K = 14
 V = RNG.uniform(0.02, 0.3, K)
@@ -169,6 +171,63 @@ def test_batched_regressions_keep_their_digits_far_from_zero() -> None:
     np.testing.assert_allclose(far.tau2, near.tau2, rtol=1e-6, atol=1e-12)
     np.testing.assert_allclose(far.beta[:, 1], near.beta[:, 1], rtol=1e-6)
     np.testing.assert_allclose(far.beta[:, 0] - 1e6, near.beta[:, 0], rtol=1e-6)
+
+
+def uneven_samples() -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """200 regressions with sampling variances over five orders of magnitude, one to three columns.
+
+    The last column lies far from 0, as a year does.
+    """
+    rng = np.random.default_rng(21)
+    out = []
+    for i in range(200):
+        k = int(rng.integers(5, 12))
+        x = np.column_stack([np.ones(k), rng.integers(0, 2, k), rng.normal(2000, 5, k)])
+        v = np.exp(rng.normal(0, 2.5, k))
+        columns = [[0], [0, 2], [0, 1, 2]][i % 3]
+        if np.linalg.matrix_rank(x[:, columns]) == len(columns):
+            out.append((rng.normal(0, np.sqrt(v + rng.choice([0, 1, 30]))), v, x[:, columns]))
+    return out
+
+
+@pytest.mark.parametrize("method", ["REML", "ML"])
+def test_every_permutation_gets_the_highest_maximum_of_its_own_likelihood(method: str) -> None:
+    several = 0
+    for y, v, x in uneven_samples():
+        orders = np.array([np.random.default_rng(i).permutation(len(y)) for i in range(3)])
+        batch = fit_permutations(y, v, x, orders, method=method)
+        grid = np.concatenate([[0], np.geomspace(1e-6 * v.min(), 1e3 * v.max(), 1000)])
+        for order, t in zip(orders, batch.tau2, strict=True):
+            single = estimate_tau2(y, v, x[order], method=method)
+            assert t == pytest.approx(single.value, rel=SAME, abs=SAME * v.min())
+            several += single.certificate.maxima > 1
+            restricted = method == "REML"
+            height = log_likelihood(y, v, x[order], grid, restricted=restricted)
+            top = log_likelihood(y, v, x[order], t, restricted=restricted)[0]
+            assert height.max() <= top + HEIGHT
+    assert several >= 3
+
+
+def test_a_permutation_is_fitted_the_same_alone_and_among_others() -> None:
+    x = build_design(effects(), ["dose", "kind"]).matrix
+    orders = np.array([np.random.default_rng(i).permutation(K) for i in range(150)])
+    together = fit_permutations(Y, V, x, orders, method="REML")
+    for i in (0, 63, 64, 149):
+        alone = fit_permutations(Y, V, x, orders[i : i + 1], method="REML")
+        assert alone.tau2[0] == together.tau2[i]
+        np.testing.assert_allclose(alone.beta[0], together.beta[i], rtol=LAST_BITS)
+
+
+def test_a_regression_on_years_is_that_on_years_since_2000() -> None:
+    """Slope, its error and τ² do not change when a moderator is counted from elsewhere."""
+    years = (2000 + 5 * DOSE).tolist()
+    since = (5 * DOSE).tolist()
+    e = effects(year=years, since=since)
+    far, near = regress(e, ["year"]), regress(e, ["since"])
+    assert far.tau2 == pytest.approx(near.tau2, rel=SAME)
+    assert far.coefficients[1].estimate == pytest.approx(near.coefficients[1].estimate, rel=SAME)
+    assert far.coefficients[1].se == pytest.approx(near.coefficients[1].se, rel=SAME)
+    assert far.log_likelihood == pytest.approx(near.log_likelihood, rel=SAME)
 
 
 def test_an_exact_permutation_test_counts_every_distinct_order() -> None:

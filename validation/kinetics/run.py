@@ -3,8 +3,10 @@
     python validation/kinetics/run.py tests/oracles/kinetics.csv
 
 The table has one value a row: case_id, model, params and regimen (JSON), time_h, analyte, value.
-The regimen holds doses, F, ALAG, init, compartments, odes and outputs. A linear case must agree to
-1e-9 relative, a nonlinear one to 1e-6; the exit code is 1 when one does not.
+The regimen holds doses, F, ALAG, D and R (durations and rates of the model, for rate -2 and -1),
+init, compartments, odes, outputs and covariates: [{"time": 12, "CL": 3}, ...] from their time on. A
+dose names its compartment or counts it from 1; evid 3 resets, 4 resets and doses. A linear case
+must agree to 1e-9 relative, a nonlinear one to 1e-6; the exit code is 1 when one does not.
 """
 
 from __future__ import annotations
@@ -18,15 +20,18 @@ import numpy as np
 
 from klarsyn.errors import InputError, KlarsynError
 from klarsyn.pharmacology.kinetics import is_linear, solve
-from klarsyn.pharmacology.system import Dose, System, build_system
+from klarsyn.pharmacology.system import Change, Dose, Reset, System, build_system
 from klarsyn.tables import Column, read_table
 
 LINEAR = 1e-9
 NONLINEAR = 1e-6
 FLOOR = 1e-15  # of the analyte's peak: below it a value is zero
 TINY = 1e-300
-KEYS = {"doses", "F", "ALAG", "D", "R", "init", "compartments", "odes", "outputs", "desc"}
-DOSE_KEYS = {"time", "amt", "cmt", "rate", "dur", "ii", "addl", "ss"}
+KEYS = {
+    *("doses", "F", "ALAG", "D", "R", "init", "covariates"),
+    *("compartments", "odes", "outputs", "desc"),
+}
+DOSE_KEYS = {"time", "amt", "cmt", "rate", "dur", "ii", "addl", "ss", "evid"}
 COLUMNS = [
     Column(name="case_id"),
     Column(name="model"),
@@ -44,6 +49,8 @@ class Case:
     model: str
     system: System
     doses: tuple[Dose, ...]
+    changes: tuple[Change, ...]
+    resets: tuple[Reset, ...]
     rows: tuple[tuple[float, str, float], ...]
 
 
@@ -77,9 +84,13 @@ def read_case(name: str, records: list[dict]) -> Case:
     params, regimen = (json.loads(text) for text in texts.pop())
     for key in set(regimen) - KEYS:
         raise InputError(f"{name}: regimen holds {key!r}, which is not read.")
-    for dose in regimen["doses"]:
+    doses = regimen.get("doses") or []
+    for dose in doses:
         for key in set(dose) - DOSE_KEYS:
             raise InputError(f"{name}: a dose holds {key!r}, which is not read.")
+        if dose.get("evid", 1) not in (1, 3, 4):
+            raise InputError(f"{name}: a dose's evid is {dose['evid']}, not 1, 3 or 4.")
+    names = regimen["compartments"]
     return Case(
         case_id=name,
         model=records[0]["model"],
@@ -95,16 +106,24 @@ def read_case(name: str, records: list[dict]) -> Case:
             initial=regimen.get("init"),
             where=name,
         ),
-        doses=tuple(read_dose(d) for d in regimen["doses"]),
+        doses=tuple(read_dose(d, names) for d in doses if d.get("evid") != 3),
+        changes=tuple(
+            Change(time=c["time"], parameters={k: v for k, v in c.items() if k != "time"})
+            for c in regimen.get("covariates") or []
+        ),
+        resets=tuple(Reset(time=d.get("time", 0)) for d in doses if d.get("evid") in (3, 4)),
         rows=tuple((r["time_h"], r["analyte"], r["value"]) for r in records),
     )
 
 
-def read_dose(dose: dict) -> Dose:
+def read_dose(dose: dict, names: list[str]) -> Dose:
+    cmt = dose.get("cmt", 1)
+    if isinstance(cmt, int) and 1 <= cmt <= len(names):
+        cmt = names[cmt - 1]
     return Dose(
         time=dose.get("time", 0),
         amount=dose.get("amt", 0),
-        compartment=dose["cmt"],
+        compartment=str(cmt),
         rate=dose.get("rate", 0),
         duration=dose.get("dur", 0),
         interval=dose.get("ii", 0),
@@ -115,7 +134,7 @@ def read_dose(dose: dict) -> Dose:
 
 def judge(case: Case) -> Outcome:
     times = np.unique([time for time, _, _ in case.rows])
-    course = solve(case.system, case.doses, times)
+    course = solve(case.system, case.doses, times, changes=case.changes, resets=case.resets)
     worst, at = -1.0, ""
     peaks = {a: max(abs(v) for _, n, v in case.rows if n == a) for _, a, _ in case.rows}
     for time, analyte, value in case.rows:

@@ -36,11 +36,11 @@ EFFECTS = (-0.7, -1.5)  # the slow methods see the first only
 
 
 def draw(
-    rng: np.random.Generator, k: int, risk: float, ratio: int, effect: float, tau: float
+    rng: np.random.Generator, k: int, risk: float, ratio: float, effect: float, tau: float
 ) -> Counts:
     """Groups of 50 to 250, the first `ratio` times the second; baselines differ (sd 0.5)."""
     n2 = rng.integers(50, 251, k)
-    n1 = ratio * n2
+    n1 = np.round(ratio * n2).astype(int)
     base = np.log(risk / (1 - risk)) + rng.normal(0, 0.5, k)
     theta = effect + tau * rng.normal(0, 1, k)
     a = rng.binomial(n1, 1 / (1 + np.exp(-base - theta)))
@@ -48,11 +48,12 @@ def draw(
     return count_table([str(i) for i in range(k)], list(a), list(n1), list(c), list(n2))
 
 
-Setting = tuple[float, int, int, float, float]
+Setting = tuple[float, int, float, float, float]
 
 
 def cell(index: int, setting: Setting, methods: tuple[str, ...], sets: int) -> list[dict[str, Any]]:
     risk, k, ratio, tau, effect = setting
+    arms = f"{ratio:g}:1" if ratio >= 1 else f"1:{1 / ratio:g}"
     found: dict[str, list[tuple[float, bool, bool]]] = {m: [] for m in methods}
     for i in range(sets):
         rng = stream(SEED, "rare validation", index, i)
@@ -64,7 +65,7 @@ def cell(index: int, setting: Setting, methods: tuple[str, ...], sets: int) -> l
                 )
     return [
         {
-            "control_risk": risk, "trials": k, "arms": f"{ratio}:1", "tau": tau, "log_or": effect,
+            "control_risk": risk, "trials": k, "arms": arms, "tau": tau, "log_or": effect,
             "method": m, "sets": sets, **judge(found[m], effect, sets),
         }
         for m in methods
@@ -81,6 +82,13 @@ def judge(found: list[tuple[float, bool, bool]], effect: float, sets: int) -> di
     }  # fmt: skip
 
 
+def keep(path: Path, rows: list[dict[str, Any]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
 def main() -> None:
     rows = []
     grid = itertools.product(RISKS, STUDIES, RATIOS, TAUS, EFFECTS)
@@ -88,10 +96,7 @@ def main() -> None:
         rows += cell(index, setting, FAST, FAST_SETS)
         if setting[-1] == EFFECTS[0]:
             rows += cell(index, setting, SLOW, SLOW_SETS)
-    with (HERE / "results.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    keep(HERE / "results.csv", rows)
     for m, tau, arms in itertools.product((*FAST, *SLOW), TAUS, ("1:1", "4:1")):
         some = [r for r in rows if (r["method"], r["tau"], r["arms"]) == (m, tau, arms)]
         print(

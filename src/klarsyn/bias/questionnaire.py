@@ -12,6 +12,7 @@ from klarsyn.errors import InputError, unknown_name
 
 TOOLS = ("rob2", "robins_i")
 NOT_APPLICABLE = "NA"
+NO_INFORMATION = "NI"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +172,30 @@ def suggest(
         unanswered=tuple(q for p in parts for q in p.unanswered),
         not_asked=tuple(q for q in chosen.questions if q in given and q not in asked),
     )
+
+
+def attainable(name: str, domain: str, answers: Mapping[str, str | None]) -> tuple[str, str]:
+    """The best and the worst judgement if all that is not reported (NI, NA, blank) were known.
+
+    Equal ends mean that the judgement rests on what was answered. Only for domains without a table
+    that is read after the others.
+    """
+    used = tool(name)
+    chosen = used.domain(domain)
+    if chosen.when_serious:
+        raise InputError(f"{domain} has a table that depends on the judgement of the others.")
+    silent = {None, "", NO_INFORMATION, NOT_APPLICABLE}
+    ends: list[tuple[str, str]] = []
+    for table in chosen.parts:
+        row = [None if answers.get(q) in silent else answers[q] for q in table.questions]
+        limits = [
+            frozenset(used.allowed(domain, q)) - {NO_INFORMATION, NOT_APPLICABLE}
+            for q in table.questions
+        ]
+        found = {rule.judgement for rule in _reachable(table.rules, row, limits)}
+        ranked = sorted(found, key=used.judgements.index)
+        ends.append((ranked[0], ranked[-1]))
+    return used.worst([low for low, _ in ends]), used.worst([high for _, high in ends])
 
 
 def _check_answers(used: Tool, domain: str, given: Mapping[str, str], where: str) -> None:

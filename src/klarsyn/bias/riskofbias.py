@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from klarsyn.bias.questionnaire import Suggestion, suggest, tool
+from klarsyn.bias.questionnaire import Suggestion, attainable, suggest, tool
 from klarsyn.errors import InputError, unknown_name
 from klarsyn.provenance import digest_of
-from klarsyn.tables import Column, read_table
+from klarsyn.tables import Column, missing_column, read_table
 
 JUDGEMENTS = ("Low", "Some concerns", "High")
 OVERALL = "overall"
@@ -18,19 +18,28 @@ CROSSOVER = "S"
 EFFECTS = {"assignment": "D2a", "adhering": "D2b"}
 RECORDED = "judgement"
 COLUMNS = (
-    Column(name="trial"),
     Column(name="domain"),
     Column(name="question", may_be_empty=True, required=False),
-    Column(name="answer"),
-    Column(name="who"),
-    Column(name="when"),
-    Column(name="why"),
+    Column(name="answer", may_be_empty=True),
+    Column(name="who", may_be_empty=True),
+    Column(name="when", may_be_empty=True),
+    Column(name="why", may_be_empty=True),
+    *(
+        Column(name=name, may_be_empty=True, required=False)
+        for name in ("outcome", "scale", "effect", "findings", "source_id", "locator")
+    ),
+    Column(name="draft", kind="truth", may_be_empty=True, required=False),
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One line of the answers file: what was answered or judged, by whom, when and why."""
+    """One line of the answers file: what was answered or judged, by whom, when and why.
+
+    `outcome`, `scale` and `effect` say which result was judged for which effect of interest; blank
+    where the file holds one. `findings`, `source` and `locator` say what it rests on. `draft` is
+    true until a person has read the answer and agreed.
+    """
 
     trial: str
     domain: str
@@ -39,18 +48,29 @@ class Answer:
     who: str
     when: str
     why: str
+    outcome: str = ""
+    scale: str = ""
+    effect: str = ""
+    findings: tuple[str, ...] = ()
+    source: str = ""
+    locator: str = ""
+    draft: bool = False
     row: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DomainJudgement:
-    """A domain's suggestion beside the recorded judgement; `judgement` is the one that counts."""
+    """A domain's suggestion beside the recorded judgement; `judgement` is the one that counts.
+
+    `attainable` are the best and the worst suggestion if all that is not reported were known.
+    """
 
     domain: str
     judgement: str
     suggestion: Suggestion | None
     recorded: Answer | None
     answers: tuple[Answer, ...]
+    attainable: tuple[str, str]
 
     @property
     def note(self) -> str:
@@ -70,6 +90,7 @@ class TrialRisk:
     """One trial: its domains, and the overall judgement that a person recorded, or none.
 
     `allowed_overall` is what the published rule leaves open; nothing is counted automatically.
+    `draft` is true while any answer still waits for a person to agree.
     """
 
     trial: str
@@ -77,6 +98,19 @@ class TrialRisk:
     allowed_overall: tuple[str, ...]
     overall: Answer | None
     note: str
+    outcome: str = ""
+    scale: str = ""
+    draft: bool = False
+
+    @property
+    def standing(self) -> str:
+        """The recorded overall judgement, else the mildest that the rule leaves open."""
+        return self.overall.answer if self.overall else self.allowed_overall[0]
+
+    @property
+    def waits(self) -> bool:
+        """Whether a person must still judge: no overall judgement, or answers that are drafts."""
+        return self.overall is None or self.draft
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +131,9 @@ class RiskOfBias:
                 counts[risk.overall.answer] += 1
         text = ", ".join(f"{n} {name}" for name, n in counts.items())
         waiting = f"; no overall judgement yet: {', '.join(open_ones)}" if open_ones else ""
-        return f"{len(self.trials)} trials: {text}{waiting}."
+        drafts = sum(r.draft for r in self.trials.values())
+        unread = f" {drafts} of them are drafts that no person has reviewed." if drafts else ""
+        return f"{len(self.trials)} trials: {text}{waiting}.{unread}"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -111,37 +147,49 @@ class RiskOfBias:
     def plot(self, **labels: Any) -> Any:
         """Traffic-light chart (Altair)."""
         from klarsyn.figures.riskofbias import traffic_light
+        from klarsyn.figures.theme import housed
 
-        return traffic_light(self.lights(), **labels)
+        return housed(traffic_light(self.lights(), **labels))
 
-    def lights(self) -> list[dict[str, str]]:
-        """One mark for each trial and domain, overall last; `none` where nobody has judged."""
+    def lights(self) -> list[dict[str, Any]]:
+        """One mark for each trial and domain, overall last; `none` where nobody has judged.
+
+        A mark is `open` where the judgement could be another if all that is not reported were
+        known, and an overall one while a person must still agree.
+        """
         marks = []
         for risk in self.trials.values():
             for name, domain in risk.domains.items():
-                marks.append(_mark(risk.trial, name[:2], domain.judgement, domain.note))
+                hangs = len(set(domain.attainable)) > 1
+                marks.append(_mark(risk.trial, name[:2], domain.judgement, domain.note, hangs))
             judged = risk.overall.answer if risk.overall else "none"
-            marks.append(_mark(risk.trial, OVERALL, judged, risk.note))
+            marks.append(_mark(risk.trial, OVERALL, judged, risk.note, risk.waits))
         return marks
 
 
-def _mark(trial: str, domain: str, judgement: str, note: str) -> dict[str, str]:
-    return {"trial": trial, "domain": domain, "judgement": judgement, "note": note}
+def _mark(trial: str, domain: str, judgement: str, note: str, hangs: bool) -> dict[str, Any]:
+    told = {"trial": trial, "domain": domain, "judgement": judgement, "note": note}
+    return told | {"open": hangs}
 
 
 def _risk_dict(risk: TrialRisk) -> dict[str, Any]:
     return {
         "trial": risk.trial,
+        "outcome": risk.outcome,
+        "scale": risk.scale,
+        "draft": risk.draft,
         "domains": {
             name: {
                 "judgement": d.judgement,
                 "suggested": d.suggestion.judgement if d.suggestion else None,
                 "rules": list(d.suggestion.rules) if d.suggestion else [],
+                "attainable": list(d.attainable),
                 "note": d.note,
             }
             for name, d in risk.domains.items()
         },
         "allowed_overall": list(risk.allowed_overall),
+        "standing": risk.standing,
         "overall": risk.overall.answer if risk.overall else None,
         "overall_who": risk.overall.who if risk.overall else None,
         "overall_when": risk.overall.when if risk.overall else None,
@@ -195,40 +243,69 @@ def overall_choices(judgements: Sequence[str]) -> tuple[str, ...]:
 
 
 def read_answers(path: str | Path) -> tuple[Answer, ...]:
-    """Read the answers file: trial, domain, question, answer, who, when, why."""
+    """Read the answers file: trial (or trial_id), domain, question, answer, who, when, why.
+
+    `outcome`, `scale`, `effect`, `findings`, `source_id`, `locator` and `draft` may be there too,
+    so that the table `riskofbias` of a base is such a file. A row without an answer is not yet
+    answered; one with an answer needs who, when and why.
+    """
     table = read_table(path, COLUMNS)
-    return tuple(
-        Answer(
-            trial=r["trial"],
-            domain=r["domain"],
-            question=r.get("question") or "",
-            answer=r["answer"],
-            who=r["who"],
-            when=r["when"],
-            why=r["why"],
-            row=row,
-        )
-        for row, r in enumerate(table.records(), start=2)
+    name = "trial_id" if "trial_id" in table.columns else "trial"
+    if name not in table.columns:
+        raise missing_column(str(path), "trial", list(table.columns))
+    out = []
+    for row, r in zip(table.row_numbers, table.records(), strict=True):
+        if not r[name]:
+            raise InputError(f"{path}: row {row}: column {name!r} is empty. Name the trial.")
+        if r["answer"]:
+            out.append(_answer(r, r[name], row))
+            _check_signed(out[-1], f"{path}: row {row}")
+    return tuple(out)
+
+
+def _answer(r: Mapping[str, Any], trial: str, row: int) -> Answer:
+    def text(column: str) -> str:
+        return str(r.get(column) or "")
+
+    return Answer(
+        trial=trial,
+        **{c: text(c) for c in ("domain", "question", "answer", "who", "when", "why")},
+        **{c: text(c) for c in ("outcome", "scale", "effect", "locator")},
+        findings=tuple(i.strip() for i in text("findings").split(";") if i.strip()),
+        source=text("source_id"),
+        draft=bool(r.get("draft")),
+        row=row,
     )
 
 
 def assess_rob2(
-    answers: Sequence[Answer], *, effect: str = "assignment", where: str = "answers"
+    answers: Sequence[Answer],
+    *,
+    effect: str = "assignment",
+    outcome: str = "",
+    where: str = "answers",
 ) -> RiskOfBias:
-    """Judge every trial of an answers file; raises InputError with the row that is wrong."""
+    """Judge every trial of an answers file; raises InputError with the row that is wrong.
+
+    Only answers for that `effect` (or for none named) count and, where `outcome` is given, only
+    those for that result; a trial with answers for several results needs it.
+    """
     if effect not in EFFECTS:
         raise unknown_name("effect of interest", effect, EFFECTS)
-    if not answers:
-        raise InputError(f"{where}: there is no answer.")
     trials: dict[str, list[Answer]] = {}
     for answer in answers:
         _check_line(answer, where)
-        trials.setdefault(answer.trial, []).append(answer)
+        wanted = answer.effect in ("", effect) and (not outcome or answer.outcome == outcome)
+        if wanted:
+            trials.setdefault(answer.trial, []).append(answer)
+    if not trials:
+        about = f" about {outcome}" if outcome else ""
+        raise InputError(f"{where}: there is no answer{about} for the effect of {effect}.")
     return RiskOfBias(
         trials={t: _assess(t, lines, effect, where) for t, lines in trials.items()},
         effect=effect,
         method="RoB 2 (2019), tables suggest, overall recorded",
-        digest=digest_of(list(answers), effect),
+        digest=digest_of([a for lines in trials.values() for a in lines], effect),
     )
 
 
@@ -237,6 +314,9 @@ def _check_line(line: Answer, where: str) -> None:
     domains = ["D1", *EFFECTS.values(), "D3", "D4", "D5", CROSSOVER, OVERALL]
     if line.domain not in domains:
         raise unknown_name("domain", line.domain, domains, at)
+    if line.effect not in ("", *EFFECTS):
+        raise unknown_name("effect of interest", line.effect, EFFECTS, at)
+    _check_signed(line, at)
     if line.domain in (CROSSOVER, OVERALL) or line.question in ("", RECORDED):
         if line.domain == CROSSOVER and line.question not in ("", RECORDED):
             raise InputError(f"{at}: {_no_crossover_table()}")
@@ -251,7 +331,16 @@ def _check_line(line: Answer, where: str) -> None:
         raise unknown_name(f"answer to question {line.question}", line.answer, allowed, at)
 
 
+def _check_signed(line: Answer, at: str) -> None:
+    for column in ("who", "when", "why"):
+        if not getattr(line, column).strip():
+            raise InputError(
+                f"{at}: column {column!r} is empty; an answer needs who, when and why."
+            )
+
+
 def _assess(trial: str, lines: Sequence[Answer], effect: str, where: str) -> TrialRisk:
+    _check_one_result(trial, lines, where)
     _check_twice(lines, where)
     wanted = ["D1", EFFECTS[effect], "D3", "D4", "D5"]
     if any(line.domain == CROSSOVER for line in lines):
@@ -269,7 +358,23 @@ def _assess(trial: str, lines: Sequence[Answer], effect: str, where: str) -> Tri
         allowed_overall=allowed,
         overall=overall,
         note=_overall_note(overall, allowed, missing),
+        outcome=lines[0].outcome,
+        scale=lines[0].scale,
+        draft=any(line.draft for line in lines),
     )
+
+
+def _check_one_result(trial: str, lines: Sequence[Answer], where: str) -> None:
+    results = {(line.outcome, line.scale): line.row for line in reversed(lines)}
+    if len(results) > 1:
+        named = "; ".join(
+            f"{' '.join(p for p in key if p) or 'none named'} (row {row})"
+            for key, row in sorted(results.items(), key=lambda item: item[1])
+        )
+        raise InputError(
+            f"{where}: {trial} has answers about several results: {named}. Judge one at a time: "
+            f"name its outcome, or give every row of the trial the same outcome and scale."
+        )
 
 
 def _check_twice(lines: Sequence[Answer], where: str) -> None:
@@ -290,21 +395,19 @@ def _domain(domain: str, lines: Sequence[Answer], trial: str, where: str) -> Dom
     if not answered and recorded is None:
         return None
     suggestion = None
+    given = {x.question: x.answer for x in answered}
     if answered:
         first = min(x.row for x in answered)
-        suggestion = suggest(
-            "rob2",
-            domain,
-            {x.question: x.answer for x in answered},
-            where=f"{where}: {trial} (from row {first})",
-        )
+        suggestion = suggest("rob2", domain, given, where=f"{where}: {trial} (from row {first})")
     judgement = recorded.answer if recorded else suggestion.judgement if suggestion else ""
+    settled = recorded is not None or suggestion is None
     return DomainJudgement(
         domain=domain,
         judgement=judgement,
         suggestion=suggestion,
         recorded=recorded,
         answers=tuple(answered),
+        attainable=(judgement, judgement) if settled else attainable("rob2", domain, given),
     )
 
 

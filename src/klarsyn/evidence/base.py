@@ -20,6 +20,8 @@ from klarsyn.evidence.trial import (
     Guess,
     GuessOutcome,
     Inclusion,
+    PublishedRisk,
+    RiskAnswer,
     Scale,
     Term,
     Trial,
@@ -51,7 +53,8 @@ def open_base(base: str | Path) -> Base:
 
     `base` is the name of a shipped base (see `known_bases`), a folder with `trials.csv` and its
     sister tables, or an Excel workbook with a sheet for each table. `published`, `guesses`,
-    `guess_outcomes`, `inclusion` and `correlations` may be missing.
+    `guess_outcomes`, `inclusion`, `correlations`, `riskofbias` and `riskofbias_published` may be
+    missing.
 
     Raises InputError with file, row, column, what was found and what is allowed; UnknownNameError
     with the nearest names where a closed list or a reference fails.
@@ -99,6 +102,7 @@ def _assemble(place: Path, location: str) -> Base:
     _check_arms(place, rows)
     _check_scales(_file(place, "scales"), rows["scales"])
     _check_findings(_file(place, "findings"), rows["findings"])
+    _check_grounds(_file(place, "riskofbias"), rows["riskofbias"], rows["findings"])
     package, settings = _package(place), _settings(place)
     return Base(
         name=str(package.get("name") or place.stem),
@@ -112,6 +116,8 @@ def _assemble(place: Path, location: str) -> Base:
         guess_outcomes=_records(GuessOutcome, "guess_outcomes", rows),
         inclusion=_records(Inclusion, "inclusion", rows),
         correlations=_records(Correlation, "correlations", rows),
+        risk_answers=_records(RiskAnswer, "riskofbias", rows),
+        published_risks=_records(PublishedRisk, "riskofbias_published", rows),
         settings=settings,
         digest=_digest(place),
         location=location,
@@ -258,6 +264,20 @@ def _check_findings(file: str, rows: Sequence[Row]) -> None:
                 f"{at}: the value is empty but the status is reported. Give the value, or record "
                 f"its absence with the status not_reported."
             )
+
+
+def _check_grounds(file: str, rows: Sequence[Row], findings: Sequence[Row]) -> None:
+    """Every finding that an answer rests on must be one of its own trial."""
+    own: dict[str, list[str]] = {}
+    for f in findings if rows else ():
+        own.setdefault(f["trial_id"], []).append(f["finding_id"])
+    for r in rows:
+        known = own.get(r["trial_id"], [])
+        for name in (i.strip() for i in (r["findings"] or "").split(";")):
+            if name and name not in known:
+                raise unknown_name(
+                    f"finding of {r['trial_id']}", name, known, f"{file}: row {r['row']}"
+                )
 
 
 def _trials(rows: Mapping[str, Sequence[Row]]) -> tuple[Trial, ...]:

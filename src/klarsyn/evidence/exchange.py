@@ -193,6 +193,8 @@ def rows_of(base: Base) -> dict[str, list[dict[str, object]]]:
         "guess_outcomes": base.guess_outcomes,
         "inclusion": base.inclusion,
         "correlations": base.correlations,
+        "riskofbias": base.risk_answers,
+        "riskofbias_published": base.published_risks,
     }
     tables = {
         name: [_row(TABLES[name], record) for record in group] for name, group in records.items()

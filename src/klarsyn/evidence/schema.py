@@ -309,6 +309,43 @@ CORRELATIONS = TableSchema(
         _NOTE,
     ),
 )
+RISK_OF_BIAS = TableSchema(
+    name="riskofbias",
+    meaning="answers to the questions of a risk-of-bias tool, and judgements that people recorded",
+    required=False,
+    fields=(
+        _TRIAL,
+        _must("outcome", "the result that was judged", list="outcome"),
+        _SCALE,
+        _must("effect", "effect of interest", list="effect_of_interest"),
+        _must("domain", "D1, D2a, D2b, D3, D4, D5, S (crossover) or overall"),
+        _text("question", "its number in the tool; blank for a recorded judgement"),
+        _text("answer", "Y, PY, PN, N, NI or NA; a judgement where question is blank"),
+        _text("why", "the reason, in one sentence"),
+        _text("findings", "ids of the findings it rests on, separated by semicolons"),
+        _SOURCE,
+        _text("locator", "where it was read, or that it is not reported"),
+        _text("who", "who answered"),
+        _text("when", "date of the answer"),
+        _truth("draft", "true until a person has read the answer and agreed"),
+    ),
+)
+RISK_OF_BIAS_PUBLISHED = TableSchema(
+    name="riskofbias_published",
+    meaning="judgements of bias that others have published: to compare with, never inputs",
+    key=("trial_id", "tool", "domain", "source_id"),
+    required=False,
+    fields=(
+        _TRIAL,
+        _must("tool", "the tool they used"),
+        _must("domain", "the domain as printed, or overall"),
+        _must("judgement", "as printed"),
+        _text("why", "the reason they gave, in our words"),
+        _must("source_id", "where it was read", table="sources", attribute="source"),
+        _LOCATOR,
+        _NOTE,
+    ),
+)
 
 TABLES: Mapping[str, TableSchema] = {
     t.name: t
@@ -324,5 +361,7 @@ TABLES: Mapping[str, TableSchema] = {
         GUESS_OUTCOMES,
         INCLUSION,
         CORRELATIONS,
+        RISK_OF_BIAS,
+        RISK_OF_BIAS_PUBLISHED,
     )
 }

@@ -222,6 +222,50 @@ class Correlation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RiskAnswer:
+    """One answer to a question of a risk-of-bias tool, or a recorded judgement (no question).
+
+    `findings` names the findings it rests on, separated by semicolons; `draft` is true until a
+    person has read the answer and agreed.
+    """
+
+    trial: str
+    outcome: str
+    effect: str
+    domain: str
+    scale: str = ""
+    question: str = ""
+    answer: str = ""
+    why: str = ""
+    findings: str = ""
+    source: str = ""
+    locator: str = ""
+    who: str = ""
+    when: str = ""
+    draft: bool | None = None
+    row: int = 0
+
+    def finding_ids(self) -> tuple[str, ...]:
+        """The ids of the findings that the answer rests on."""
+        return tuple(i.strip() for i in self.findings.split(";") if i.strip())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedRisk:
+    """A judgement of bias that others have published, in their words and with their tool."""
+
+    trial: str
+    tool: str
+    domain: str
+    judgement: str
+    why: str = ""
+    source: str = ""
+    locator: str = ""
+    note: str = ""
+    row: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Base:
     """All trials of one body of evidence with the vocabulary they are written in.
 
@@ -241,6 +285,8 @@ class Base:
     guess_outcomes: tuple[GuessOutcome, ...] = ()
     inclusion: tuple[Inclusion, ...] = ()
     correlations: tuple[Correlation, ...] = ()
+    risk_answers: tuple[RiskAnswer, ...] = ()
+    published_risks: tuple[PublishedRisk, ...] = ()
     settings: Mapping[str, object] = field(default_factory=dict)
     digest: str = ""
     location: str = ""

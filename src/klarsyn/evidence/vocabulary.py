@@ -136,6 +136,10 @@ LISTS: Mapping[str, Mapping[str, str]] = {
         "control": "guessed the control",
         "dont_know": "did not know or would not guess",
     },
+    "effect_of_interest": {
+        "assignment": "of being assigned to a treatment, whatever happened then",
+        "adhering": "of starting the treatment and keeping to it as planned",
+    },
     "higher_is": {
         "worse": "a higher score is worse",
         "better": "a higher score is better",

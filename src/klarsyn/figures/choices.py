@@ -41,8 +41,8 @@ def choices(
 
     Intervals that leave `limits` are cut there.
     """
-    room = 128 if narrow else 250
-    width = 330 - room if narrow else 860 - room
+    room = 190 if narrow else 250
+    width = 350 - room if narrow else 860 - room
     present = [c for c in COLOURS if any(a.conclusion == c for a in analyses)]
     colour = {
         "field": "conclusion",

@@ -46,6 +46,7 @@ def pickable_cloud(
                         "type": "quantitative",
                         "title": x_title,
                         "scale": {"zero": False},
+                        "axis": {"tickCount": 5 if narrow else 10},
                     },
                     "y": {
                         "field": "y",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from klarsyn.figures.rows import TEXT_FIELDS, rows_axis, words
+from klarsyn.figures.rows import TEXT_FIELDS, edged, rows_axis, words
 from klarsyn.figures.theme import INK, SOFT, Spec, detail_cells, hover, layer
 
 ROW = 21
@@ -81,7 +81,8 @@ def forest(rows: Sequence[ForestRow], axis: ForestAxis, *, narrow: bool = False)
 def _narrow(data: list[Spec], axis: ForestAxis, limits: tuple[float, float]) -> Spec:
     y, width = rows_axis(len(data)), WIDTHS["narrow"]
     above = [d | {"y": d["y"] - 0.42} for d in data]
-    texts = words(above, "label", 0, "left", y) + words(above, "numbers", width, "right", y)
+    texts = words(above, "label", 0, "left", y, over=True)
+    texts += words(above, "numbers", width, "right", y, over=True)
     lowered = [d | {"y": d["y"] + 0.06} for d in data]
     return {
         "width": width,
@@ -174,7 +175,7 @@ def _rules(axis: ForestAxis, x: Any, y: Spec) -> list[Spec]:
     words = {"type": "text", "align": "right", "baseline": "middle", "dx": -4, "fill": "#a84400"}
     lines = layer(rows, rule)
     lines["encoding"] = {"x": x("x")}
-    return [lines, layer(rows, words, x=x("x"), y=y, text={"field": "text"})]
+    return [lines, *edged(layer(rows, words, x=x("x"), y=y, text={"field": "text"}))]
 
 
 def _studies(rows: list[Spec], x: Any, y: Spec) -> list[Spec]:
@@ -254,7 +255,7 @@ def _sides(axis: ForestAxis, y: Spec, width: int) -> list[Spec]:
         if text:
             mark = {"type": "text", "align": align, "fill": SOFT}
             row = {"y": -0.45, "text": text}
-            out.append(layer([row], mark, x={"value": at}, y=y, text={"field": "text"}))
+            out += edged(layer([row], mark, x={"value": at}, y=y, text={"field": "text"}))
     return out
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from klarsyn.figures.theme import INK, PALETTE, housed
+from klarsyn.figures.theme import INK, PALETTE, SOFT, housed
 
 CONTOURS = ((0.10, "p > 0.10"), (0.05, "0.05 < p < 0.10"), (0.01, "0.01 < p < 0.05"))
 SHADES = ("#ffffff", "#d9d9d9", "#bdbdbd")
@@ -31,6 +32,17 @@ def contour_lines(
     ]  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunnelWords:
+    """The words of a funnel plot."""
+
+    se: str = "Standard error"
+    legend: str = "Two-sided p"
+    study: str = "study"
+    filled: str = "filled in"
+    decimal: str = "."
+
+
 def funnel_chart(
     points: Sequence[tuple[str, float, float]],
     *,
@@ -38,6 +50,8 @@ def funnel_chart(
     filled: Sequence[tuple[float, float]] = (),
     null: float = 0.0,
     axis: str = "Effect",
+    words: FunnelWords | None = None,
+    narrow: bool = False,
 ) -> Any:
     """An Altair chart of (study, effect, standard error); `filled` are imputed (effect, se).
 
@@ -45,22 +59,25 @@ def funnel_chart(
     """
     import altair as alt
 
+    say = words or FunnelWords()
     deepest = 1.05 * max(se for _, _, se in points)
-    rows = [{"study": name, "effect": y, "se": se, "kind": "study"} for name, y, se in points] + [
-        {"study": "filled in", "effect": y, "se": se, "kind": "filled in"} for y, se in filled
-    ]
-    depth = alt.Y(
-        "se:Q", scale=alt.Scale(domain=[0, deepest], reverse=True), title="Standard error"
-    )
-    names = [text for _, text in CONTOURS]
+    rows = [{"study": name, "effect": y, "se": se, "kind": say.study} for name, y, se in points]
+    rows += [{"study": say.filled, "effect": y, "se": se, "kind": say.filled} for y, se in filled]
+    depth = alt.Y("se:Q", scale=alt.Scale(domain=[0, deepest], reverse=True), title=say.se)
+    names = {text: text.replace(".", say.decimal) for _, text in CONTOURS}
+    beyond = "p < 0.01".replace(".", say.decimal)
+    place: dict[str, Any] = {"orient": "top", "columns": 2} if narrow else {}
     shade = alt.Color(
         "p:N",
-        scale=alt.Scale(domain=[*names, "p < 0.01"], range=[*SHADES, BEYOND]),
-        legend=alt.Legend(title="Two-sided p", symbolType="square"),
-    )
+        scale=alt.Scale(domain=[*names.values(), beyond], range=[*SHADES, BEYOND]),
+        legend=alt.Legend(
+            title=say.legend, symbolType="square", symbolStrokeColor=SOFT, symbolStrokeWidth=0.5,
+            **place,
+        ),
+    )  # fmt: skip
     layers = []
     for line in reversed(contour_lines(deepest, null=null)):
-        name = next(text for level, text in CONTOURS if level == line["p"])
+        name = names[next(text for level, text in CONTOURS if level == line["p"])]
         shape = [
             {"se": 0.0, "low": null, "high": null, "p": name},
             {"se": deepest, "low": line["low"], "high": line["high"], "p": name},
@@ -74,12 +91,20 @@ def funnel_chart(
         alt.Chart(alt.Data(values=middle)).mark_line(strokeDash=[5, 4], color=INK)
         .encode(x="effect:Q", y=depth, order="se:Q")
     )  # fmt: skip
+    kinds = [say.study, say.filled] if filled else [say.study]
+    fill = alt.Fill(
+        "kind:N",
+        scale=alt.Scale(domain=kinds, range=[PALETTE[0], "#ffffff"][: len(kinds)]),
+        legend=alt.Legend(title=None, **place) if filled else None,
+    )
     layers.append(
         alt.Chart(alt.Data(values=rows)).mark_point(size=55, stroke=PALETTE[0]).encode(
-            x="effect:Q", y=depth,
-            fill=alt.Fill("kind:N", scale=alt.Scale(
-                domain=["study", "filled in"], range=[PALETTE[0], "#ffffff"]), title=None),
-            tooltip=["study:N", "effect:Q", "se:Q"],
+            x="effect:Q", y=depth, fill=fill,
+            tooltip=[
+                alt.Tooltip("study:N", title=say.study),
+                alt.Tooltip("effect:Q", format=".2f", title=axis),
+                alt.Tooltip("se:Q", format=".2f", title=say.se),
+            ],
         )
     )  # fmt: skip
     chart = alt.layer(*layers).properties(width=420, height=320, view=alt.ViewConfig(fill=BEYOND))

@@ -10,11 +10,15 @@ from klarsyn.figures.theme import INK, PALETTE, SOFT, housed
 
 
 def network_graph(
-    treatments: Sequence[str], comparisons: Sequence[tuple[str, str, int]], size: int = 380
+    treatments: Sequence[str],
+    comparisons: Sequence[tuple[str, str, int]],
+    size: int = 380,
+    words: tuple[str, str, str, str] = ("treatment", "comparison", "studies", "against"),
 ) -> Any:
     """Treatments on a circle; a line's width is the number of studies that compare its ends.
 
-    `comparisons` are (treatment, treatment, studies).
+    `comparisons` are (treatment, treatment, studies); `words` are what hovering calls a treatment,
+    a comparison and its studies, and what stands between two treatments.
     """
     import altair as alt
 
@@ -26,17 +30,18 @@ def network_graph(
         )
         for i, t in enumerate(treatments)
     }
+    apart = 1.14 if size >= 300 else 1.22  # a small circle's labels would touch its points
     weight = {t: sum(k for a, b, k in comparisons if t in (a, b)) for t in treatments}
     lines = [
         {
             "x": at[a][0], "y": -at[a][1], "x2": at[b][0], "y2": -at[b][1],
-            "studies": k, "comparison": f"{a} against {b}",
+            "studies": k, "comparison": f"{a} {words[3]} {b}",
         }
         for a, b, k in comparisons
     ]  # fmt: skip
     points = [
-        {"treatment": t, "x": at[t][0], "y": -at[t][1], "lx": 1.14 * at[t][0],
-         "ly": -1.14 * at[t][1], "studies": weight[t], "side": _side(at[t][0])}
+        {"treatment": t, "x": at[t][0], "y": -at[t][1], "lx": apart * at[t][0],
+         "ly": -apart * at[t][1], "studies": weight[t], "side": _side(at[t][0])}
         for t in treatments
     ]  # fmt: skip
     span = alt.Scale(domain=[-1.3, 1.3])
@@ -52,7 +57,7 @@ def network_graph(
             x2="x2:Q",
             y2="y2:Q",
             strokeWidth=alt.StrokeWidth("studies:Q", scale=alt.Scale(range=[1, 9]), legend=None),
-            tooltip=["comparison:N", "studies:Q"],
+            tooltip=_told(alt, ("comparison:N", words[1]), ("studies:Q", words[2])),
         )
     )
     nodes = (
@@ -62,7 +67,7 @@ def network_graph(
             x=x,
             y=y,
             size=alt.Size("studies:Q", scale=alt.Scale(range=[80, 500]), legend=None),
-            tooltip=["treatment:N", "studies:Q"],
+            tooltip=_told(alt, ("treatment:N", words[0]), ("studies:Q", words[2])),
         )
     )
     names = [
@@ -77,6 +82,10 @@ def network_graph(
     ]
     chart = alt.layer(edges, nodes, *names).properties(width=1.7 * size, height=size)
     return housed(chart)
+
+
+def _told(alt: Any, *fields: tuple[str, str]) -> list[Any]:
+    return [alt.Tooltip(field, title=title) for field, title in fields]
 
 
 def _side(x: float) -> Literal["left", "center", "right"]:

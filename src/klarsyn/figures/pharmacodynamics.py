@@ -12,6 +12,7 @@ from typing import Any
 from klarsyn.figures.theme import INK, PALETTE, SOFT, colours
 
 WIDTH, HEIGHT = 340, 230
+NARROW = 285
 MOST_POINTS = 300
 BANDS = ("p5", "p25", "p50", "p75", "p95")
 
@@ -45,6 +46,7 @@ def magnesium_conflict(
     needed: tuple[float, float],
     wanted: tuple[float, float],
     words: ConflictWords | None = None,
+    narrow: bool = False,
 ) -> Any:
     """Two panels over theta: the resting IC50, and the selectivity for depolarised cells.
 
@@ -91,8 +93,9 @@ def magnesium_conflict(
             .mark_rule(color=SOFT, strokeDash=[2, 2])
             .encode(y=alt.Y(f"{field}:Q", title=title, scale=scale))
         )
-        panels.append(alt.layer(strip, turn, rule, line).properties(width=WIDTH, height=HEIGHT))
-    return alt.hconcat(*panels)
+        size = {"width": NARROW if narrow else WIDTH, "height": HEIGHT}
+        panels.append(alt.layer(strip, turn, rule, line).properties(**size))
+    return alt.vconcat(*panels) if narrow else alt.hconcat(*panels)
 
 
 def metabolite_dispute(
@@ -101,6 +104,7 @@ def metabolite_dispute(
     curves: Mapping[str, Sequence[float]],
     marks: Mapping[str, float],
     words: DisputeWords | None = None,
+    narrow: bool = False,
 ) -> Any:
     """Blocked share against concentration, one curve an assumption; `marks` are vertical lines."""
     import altair as alt
@@ -111,14 +115,22 @@ def metabolite_dispute(
         for name, curve in curves.items()
         for c, b in zip(concentrations, curve, strict=True)
     ]
-    x = alt.X("c:Q", title=say.concentration, scale=alt.Scale(type="log"))
+    ends = [min(concentrations), max(concentrations)]
+    x = alt.X(
+        "c:Q",
+        title=say.concentration,
+        scale=alt.Scale(type="log", domain=ends, nice=False),
+        axis=alt.Axis(values=[0.01, 0.1, 1, 10, 100, 1000], format="~g"),
+    )
     lines = (
         alt.Chart(alt.Data(values=rows))
         .mark_line(strokeWidth=2)
         .encode(
             x=x,
             y=alt.Y("block:Q", title=say.block, scale=alt.Scale(domain=[0, 100])),
-            color=_colour(alt, "assumption", list(curves), say.assumption),
+            color=_colour(
+                alt, "assumption", list(curves), say.assumption, columns=1 if narrow else 0
+            ),
             tooltip=[
                 "assumption:N",
                 alt.Tooltip("c:Q", format=".3g"),
@@ -137,7 +149,8 @@ def metabolite_dispute(
         .mark_text(align="right", dx=-4, color=INK, fontSize=11)
         .encode(x=x, y="y:Q", text="what:N")
     )
-    return alt.layer(rules, lines, texts).properties(width=2 * WIDTH, height=HEIGHT + 60)
+    width = NARROW if narrow else 2 * WIDTH
+    return alt.layer(rules, lines, texts).properties(width=width, height=HEIGHT + 60)
 
 
 def occupancy_over_time(
@@ -194,10 +207,13 @@ def effect_courses(
     return alt.concat(*panels, columns=columns)
 
 
-def _colour(alt: Any, field: str, names: Sequence[str], title: str | None) -> Any:
+def _colour(alt: Any, field: str, names: Sequence[str], title: str | None, columns: int = 0) -> Any:
     chosen = colours(names)
     scale = alt.Scale(domain=list(chosen), range=list(chosen.values()))
-    legend = None if title is None else alt.Legend(title=title, orient="top", symbolOpacity=1)
+    shape = {"columns": columns} if columns else {}
+    legend = (
+        None if title is None else alt.Legend(title=title, orient="top", symbolOpacity=1, **shape)
+    )
     return alt.Color(f"{field}:N", scale=scale, legend=legend)
 
 

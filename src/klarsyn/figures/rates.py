@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from klarsyn.figures.rows import in_rows
 from klarsyn.figures.theme import Spec, detail_cells, hover, layer
 
+# Groups are told apart by shape too, for print and for those who do not see the colours.
+SHAPES = ("circle", "square", "triangle-up", "diamond")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RatePoint:
@@ -66,14 +69,16 @@ def _marks(
         "field": "group",
         "type": "nominal",
         "scale": {"domain": list(palette), "range": list(palette.values())},
-        "legend": {"title": None, "orient": "top", "symbolType": "circle", "symbolOpacity": 1},
+        "legend": {"title": None, "orient": "top", "symbolOpacity": 1},
     }
+    shapes = [SHAPES[i % len(SHAPES)] for i in range(len(palette))]
+    shape = colour | {"scale": {"domain": list(palette), "range": shapes}}
     rule = {"type": "rule", "strokeWidth": 1.6}
-    dot = {"type": "circle", "size": 52, "opacity": 1}
+    dot = {"type": "point", "filled": True, "size": 52, "opacity": 1}
     upper = {"field": "upper"}
     return [
         layer(data, rule, x=x | {"field": "lower"}, x2=upper, y=y, color=colour),
-        layer(data, dot, x=x, y=y, color=colour, **hover(points)),
+        layer(data, dot, x=x, y=y, color=colour, shape=shape, **hover(points)),
     ]
 
 

@@ -1,76 +1,128 @@
-"""Risk of bias as a traffic light of trials by domains, and as bars of their weights."""
+"""Risk of bias as a traffic light of trials by domains, and as bars of their shares."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from klarsyn.figures.theme import INK, PAPER, Spec
+
 ORDER = ("Low", "Some concerns", "High", "none")
-COLOURS = ("#4c9f70", "#e6b94d", "#c8553d", "#d9d9d9")
+COLOURS = ("#2f7d57", "#e0a92e", "#b8432f", "#aab3bb")
 SIGNS = ("+", "–", "×", "?")
+Mark = Mapping[str, Any]
 
 
 def traffic_light(
-    marks: Sequence[Mapping[str, str]],
+    marks: Sequence[Mark],
     *,
-    title: str = "Risk of bias",
+    title: str = "",
     trial_label: str = "Trial",
     domain_label: str = "Domain",
     judgement_label: str = "Judgement",
+    note_label: str = "Note",
     names: Mapping[str, str] | None = None,
-) -> Any:
-    """A dot for each trial and domain; `marks` hold trial, domain, judgement and note.
+    narrow: bool = False,
+) -> Spec:
+    """The specification of a dot for each trial and domain; marks hold them and a judgement.
 
-    Judgements also differ by sign, not by colour alone. `names` translates judgements and domains.
+    Judgements differ by sign, not by colour alone. A mark whose `open` is true is drawn hollow: it
+    could change. `note` is shown on hover, `link` followed on click. `names` translates judgements
+    and domains.
     """
-    import altair as alt
-
     words = dict(names or {})
-    rows = [
-        {
-            **mark,
-            "domain": words.get(mark["domain"], mark["domain"]),
-            "shown": words.get(mark["judgement"], mark["judgement"]),
-            "sign": SIGNS[ORDER.index(mark["judgement"])],
-        }
-        for mark in marks
-    ]
-    domains = list(dict.fromkeys(row["domain"] for row in rows))
-    trials = list(dict.fromkeys(row["trial"] for row in rows))
-    base = alt.Chart(alt.Data(values=rows)).encode(
-        x=alt.X("domain:N", sort=domains, title=domain_label, axis=alt.Axis(orient="top")),
-        y=alt.Y("trial:N", sort=trials, title=trial_label),
-        tooltip=[
-            alt.Tooltip("trial:N", title=trial_label),
-            alt.Tooltip("domain:N", title=domain_label),
-            alt.Tooltip("shown:N", title=judgement_label),
-            alt.Tooltip("note:N", title=" "),
+    rows = [_row(mark, words) for mark in marks]
+    step = 27 if narrow else 44
+    encoding = {
+        "x": {
+            "field": "domain",
+            "type": "nominal",
+            "sort": None,
+            "axis": {"orient": "top", "title": None, "labelAngle": -50, "labelLimit": 220,
+                     "domain": False, "ticks": False, "labelAlign": "left",
+                     "labelBaseline": "middle"},
+        },
+        "y": {
+            "field": "trial",
+            "type": "nominal",
+            "sort": None,
+            "axis": {"title": None, "labelLimit": 165 if narrow else 280, "domain": False,
+                     "ticks": False},
+        },
+        "tooltip": [
+            {"field": field, "type": "nominal", "title": label}
+            for field, label in (
+                ("trial", trial_label),
+                ("domain", domain_label),
+                ("shown", judgement_label),
+                ("note", note_label),
+            )
         ],
-    )
-    dots = base.mark_circle(size=420, opacity=1).encode(
-        color=alt.Color(
-            "shown:N",
-            title=judgement_label,
-            scale=alt.Scale(domain=[words.get(o, o) for o in ORDER], range=list(COLOURS)),
-        )
-    )
-    signs = base.mark_text(fontWeight="bold", fontSize=13, color="white").encode(text="sign:N")
-    return (dots + signs).properties(title=title, width=alt.Step(46), height=alt.Step(30))
+    }  # fmt: skip
+    if any(row["link"] for row in rows):
+        encoding["href"] = {"field": "link"}
+    colour = _colour(words, narrow)
+    size = 240 if narrow else 330
+    solid = {"test": "datum.open", "value": PAPER}
+    dot = {"type": "circle", "size": size, "opacity": 1, "strokeWidth": 2.5}
+    sign = {"type": "text", "fontWeight": "bold", "fontSize": 14, "dy": 1}
+    ink = {"condition": {"test": "datum.dark", "value": PAPER}, "value": INK}
+    layers = [
+        {"mark": dot, "encoding": {"fill": {**colour, "condition": solid}, "stroke": colour}},
+        {"mark": sign, "encoding": {"text": {"field": "sign"}, "color": ink}},
+    ]
+    spec: Spec = {
+        "data": {"values": rows},
+        "encoding": encoding,
+        "layer": layers,
+        "width": {"step": step},
+        "height": {"step": 24},
+    }
+    return spec | ({"title": title} if title else {})
+
+
+def _row(mark: Mark, words: Mapping[str, str]) -> dict[str, Any]:
+    place = ORDER.index(mark["judgement"])
+    hollow = bool(mark.get("open"))
+    return {
+        "trial": mark["trial"],
+        "domain": words.get(mark["domain"], mark["domain"]),
+        "judgement": mark["judgement"],
+        "shown": words.get(mark["judgement"], mark["judgement"]),
+        "sign": SIGNS[place],
+        "open": hollow,
+        "dark": not hollow and mark["judgement"] in ("Low", "High"),
+        "note": mark.get("note", ""),
+        "link": mark.get("link", ""),
+    }
+
+
+def _colour(words: Mapping[str, str], narrow: bool) -> dict[str, Any]:
+    return {
+        "field": "shown",
+        "type": "nominal",
+        "scale": {"domain": [words.get(o, o) for o in ORDER], "range": list(COLOURS)},
+        "legend": {"title": None, "orient": "top", "columns": 2 if narrow else 4,
+                   "symbolType": "circle"},
+    }  # fmt: skip
 
 
 def weighted_bars(
-    marks: Sequence[Mapping[str, str]],
+    marks: Sequence[Mark],
     weights: Mapping[str, float],
     *,
-    title: str = "Risk of bias, weighted by what each trial contributes",
+    title: str = "",
     domain_label: str = "Domain",
     share_label: str = "Share of weight",
     judgement_label: str = "Judgement",
+    open_label: str = "could change",
     names: Mapping[str, str] | None = None,
-) -> Any:
-    """One stacked bar for each domain; `weights` in any unit, a missing trial weighs 0."""
-    import altair as alt
+    narrow: bool = False,
+) -> Spec:
+    """The specification of one stacked bar for each domain, hollow marks paler.
 
+    `weights` are in any unit; a missing trial weighs 0.
+    """
     words = dict(names or {})
     total = sum(weights.values())
     domains = list(dict.fromkeys(mark["domain"] for mark in marks))
@@ -78,29 +130,42 @@ def weighted_bars(
     for domain in domains:
         here = [m for m in marks if m["domain"] == domain]
         for place, judgement in enumerate(ORDER):
-            share = sum(weights.get(m["trial"], 0) for m in here if m["judgement"] == judgement)
-            if share:
-                rows.append(
-                    {
-                        "domain": words.get(domain, domain),
-                        "judgement": words.get(judgement, judgement),
-                        "share": share / total,
-                        "place": place,
-                    }
+            for hollow in (False, True):
+                share = sum(
+                    weights.get(m["trial"], 0)
+                    for m in here
+                    if m["judgement"] == judgement and bool(m.get("open")) == hollow
                 )
-    return (
-        alt.Chart(alt.Data(values=rows))
-        .mark_bar()
-        .encode(
-            y=alt.Y("domain:N", sort=[words.get(d, d) for d in domains], title=domain_label),
-            x=alt.X("share:Q", title=share_label, axis=alt.Axis(format="%"), stack="zero"),
-            color=alt.Color(
-                "judgement:N",
-                title=judgement_label,
-                scale=alt.Scale(domain=[words.get(o, o) for o in ORDER], range=list(COLOURS)),
-            ),
-            order=alt.Order("place:Q"),
-            tooltip=["domain:N", "judgement:N", alt.Tooltip("share:Q", format=".0%")],
-        )
-        .properties(title=title, width=420, height=alt.Step(26))
-    )
+                if share:
+                    told = words.get(judgement, judgement)
+                    rows.append(
+                        {
+                            "domain": words.get(domain, domain),
+                            "shown": told,
+                            "told": f"{told}, {open_label}" if hollow else told,
+                            "open": hollow,
+                            "share": share / total,
+                            "place": 2 * place + hollow,
+                        }
+                    )
+    spec: Spec = {
+        "data": {"values": rows},
+        "mark": {"type": "bar", "stroke": PAPER, "strokeWidth": 1},
+        "encoding": {
+            "y": {"field": "domain", "type": "nominal", "sort": None,
+                  "axis": {"title": None, "labelLimit": 150 if narrow else 260}},
+            "x": {"field": "share", "type": "quantitative", "stack": "zero",
+                  "axis": {"title": share_label, "format": "%"}},
+            "color": _colour(words, narrow),
+            "opacity": {"condition": {"test": "datum.open", "value": 0.4}, "value": 1},
+            "order": {"field": "place", "type": "quantitative"},
+            "tooltip": [
+                {"field": "domain", "type": "nominal", "title": domain_label},
+                {"field": "told", "type": "nominal", "title": judgement_label},
+                {"field": "share", "type": "quantitative", "title": share_label, "format": ".0%"},
+            ],
+        },
+        "width": 200 if narrow else 460,
+        "height": {"step": 26},
+    }  # fmt: skip
+    return spec | ({"title": title} if title else {})

@@ -106,3 +106,34 @@ def pooled_curve(
         ],
     )
     return (wide + band + line).properties(title=title, width=520, height=260)
+
+
+def modelled_curves(
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    title: str = "Share without relapse, by model",
+    time_label: str = "Days since the last dose",
+    share_label: str = "Without relapse",
+    model_label: str = "Model",
+) -> Any:
+    """Smooth curves with their limits, one a model; rows hold model, day, share, low and high."""
+    import altair as alt
+
+    models = list(dict.fromkeys(r["model"] for r in rows))
+    base = alt.Chart(alt.Data(values=list(rows))).encode(
+        x=alt.X("day:Q", title=time_label),
+        color=alt.Color("model:N", title=model_label, sort=models),
+    )
+    share = alt.Y(
+        "share:Q", title=share_label, scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%")
+    )
+    band = base.mark_area(opacity=0.15).encode(y="low:Q", y2="high:Q")
+    line = base.mark_line(strokeWidth=2).encode(
+        y=share,
+        tooltip=[
+            alt.Tooltip("model:N", title=model_label),
+            alt.Tooltip("day:Q", title=time_label, format=".0f"),
+            alt.Tooltip("share:Q", title=share_label, format=".1%"),
+        ],
+    )
+    return (band + line).properties(title=title, width=520, height=260)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from klarsyn.figures.rows import in_rows
+from klarsyn.figures.rows import edged, in_rows
 from klarsyn.figures.theme import PALETTE, SOFT, Spec, detail_cells, hover, layer
 
 EDGE = 0.0005  # shares below it are drawn at the left edge
@@ -74,7 +74,7 @@ def _marks(
     found = [d for d in data if d["share"] > EDGE]
     return [
         layer(lines, rule, x=x),
-        layer(lines, {"type": "text", "fill": SOFT}, x=x, y=y, text={"field": "text"}),
+        *edged(layer(lines, {"type": "text", "fill": SOFT}, x=x, y=y, text={"field": "text"})),
         layer(data, bar, x=at, x2={"field": "upper"}, y=y, **hover(points)),
         layer(data, tick, x=x, y=y, **hover(points)),
         layer(found, seen, x=at, y=y, **hover(points)),

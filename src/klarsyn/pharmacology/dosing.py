@@ -76,15 +76,22 @@ class ResponseRule:
     """A dose is given when a measured score asks for it, at most `most` times.
 
     At each check (every `every` hours, the first at the start) one dose is given if the score is
-    at or above `threshold`; checks go on for as many weeks as doses are allowed.
+    at or above `threshold`; checks go on for as many weeks as doses are allowed. With `until` the
+    first check below `threshold` ends the doses for good; without it they come back with the score.
     """
 
     measure: str
     threshold: float
     every: float
     most: int
+    until: bool = False
 
     def __str__(self) -> str:
+        if self.until:
+            return (
+                f"until {self.measure} below {_number(self.threshold)}, checked every "
+                f"{_hours(self.every)}, at most {self.most} doses"
+            )
         return (
             f"when {self.measure} at or above {_number(self.threshold)}, checked every "
             f"{_hours(self.every)}, at most {self.most} doses"
@@ -154,14 +161,39 @@ class Regimen:
         ]
         given: list[Given] = []
         counts = [0] * len(self.steps)
+        over = [False] * len(self.steps)
         occasion = 0
         for hour, number, step in sorted(starts, key=lambda s: (s[0], s[1])):
+            if over[number]:
+                continue
             if step.rule is not None and not _asked(step.rule, counts[number], hour, given, score):
+                over[number] = step.rule.until
                 continue
             occasion += 1
             counts[number] += 1
             given += _portions(step, hour, step.amount.milligrams(weight), occasion)
         return tuple(sorted(given, key=lambda g: (g.time, g.occasion, g.portion)))
+
+    @property
+    def rules(self) -> tuple[ResponseRule, ...]:
+        """The rules by which a score asks for doses, in the order of the steps."""
+        return tuple(s.rule for s in self.steps if s.rule is not None)
+
+    def unconditional(self) -> Regimen:
+        """Every dose that any score could ask for, given: the same steps without their rules."""
+        return Regimen(
+            steps=tuple(
+                s if s.rule is None else replace(s, rule=None, schedule=at_hours(_starts(s)))
+                for s in self.steps
+            )
+        )
+
+    def checks(self) -> tuple[tuple[float, int], ...]:
+        """(hour, rule or -1) of every administration that could come, in order of time."""
+        numbers = iter(range(len(self.rules)))
+        which = [-1 if s.rule is None else next(numbers) for s in self.steps]
+        starts = [(h, n) for n, s in enumerate(self.steps) for h in _starts(s)]
+        return tuple((hour, which[n]) for hour, n in sorted(starts))
 
     @property
     def administrations(self) -> int:
@@ -438,16 +470,21 @@ def _take_portions(words: _Words) -> tuple[int, float]:
 
 def _take_rule(words: _Words) -> ResponseRule | None:
     found = words.take(
-        rf"\bwhen\s+(\S+)\s+(?:is\s+)?at or above\s+{_NUM},?\s*checked every\s+{_NUM}\s*{_UNIT},?"
-        r"\s*at most\s+(\d+)\s+doses?"
+        rf"\b(when\s+\S+\s+(?:is\s+)?at or above|until\s+\S+\s+(?:is\s+)?below)\s+{_NUM},?"
+        rf"\s*checked every\s+{_NUM}\s*{_UNIT},?\s*at most\s+(\d+)\s+doses?"
     )
     if not found:
         return None
     interval = _length(found[3], found[4])
     if interval <= 0 or int(found[5]) < 1:
         raise InputError(f"{words.whole!r}: checks lie above 0 h apart and allow one dose or more.")
+    how, measure = found[1].split()[:2]
     return ResponseRule(
-        measure=found[1], threshold=float(found[2]), every=interval, most=int(found[5])
+        measure=measure,
+        threshold=float(found[2]),
+        every=interval,
+        most=int(found[5]),
+        until=how.casefold() == "until",
     )
 
 

@@ -124,25 +124,40 @@ def acute_effects(
     values = draw_sets(constants.rest["priors"], sets, seed, constants.id)
     after = {k: effect_site(t, c, constants["delay"]) for k, c in given.items()}
     late = {k: effect_site(t, c, constants["delay_pain"]) for k, c in given.items()}
-    courses = {
-        "dissociation": dissociation(t, after["S"], after["R"], values, constants),
+    courses = direct_courses(after, late, values, constants)
+    felt = dissociation(t, after["S"], after["R"], values, constants)
+    courses = {"dissociation": felt} | courses
+    return AcuteEffects(
+        label=label,
+        times=t,
+        courses=courses,
+        notes=notes_on(given, constants, site),
+        method="effect-site delay, then linear or saturating in concentration (design L6)",
+        seed=seed,
+        inputs=digest_of(constants.to_rows(), given, t, sets, seed),
+    )
+
+
+def direct_courses(
+    after: Mapping[str, np.ndarray],
+    late: Mapping[str, np.ndarray],
+    values: Mapping[str, np.ndarray],
+    constants: Constants,
+) -> dict[str, np.ndarray]:
+    """Every effect but dissociation, (n, T), from concentrations S, R, SN at the effect site.
+
+    `after` and, for pain with its longer delay, `late` are ng/mL, (T,) or (n, T); `values` (n,).
+    """
+    shape = (len(values["pain_R"]), np.shape(after["S"])[-1])
+    return {
         "pressure": _linear(constants["pressure_rise"], after["S"], values, constants),
         "heart_rate": _linear(constants["rate_rise"], after["S"], values, constants),
-        "eeg": np.broadcast_to(slowing(after["S"], after["R"], constants), (sets, len(t))).copy(),
+        "eeg": np.broadcast_to(slowing(after["S"], after["R"], constants), shape).copy(),
         "pain": constants["pain_S"] * (late["S"] + values["pain_R"][:, None] * late["R"])
         + values["pain_SN"][:, None] * late["SN"],
         "cardiac_output": values["output_S"][:, None] * after["S"]
         - values["output_SN"][:, None] * after["SN"],
     }
-    return AcuteEffects(
-        label=label,
-        times=t,
-        courses=courses,
-        notes=_notes(given, constants, site),
-        method="effect-site delay, then linear or saturating in concentration (design L6)",
-        seed=seed,
-        inputs=digest_of(constants.to_rows(), given, t, sets, seed),
-    )
 
 
 def _times(times: Any) -> np.ndarray:
@@ -207,7 +222,8 @@ def racemate_slowing(total: Any, constants: Constants) -> np.ndarray:
     return constants["eeg_emax_racemate"] * c / (constants["eeg_ic50_racemate"] + c)
 
 
-def _notes(given: Mapping[str, np.ndarray], c: Constants, site: str) -> tuple[str, ...]:
+def notes_on(given: Mapping[str, np.ndarray], c: Constants, site: str) -> tuple[str, ...]:
+    """What to keep in mind about acute effects of concentrations S and R (ng/mL)."""
     notes = [
         "Dissociation is in units of 100 ng/mL racemate without tolerance: no slope in points was "
         "seen. Pressure and heart rate are lines through one point at a high concentration of S; "

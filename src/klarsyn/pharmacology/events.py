@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from klarsyn.errors import InputError, unknown_name
-from klarsyn.pharmacology.system import Change, Dose
+from klarsyn.pharmacology.system import Change, Dose, Reset
 from klarsyn.tables import Column, read_table, write_text
 
 HEADER = ("ID", "TIME", "EVID", "AMT", "RATE", "II", "ADDL", "SS", "CMT", "DV", "MDV")
@@ -24,13 +24,18 @@ COUNTS = ("EVID", "ADDL", "SS", "MDV")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """One individual's record: doses, times to be observed, values seen, covariates over time."""
+    """One individual's record: doses, times to be observed, values seen, covariates over time.
+
+    A time whose record stands before a dose or reset of the same time is the last moment before it
+    (one step of the floating-point line): a trough taken at the time of the next dose.
+    """
 
     id: str
     doses: tuple[Dose, ...]
     times: tuple[float, ...]
     observed: tuple[float | None, ...]
     changes: tuple[Change, ...]
+    resets: tuple[Reset, ...] = ()
 
 
 def read_events(
@@ -39,8 +44,11 @@ def read_events(
     """Read an event table (ID, TIME, EVID, AMT, RATE or DUR, II, ADDL, SS, CMT, DV, MDV).
 
     CMT is a compartment's name or its number counted from 1; without CMT everything enters the
-    first. `covariates` names columns whose value holds from their row on. EVID 0 observes, 1
-    doses, 2 is any other time; resets (3, 4) are refused.
+    first. `covariates` names columns whose value holds from their row on (NONMEM itself lets it
+    hold up to its row). EVID 0 observes, 1 doses, 2 is any other time, at which covariates may
+    change, 3 resets all amounts to their initial values and cancels what earlier rows still bring,
+    4 resets and doses. RATE -1 and -2 take rate or duration from the model. Rows stand in the order
+    of time; of rows of one time, an observation before a dose sees the moment before it.
 
     Raises InputError naming the row.
     """
@@ -70,22 +78,32 @@ def _subject(
     compartments: Sequence[str],
     covariates: Sequence[str],
 ) -> Subject:
-    doses, times, observed, changes = [], [], [], []
+    doses, times, observed, changes, resets = [], [], [], [], []
     last = -np.inf
+    acts = [r["TIME"] for _, r in rows if _acts(r)]
     for row, record in rows:
         where = f"{path}: row {row}"
         time = record["TIME"]
+        kind = _kind(record, where)
         if time < last:
-            raise InputError(f"{where}: TIME {time:g} comes after {last:g} of the same ID.")
+            raise InputError(_backwards(where, time, last, kind))
         last = time
         values = {n: record[n] for n in covariates if record[n] is not None}
         if values:
             changes.append(Change(time=time, parameters=values))
-        kind = _kind(record, where)
-        if kind == DOSE:
+        if kind in (RESET, RESET_AND_DOSE):
+            if any(d.time == time for d in doses):
+                raise InputError(
+                    f"{where}: the reset at {time:g} would wipe out a dose of the same time that "
+                    f"stands before it. Leave that dose out, or put it after the reset."
+                )
+            resets.append(Reset(time=time))
+        if kind in (DOSE, RESET_AND_DOSE):
             doses.append(_dose(record, compartments, where))
+        if _acts(record):
+            acts.pop(0)
         elif kind == OBSERVATION:
-            times.append(time)
+            times.append(float(np.nextafter(time, -np.inf)) if time in acts else time)
             observed.append(None if record.get("MDV") else record.get("DV"))
     return Subject(
         id=name,
@@ -93,17 +111,39 @@ def _subject(
         times=tuple(times),
         observed=tuple(observed),
         changes=tuple(changes),
+        resets=tuple(resets),
     )
+
+
+def _backwards(where: str, time: float, last: float, kind: int) -> str:
+    if kind in (RESET, RESET_AND_DOSE):
+        return (
+            f"{where}: TIME goes back to {time:g} at a reset. Let TIME run on from {last:g}, or "
+            f"give the parts an ID each."
+        )
+    return f"{where}: TIME {time:g} comes after {last:g} of the same ID."
+
+
+def _acts(record: Mapping[str, Any]) -> bool:
+    """Whether the record doses or resets."""
+    kind = record.get("EVID")
+    return bool(record.get("AMT")) if kind is None else kind not in (OBSERVATION, OTHER)
 
 
 def _kind(record: Mapping[str, Any], where: str) -> int:
     kind = record.get("EVID")
     if kind is None:
         return DOSE if record.get("AMT") else OBSERVATION
-    if kind in (RESET, RESET_AND_DOSE):
-        raise InputError(f"{where}: EVID {kind} (reset) is not read. Give the parts an ID each.")
-    if kind not in (OBSERVATION, DOSE, OTHER):
-        raise InputError(f"{where}: EVID {kind} is not 0, 1 or 2.")
+    if kind not in (OBSERVATION, DOSE, OTHER, RESET, RESET_AND_DOSE):
+        raise InputError(
+            f"{where}: EVID {kind} is not 0 (observation), 1 (dose), 2 (other), 3 (reset) or 4 "
+            f"(reset and dose)."
+        )
+    if kind in (OBSERVATION, OTHER) and record.get("AMT"):
+        raise InputError(
+            f"{where}: EVID {kind} is not a dose, but AMT is {record['AMT']:g}. Use EVID 1 or 4, "
+            f"or empty AMT."
+        )
     return kind
 
 
@@ -149,35 +189,47 @@ def write_events(
 
 
 def _rows(subject: Subject, covariates: Sequence[str]) -> list[list[Any]]:
-    lines: list[tuple[float, int, list[Any]]] = []
+    """The cells of each row, those of one time in the order in which they are read back."""
+    lines: list[tuple[float, int, dict[str, Any]]] = []
+    waiting = {r.time for r in subject.resets}
+    acts = waiting | {d.time for d in subject.doses}
     for dose in subject.doses:
-        cells = [
-            subject.id,
-            _text(dose.time),
-            DOSE,
-            _text(dose.amount),
-            _text(dose.rate) if dose.rate else "",
-            _text(dose.interval) if dose.interval else "",
-            dose.additional or "",
-            dose.steady or "",
-            dose.compartment,
-            "",
-            1,
-            _text(dose.duration) if dose.duration else "",
-        ]
-        lines.append((dose.time, 1, cells))
+        resets = dose.time in waiting
+        waiting.discard(dose.time)
+        lines.append((dose.time, 1 if resets else 2, _dose_cells(dose, resets)))
+    lines += [(time, 1, {"EVID": RESET, "MDV": 1}) for time in waiting]
     for time, value in zip(subject.times, subject.observed, strict=True):
-        cells = [subject.id, _text(time), OBSERVATION, *[""] * 6]
-        cells += ["" if value is None else _text(value), int(value is None), ""]
-        lines.append((time, 2, cells))
+        cells = {"EVID": OBSERVATION, "DV": value, "MDV": int(value is None)}
+        after = float(np.nextafter(time, np.inf))
+        lines.append((after, -1, cells) if after in acts else (time, 3, cells))
     for change in subject.changes:
-        lines.append((change.time, 0, [subject.id, _text(change.time), OTHER, *[""] * 9]))
-        lines[-1][2].extend(
-            _text(change.parameters[n]) if n in change.parameters else "" for n in covariates
-        )
-    for line in lines:
-        line[2].extend([""] * (len(HEADER) + 1 + len(covariates) - len(line[2])))
-    return [cells for _, _, cells in sorted(lines, key=lambda x: (x[0], x[1]))]
+        lines.append((change.time, 0, {"EVID": OTHER, **change.parameters}))
+    lines.sort(key=lambda x: (x[0], x[1]))
+    names = (*HEADER, "DUR", *covariates)
+    return [
+        [_cell({"ID": subject.id, "TIME": time, **cells}.get(n)) for n in names]
+        for time, _, cells in lines
+    ]
+
+
+def _dose_cells(dose: Dose, resets: bool) -> dict[str, Any]:
+    return {
+        "EVID": RESET_AND_DOSE if resets else DOSE,
+        "AMT": float(dose.amount),
+        "RATE": dose.rate or None,
+        "II": dose.interval or None,
+        "ADDL": dose.additional or None,
+        "SS": dose.steady or None,
+        "CMT": dose.compartment,
+        "MDV": 1,
+        "DUR": dose.duration or None,
+    }
+
+
+def _cell(value: Any) -> Any:
+    if value is None or isinstance(value, (str, int)):
+        return value
+    return _text(value)
 
 
 def _text(value: Any) -> str:

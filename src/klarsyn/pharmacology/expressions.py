@@ -74,8 +74,8 @@ def read_expression(text: str | float | int, where: str = "expression") -> Expre
     written = str(text).strip()
     if len(written) > LONGEST:
         raise InputError(f"{where}: longer than {LONGEST} characters. Split the equation.")
-    plain = _RESERVED.sub(rf"\1{_MARK}", written.replace("^", "**"))
     try:
+        plain = _RESERVED.sub(rf"\1{_MARK}", _without_question(written.replace("^", "**")))
         tree = ast.parse(plain, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise InputError(
@@ -88,6 +88,34 @@ def read_expression(text: str | float | int, where: str = "expression") -> Expre
     names: set[str] = set()
     _check(tree, names, where, written, 0)
     return Expression(written, tree, frozenset(names))
+
+
+def _without_question(text: str) -> str:
+    """`a ? b : c`, as C and SBML write a choice, becomes `b if a else c`."""
+    mark = text.find("?")
+    if mark < 0:
+        return text
+    start = mark - _span(text[:mark][::-1], ")", "(,")
+    middle = mark + 1 + _span(text[mark + 1 :], "(", ":", "?")
+    end = middle + 1 + _span(text[middle + 1 :], "(", "),")
+    test, yes, no = text[start:mark], text[mark + 1 : middle], text[middle + 1 : end]
+    if not text[middle : middle + 1]:
+        raise ValueError("a question mark without its colon")
+    choice = f"(({_without_question(yes)}) if ({test}) else ({_without_question(no)}))"
+    return _without_question(text[:start] + choice + text[end:])
+
+
+def _span(text: str, opens: str, stops: str, nests: str = "") -> int:
+    """How far `text` goes until one of `stops` stands outside every bracket."""
+    closes = "(" if opens == ")" else ")"
+    depth = 0
+    for i, letter in enumerate(text):
+        if depth == 0 and letter in stops:
+            return i
+        depth += (letter == opens or letter in nests) - (letter == closes)
+        if nests and letter == ":":
+            depth -= 1
+    return len(text)
 
 
 def _short(text: str) -> str:

@@ -76,9 +76,9 @@ def follow(
     if not days > 0:
         raise InputError(f"{days:g} days cannot be followed. Give a number above 0.")
     from klarsyn.pharmacology.dosing import parse_regimen
+    from klarsyn.pharmacology.exposing import expose
     from klarsyn.pharmacology.model import read_model
     from klarsyn.pharmacology.population import sample_individuals
-    from klarsyn.pharmacology.simulate import expose
 
     kinetic = read_model(model)
     fixed = {n: p.number.value for n, p in kinetic.parameters.items() if p.uncertain is not None}

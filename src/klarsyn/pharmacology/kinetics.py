@@ -11,7 +11,7 @@ import numpy as np
 from klarsyn.errors import InputError, NumericalError, unknown_name
 from klarsyn.pharmacology.solvers.linear import NotLinearError, solve_exactly
 from klarsyn.pharmacology.solvers.numeric import integrate
-from klarsyn.pharmacology.system import Change, Dose, System, affine_system, read_outputs
+from klarsyn.pharmacology.system import Change, Dose, Reset, System, affine_system, read_outputs
 from klarsyn.provenance import digest_of
 
 METHODS = ("auto", "exact", "integrate")
@@ -60,13 +60,14 @@ def solve(
     times: Sequence[float] | np.ndarray,
     *,
     changes: Sequence[Change] = (),
+    resets: Sequence[Reset] = (),
     method: str = "auto",
 ) -> Course:
     """The course of one individual at `times` (h); after, not before, what happens at an instant.
 
     `auto` solves a linear system exactly (matrix exponentials) and integrates any other;
     `exact` refuses a nonlinear one; `integrate` integrates in any case. Amounts are in the unit
-    of the doses.
+    of the doses. `changes` set parameters and `resets` empty the system at their times.
 
     Raises InputError for doses and times that cannot be, NumericalError when no answer exists.
     """
@@ -75,7 +76,7 @@ def solve(
     when = np.asarray(times, float)
     if when.ndim != 1 or not len(when) or not np.all(np.isfinite(when)):
         raise InputError("times must be a list of finite hours with at least one entry.")
-    used, amounts = _amounts(system, doses, when, changes, method)
+    used, amounts = _amounts(system, doses, when, changes, resets, method)
     if not np.all(np.isfinite(amounts)):
         raise NumericalError("degenerate", "An amount is not finite. Check volumes and rates.")
     return Course(
@@ -89,6 +90,8 @@ def solve(
             {k: np.asarray(v).tolist() for k, v in system.parameters.items()},
             list(doses),
             when,
+            list(changes),
+            list(resets),
         ),
     )
 
@@ -98,18 +101,19 @@ def _amounts(
     doses: Sequence[Dose],
     when: np.ndarray,
     changes: Sequence[Change],
+    resets: Sequence[Reset],
     method: str,
 ) -> tuple[str, np.ndarray]:
     if method != "integrate":
         try:
-            return "exact", solve_exactly(system, doses, when, changes)
+            return "exact", solve_exactly(system, doses, when, changes, resets)
         except NotLinearError:
             if method == "exact":
                 raise InputError(
                     "method 'exact' needs equations that are linear in the amounts; these are "
                     "not. Use 'auto' or 'integrate'."
                 ) from None
-    return "integrated", integrate(system, doses, when, changes)
+    return "integrated", integrate(system, doses, when, changes, resets)
 
 
 def _outputs(

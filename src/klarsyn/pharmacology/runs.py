@@ -117,9 +117,9 @@ def human_curves(
 ) -> Curves:
     """The typical patient's effect-site concentrations after a regimen in words."""
     from klarsyn.pharmacology.dosing import parse_regimen
+    from klarsyn.pharmacology.exposing import expose
     from klarsyn.pharmacology.modelfile import read_model
     from klarsyn.pharmacology.population import sample_individuals
-    from klarsyn.pharmacology.simulate import expose
 
     kinetic = read_model(model)
     typical = sample_individuals(kinetic, 1, seed=0, variability=False, uncertain=_scales(kinetic))
@@ -191,6 +191,25 @@ def drives_from(
         for k, v in micromolar.items()
     }
     return _combined(study, times, scaled, values, np.zeros((n, len(times))))
+
+
+def drive_weights(study: Study, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What one uM of each analyte at the effect site is worth in every set: (3, n) by analyte.
+
+    Rows are block, direct and metabolite, as in `Drives`; analytes without a role are left out.
+    """
+    n = len(values["selectivity"])
+    found = {}
+    for name in study.data["roles"]:
+        one = {name: _in_patients(study, name, values)}
+        drives = _combined(study, np.zeros(1), one, values, np.zeros((n, 1)))
+        found[name] = np.stack(
+            [
+                np.broadcast_to(v, (n, 1))[:, 0]
+                for v in (drives.block, drives.direct, drives.metabolite)
+            ]
+        )
+    return found
 
 
 def _in_patients(study: Study, analyte: str, values: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -106,6 +106,8 @@ class Substance:
     labelled_as: str
     labelled_source: str
     default_model: str
+    response: str
+    effects: str
     salts: Mapping[str, Salt]
     enantiomers: Mapping[str, Enantiomer]
     forms: Mapping[str, Form]
@@ -303,6 +305,8 @@ def _substance(data: Mapping[str, Any], where: str) -> Substance:
         labelled_as=data.get("labelled_as", ""),
         labelled_source=data.get("labelled_source", ""),
         default_model=data.get("default_model", ""),
+        response=data.get("response", ""),
+        effects=data.get("effects", ""),
         salts={
             name: Salt(
                 name=name,

@@ -77,6 +77,17 @@ class Change:
     parameters: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reset:
+    """All amounts return to their initial values and nothing given earlier acts any more.
+
+    Running infusions end; doses still to come of earlier records (ADDL, lag, steady state) are
+    cancelled. Doses of the same instant come after it (EVID 3, with a dose EVID 4).
+    """
+
+    time: float
+
+
 def build_system(
     *,
     compartments: Sequence[str],

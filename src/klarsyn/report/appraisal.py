@@ -10,6 +10,7 @@ from klarsyn.errors import InputError
 from klarsyn.evidence.trial import Base, Finding
 from klarsyn.report.context import Context
 from klarsyn.report.document import Report, Section
+from klarsyn.report.labels import in_language
 from klarsyn.report.numbers import Numbers
 from klarsyn.report.records import record_rows
 from klarsyn.report.sections.action import build_action
@@ -22,6 +23,7 @@ from klarsyn.report.sections.duration import build_duration
 from klarsyn.report.sections.findings_summary import build_findings_summary
 from klarsyn.report.sections.left import build_left
 from klarsyn.report.sections.network import build_network
+from klarsyn.report.sections.riskofbias import build_risk_of_bias
 from klarsyn.report.sections.safety import build_safety
 from klarsyn.report.sections.told import build_told
 from klarsyn.report.sections.works import build_works
@@ -33,6 +35,7 @@ FURTHER = (
     build_told,
     build_left,
     build_against,
+    build_risk_of_bias,
     build_adjusted,
     build_choices,
     build_change,
@@ -50,17 +53,19 @@ def build_report(base: Base, lang: str = "en") -> tuple[Report, Context]:
     """
     if not base.trials:
         raise InputError(f"{base.name}: the base has no trial. Add rows to trials.csv.")
+    base = in_language(base, lang)
     context = Context(
         base=base, settings=read_settings(base), words=read_words(lang), numbers=Numbers(lang)
     )
+    further = [built for build in FURTHER if (built := build(context)) is not None]
+    graded = next((answer for section, answer in further if section.id == "findings"), None)
     answered = [
         build_works(context),
         build_duration(context),
         build_safety(context),
-        build_certainty(context),
+        build_certainty(context, graded),
     ]
-    sections = [section for section, _ in answered]
-    sections += [built[0] for build in FURTHER if (built := build(context)) is not None]
+    sections = [section for section, _ in (*answered, *further)]
     report = Report(
         lang=lang,
         title=context.settings.title[lang],

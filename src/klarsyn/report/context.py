@@ -42,6 +42,11 @@ class Context:
         text = self.term(kind, name)
         return text[:1].upper() + text[1:]
 
+    def option(self, name: str) -> str:
+        """A statistical option as a reader would say it; its own name where there are no words."""
+        key = f"choices.option.{name}"
+        return self.words.plain(key) if self.words.knows(key) else name
+
     def palette(self) -> dict[str, str]:
         """A colour for each comparator class of the base, by its label, in the page's order."""
         made = colours(self.settings.comparators)

@@ -39,7 +39,11 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableBlock:
-    """A table with a header; cells are text or safe HTML. The first column names the row."""
+    """A table with a header; cells are text or safe HTML. The first column names the row.
+
+    A `folded` one shows its title until the reader opens it.
+    On a phone a row that `stacks` becomes a list of its cells; the others scroll sideways.
+    """
 
     id: str
     title: str
@@ -47,6 +51,8 @@ class TableBlock:
     rows: Sequence[Sequence[Any]]
     caption: Any = ""
     numeric: Sequence[int] = ()
+    folded: bool = False
+    stacks: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -117,7 +117,7 @@ def _draw(task: str) -> str:
     import vl_convert
 
     name, spec = json.loads(task)
-    svg = _renumbered(vl_convert.vegalite_to_svg(spec))
+    svg = draw_svg(spec)
     png = base64.b64encode(vl_convert.svg_to_png(svg, scale=PNG_SCALE)).decode()
     return json.dumps([name, svg, png])
 
@@ -125,6 +125,13 @@ def _draw(task: str) -> str:
 def _pictures(line: str) -> Pictures:
     name, svg, png = json.loads(line)
     return Pictures(id=name, svg=svg, png=base64.b64decode(png))
+
+
+def draw_svg(spec: Mapping[str, Any]) -> str:
+    """The SVG of a Vega-Lite specification; equal specifications give equal text."""
+    import vl_convert
+
+    return _renumbered(vl_convert.vegalite_to_svg(dict(spec)))
 
 
 def _renumbered(svg: str) -> str:

@@ -23,6 +23,7 @@ from klarsyn.bias.certainty import (
     risk_of_bias,
 )
 from klarsyn.bias.missingresults import studies_to_flip
+from klarsyn.bias.riskofbias_from_base import TrialJudgement, judgements_of
 from klarsyn.report.context import Context
 from klarsyn.report.grids import MASKED, belief_evidence_of
 from klarsyn.report.guessing import ArmGuess, arm_guesses
@@ -39,11 +40,12 @@ GUIDE = 1.25  # the ratio that GRADE takes as appreciable where no thresholds ar
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
-    """What every outcome is graded with: the SD of a point, the guesses, and belief's effect."""
+    """What every outcome is graded with: the SD of a point, guesses, belief, judgements of bias."""
 
     sd: float | None
     guesses: tuple[ArmGuess, ...]
     evidence: BeliefEvidence | None
+    judged: Mapping[str, TrialJudgement]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +104,12 @@ def derive_ground(context: Context) -> Ground:
     """The standard deviation of the page's scale (None off standardised differences) and belief."""
     first = derive_effects(context.base, context.settings.windows[0].question)
     sd = typical_sd(context, first) if context.settings.measure == "SMD" else None
-    return Ground(sd=sd, guesses=arm_guesses(context), evidence=belief_evidence_of(context))
+    return Ground(
+        sd=sd,
+        guesses=arm_guesses(context),
+        evidence=belief_evidence_of(context),
+        judged=judgements_of(context.base),
+    )
 
 
 def grade_body(context: Context, body: Body, ground: Ground) -> Graded:
@@ -140,24 +147,45 @@ def grade_body(context: Context, body: Body, ground: Ground) -> Graded:
 def _risk_of_bias(
     context: Context, body: Body, ground: Ground
 ) -> tuple[Suggestion, dict[str, Any]]:
-    """Masking stands in for judgements of bias that nobody has recorded."""
-    weights = [1 / e.v for e in body.effects]
-    masked = [context.base.trial(e.trial).blinding in MASKED for e in body.effects]
-    open_share = sum(w for w, m in zip(weights, masked, strict=True) if not m) / sum(weights)
-    survives: bool | None = None
-    kept = [e for e, m in zip(body.effects, masked, strict=True) if m]
-    if open_share and kept:
-        low, high = body.repool(kept)
-        survives = (low > 0 or high < 0) == (not body.null_inside)
+    """Weight in trials at high risk, by the answers beside the base or, without them, unmasked.
+
+    Where belief is counted by itself, a trial whose measurement alone is at high risk is not
+    counted again.
+    """
     evidence = ground.evidence
     unblinding = None
     if body.tip is not None and evidence is not None:
         unblinding = UnblindingTip(
             tip=body.tip, plausible=abs(evidence.value), unit="points", source=evidence.label
         )
-    made = risk_of_bias(open_share, survives, unblinding=unblinding)
+    total = sum(1 / e.v for e in body.effects)
+    judged = [e.trial for e in body.effects if e.trial in ground.judged]
+    spared = [
+        t for t in judged
+        if unblinding and ground.judged[t].standing == "High" and ground.judged[t].only_measurement
+    ]  # fmt: skip
+    risky = {
+        e.trial
+        for e in body.effects
+        if (
+            ground.judged[e.trial].standing == "High" and e.trial not in spared
+            if e.trial in ground.judged
+            else context.base.trial(e.trial).blinding not in MASKED
+        )
+    }
+    share = sum(1 / e.v for e in body.effects if e.trial in risky) / total
+    survives: bool | None = None
+    kept = [e for e in body.effects if e.trial not in risky]
+    if risky and kept:
+        low, high = body.repool(kept)
+        survives = (low > 0 or high < 0) == (not body.null_inside)
+    made = risk_of_bias(share, survives, unblinding=unblinding)
     return made, {
-        "open_share": open_share,
+        "high_share": share,
+        "judged": len(judged),
+        "drafts": sum(ground.judged[t].draft for t in judged),
+        "spared": len(spared),
+        "trials": len(body.effects),
         "survives": survives,
         "tip": body.tip,
         "plausible": abs(evidence.value) if evidence else None,

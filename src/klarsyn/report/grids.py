@@ -11,6 +11,7 @@ import numpy as np
 
 from klarsyn.bias.belief import BeliefEvidence
 from klarsyn.bias.grid import CONCLUSIONS, Grid, sensitivity_grid, variants
+from klarsyn.bias.riskofbias_from_base import judgements_of
 from klarsyn.evidence.trial import Trial
 from klarsyn.report.context import Context
 from klarsyn.report.document import Result
@@ -136,16 +137,26 @@ def _sets(context: Context, trials: Sequence[Trial], cells: Cells) -> dict[str, 
 def _exclusions(context: Context, trials: Sequence[Trial]) -> dict[str, list[str]]:
     """Nothing left out, and each kind of trial that a reader may want to leave out.
 
-    Without recorded judgements of risk of bias, masking stands in for them.
+    Trials at high risk of bias by the answers beside the base, and those of them that would be so
+    whatever the unreported turned out to be; where nobody has answered, masking stands alone.
     """
+    judged = judgements_of(context.base)
+    risky = {t: j for t, j in judged.items() if j.standing == "High"}
+    drafts = "_draft" if any(j.waits for j in judged.values()) else ""
+    settled = [t for t, j in risky.items() if j.surely_high]
     kinds = {
+        f"high_risk{drafts}": [t.id for t in trials if t.id in risky],
+        f"surely_high_risk{drafts}": [t.id for t in trials if t.id in settled],
         "not_masked": [t.id for t in trials if t.blinding not in MASKED],
         "crossover": [t.id for t in trials if t.design == "crossover"],
         "single_dose": [t.id for t in trials if t.doses == 1],
         "small": [t.id for t in trials if (t.participants or 0) < SMALL],
     }
-    kept = {k: v for k, v in kinds.items() if 0 < len(v) < len(trials)}
-    return {"nothing": [], **kept}
+    kept: dict[str, list[str]] = {"nothing": []}
+    for kind, members in kinds.items():
+        if 0 < len(members) < len(trials) and members not in kept.values():
+            kept[kind] = members
+    return kept
 
 
 def _arrays(cells: Cells, names: Sequence[str]) -> tuple[dict[Any, Any], dict[Any, Any]]:

@@ -35,7 +35,7 @@ def render(
 
     Equal reports give equal bytes. `progress` hears the name of each figure as it is drawn.
     """
-    figures = {f.id: _localised(f, words.lang) for f in report.figures()}
+    figures = {f.id: localised(f, words.lang) for f in report.figures()}
     specs = {name: _plain_json(f.wide) for name, f in figures.items()}
     pictures = draw_pictures(specs, lambda name: progress(figures[name].title))
     files: dict[str, bytes] = {}
@@ -46,7 +46,7 @@ def render(
     return files
 
 
-def _localised(figure: Figure, lang: str) -> Figure:
+def localised(figure: Figure, lang: str) -> Figure:
     """The figure with the language's own decimal mark on its axes."""
     if lang not in LOCALES:
         return figure

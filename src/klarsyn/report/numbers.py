@@ -46,6 +46,12 @@ class Numbers:
             return self.fixed(value, digits)
         return f">{self.whole(FAR)}" if value > 0 else f"<{self.whole(-FAR)}"
 
+    def ratio_interval(self, low: float, high: float) -> str:
+        """Limits of a ratio; what is beyond 100 or below 0.01 is not worth its digits."""
+        first = self.fixed(low) if low >= 0.01 else f"under {self._point('0.01')}"
+        last = self.fixed(high) if high <= 100 else "over 100"
+        return f"{first} {'til' if self.lang == 'nb' else 'to'} {last}"
+
     def with_interval(self, value: float, low: float, high: float, digits: int = 2) -> str:
         """The value with its limits in brackets."""
         return f"{self.fixed(value, digits)} ({self.interval(low, high, digits)})"

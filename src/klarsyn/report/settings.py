@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from klarsyn.errors import InputError
+from klarsyn.errors import InputError, unknown_name
 from klarsyn.evidence.trial import Base
 from klarsyn.synthesis.extraction import Question
 
@@ -151,7 +151,7 @@ def _settings(base: Base, given: dict[str, Any]) -> Settings:
         unblinding=given.get("unblinding", {}),
         leaving=tuple(given.get("leaving", DEFAULT_LEAVING)),
         noninferiority=_noninferiority(base, given.get("noninferiority", {})),
-        findings=_findings(given.get("findings", {})),
+        findings=_findings(given.get("findings", {}), base),
         controls=_controls(given.get("controls")),
         elicited=tuple(_elicited(base, e) for e in given.get("elicited", ())),
     )
@@ -236,13 +236,28 @@ def _elicited(base: Base, entry: Mapping[str, Any]) -> Mapping[str, Any]:
     return told | {name: float(entry.get(name, 0.0)) for name in sizes}
 
 
-def _findings(entry: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Thresholds between groups in points, and what people have confirmed."""
+def _findings(entry: Mapping[str, Any], base: Base) -> Mapping[str, Any]:
+    """Thresholds between groups and changes within a person in points, and who confirmed what."""
+    within = [
+        {
+            "points": float(w["points"]),
+            "anchor": _label(w["anchor"]),
+            "source": _source(base, w["source"]),
+        }
+        for w in entry.get("within_person", ())
+    ]
+    entry = {**entry, "within_person": within}
     if "thresholds" not in entry:
         return entry
     given = entry["thresholds"]
     sizes = {name: float(given[name]) for name in ("small", "moderate", "large")}
     return {**entry, "thresholds": {**sizes, "origin": _label(given["origin"])}}
+
+
+def _source(base: Base, name: str) -> str:
+    if name not in base.sources:
+        raise unknown_name("source", name, sorted(base.sources), where="settings of the base")
+    return name
 
 
 def _label(value: Any) -> Label:

@@ -87,23 +87,35 @@ def weighted_test(
     )
 
 
-def thompson_sharp(y: Array, v: Array) -> AsymmetryTest:
-    """Thompson & Sharp 1999: y on its standard error with additive tau² by moments (DL)."""
-    found = regression_test(y, v, model="rma", tau2_method="DL")
+def unweighted_test(y: Array, v: Array) -> AsymmetryTest:
+    """Egger et al. 1997 without weights: y on its standard error by ordinary least squares."""
+    return weighted_test("Egger, unweighted", y, np.sqrt(v), np.ones_like(v))
+
+
+def thompson_sharp(y: Array, v: Array, *, tau2_method: str = "DL") -> AsymmetryTest:
+    """Thompson & Sharp 1999: y on its standard error with additive tau², by moments (DL) there."""
+    found = regression_test(y, v, model="rma", tau2_method=tau2_method)
     return _renamed(found, "Thompson–Sharp")
 
 
-def harbord(a: Array, n1: Array, c: Array, n2: Array) -> AsymmetryTest:
+def harbord(a: Array, n1: Array, c: Array, n2: Array, *, measure: str = "OR") -> AsymmetryTest:
     """Harbord, Egger & Sterne 2006: score over information on its standard error.
 
-    Keeps its size for odds ratios, where the effect and its variance are correlated.
+    Keeps its size for odds ratios, where the effect and its variance are correlated. `measure` RR
+    takes the score of the log risk ratio (Harbord, Harris & Sterne 2009).
     """
+    if measure not in {"OR", "RR"}:
+        raise unknown_name("measure of Harbord's test", measure, ("OR", "RR"))
     m, n = a + c, n1 + n2
     score = a - m * n1 / n
     information = n1 * n2 * m * (n - m) / (n**2 * (n - 1))
+    if measure == "RR":
+        rest = np.where(n > m, n - m, np.inf)
+        score, information = score * n / rest, n1 * n2 * m / (n * rest)
     used = information > 0
     v = 1 / information[used]
-    return weighted_test("Harbord", score[used] * v, np.sqrt(v), 1 / v)
+    name = "Harbord" if measure == "OR" else "Harbord, risk ratio"
+    return weighted_test(name, score[used] * v, np.sqrt(v), 1 / v)
 
 
 def peters(y: Array, a: Array, n1: Array, c: Array, n2: Array) -> AsymmetryTest:
@@ -128,10 +140,23 @@ def schwarzer_arcsine(a: Array, n1: Array, c: Array, n2: Array) -> AsymmetryTest
     return _renamed(regression_test(y, v, model="lm"), "Rücker–Schwarzer arcsine")
 
 
-def pustejovsky_rodgers(y: Array, n1: Array, n2: Array) -> AsymmetryTest:
-    """Pustejovsky & Rodgers 2019: SMD on sqrt(1/n1 + 1/n2), which does not contain the effect."""
-    v = 1 / n1 + 1 / n2
-    return weighted_test("Pustejovsky–Rodgers", y, np.sqrt(v), 1 / v)
+def pustejovsky_rodgers(y: Array, n1: Array, n2: Array, *, v: Array | None = None) -> AsymmetryTest:
+    """Pustejovsky & Rodgers 2019: SMD on sqrt(1/n1 + 1/n2), which does not contain the effect.
+
+    Weights are one over the square of that, or 1/v where v is given (as R's meta has it).
+    """
+    size = 1 / n1 + 1 / n2
+    weight = 1 / size if v is None else 1 / v
+    return weighted_test("Pustejovsky–Rodgers", y, np.sqrt(size), weight)
+
+
+def debray(y: Array, events: Array, weight: Array) -> AsymmetryTest:
+    """Debray, Moons & Riley 2018, for survival: log hazard ratio on one over the total of events.
+
+    `weight` is 1/v (D-FIV), or 1/(1/d1 + 1/d2) of both groups' events where v is doubtful (D-FAV).
+    A study without events counts with one.
+    """
+    return weighted_test("Debray", y, 1 / np.maximum(events, 1), weight)
 
 
 def deeks(y: Array, a: Array, n1: Array, c: Array, n2: Array) -> AsymmetryTest:
@@ -160,11 +185,22 @@ def rank_test(y: Array, v: Array) -> RankTest:
 
 
 def schwarzer_rank(a: Array, n1: Array, c: Array, n2: Array) -> RankTest:
-    """Schwarzer, Antes & Schumacher 2007: rank test on counts, for sparse binary data."""
-    m, n = a + c, n1 + n2
-    variance = n1 * n2 * m * (n - m) / (n**2 * (n - 1))
+    """Schwarzer, Antes & Schumacher 2007: rank test on counts, for sparse binary data.
+
+    Events of the first group less their expectation, given the margins and the Mantel–Haenszel odds
+    ratio (noncentral hypergeometric), over their standard deviation, against one over the variance.
+
+    Raises NumericalError where that odds ratio does not exist.
+    """
+    from klarsyn.stats.rare_likelihoods import noncentral_hypergeometric
+    from klarsyn.stats.rare_stratified import mantel_haenszel
+
+    pooled = mantel_haenszel(a, n1, c, n2, "OR").estimate.value
+    at = np.full((len(a), 1), pooled)
+    _, difference, curvature = noncentral_hypergeometric(a, n1, c, n2)(at)
+    variance = -curvature[:, 0]
     used = variance > 0
-    standard = ((a - m * n1 / n)[used]) / np.sqrt(variance[used])
+    standard = difference[used, 0] / np.sqrt(variance[used])
     return kendall("Schwarzer rank", standard, 1 / variance[used])
 
 

@@ -86,20 +86,25 @@ def fit_rows(y: Array, v: Array, *, method: str) -> Means:
 
 
 def fit_permutations(y: Array, v: Array, x: Array, orders: Array, *, method: str) -> Regressions:
-    """Regress y on the rows of x (k, p) in each order of `orders` (rows, k)."""
+    """Regress y on the rows of x (k, p) in each order of `orders` (rows, k).
+
+    The columns are made orthonormal first: a year or a dose far from 0 costs no digits.
+    """
     from klarsyn.stats.kernels_regression import permuted_fits
 
     rows, p = len(orders), x.shape[1]
-    constant = np.linalg.lstsq(x, np.ones(len(y)), rcond=None)[
-        0
-    ]  # β of a shift of y, if it has one
+    basis, triangle = np.linalg.qr(x)
+    back = np.linalg.inv(triangle)  # from coefficients of the basis to those of x
+    shift = basis.T @ np.ones(len(y))  # β of a shift of y, if it has one
     middle, centre = y, 0.0
-    if np.allclose(x @ constant, 1.0, rtol=0, atol=1e-9):
+    if np.abs(basis @ shift - 1.0).max() <= 1e-9:
         middle, centre = _centred(y, v)
     out = (np.empty((rows, p)), np.empty((rows, p, p)), np.empty(rows), np.empty(rows))
     rows_of_x = np.array(orders, dtype=np.int64, order="C")
-    permuted_fits(_block(middle), _block(v), _block(x), rows_of_x, _code(method), *out)
-    return Regressions(out[0] + centre * constant, *out[1:])
+    permuted_fits(_block(middle), _block(v), _block(basis), rows_of_x, _code(method), *out)
+    beta = (out[0] + centre * shift) @ back.T
+    covariance = out[1].reshape(rows, p * p) @ np.kron(back, back).T
+    return Regressions(beta, covariance.reshape(rows, p, p), *out[2:])
 
 
 class _Sums(NamedTuple):

@@ -22,6 +22,7 @@ Array = np.ndarray
 Cells = Mapping[str, Array]
 DROPPED = "dropped as asked: no event, or nothing but events, in either group"
 Z_95 = 1.959963984540054  # the 97.5 % quantile of the normal
+LARGE_C = 25.0  # of ₂F₁(a, a; c; z): 300 terms of the series are then exact to 1e-16
 CORRECTIONS = ("only0", "all", "if0all", "none")
 VARIANCES = ("LS", "LS2", "UB", "AV", "HO")
 
@@ -31,7 +32,8 @@ class Contrasts:
     """Effects `y` and sampling variances `v`, one a study, in the order of the input.
 
     `corrected` marks studies whose cells got the continuity correction; `problem` is empty or says
-    why a study has no usable effect (its y and v are then NaN).
+    why a study has no usable effect (its y and v are then NaN). `fewest` is the smaller number of
+    events of the two groups, before any correction; NaN where the measure has no two counts.
     """
 
     measure: str
@@ -41,6 +43,7 @@ class Contrasts:
     corrected: Array
     problem: tuple[str, ...]
     method: str
+    fewest: Array
 
 
 _ALIASES = ("n1i", "n2i", "mi", "sei", "est", "lower", "upper")
@@ -83,6 +86,7 @@ def contrasts(
     size = len(next(iter(columns.values())))
     corrected = np.zeros(size, dtype=bool)
     dropped = empty_studies(kind, columns) if drop00 else np.zeros(size, dtype=bool)
+    fewest = _fewest(columns, size)
     if kind.kind in _COUNTS:
         columns, corrected = _corrected(kind, columns, amount, to)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -101,7 +105,15 @@ def contrasts(
         problem=problem,
         method=f"{measure}, variance {variance}, add {amount:g} to {to}"
         + (", trials without any event dropped" if drop00 else ""),
+        fewest=fewest,
     )
+
+
+def _fewest(columns: Cells, size: int) -> Array:
+    for first, second in (("ai", "ci"), ("x1i", "x2i")):
+        if first in columns and second in columns:
+            return np.minimum(columns[first], columns[second])
+    return np.full(size, np.nan)
 
 
 def complete(measure: str, cells: Mapping[str, Any]) -> dict[str, Array]:
@@ -171,7 +183,7 @@ def check_cells(kind: Measure, columns: Cells, labels: Sequence[str] = ()) -> No
 
 def _problem(y: float, v: float) -> str:
     if not np.isfinite(y):
-        return "the effect is not estimable (a zero cell, or a mean without a logarithm)"
+        return "the effect is not estimable (a zero cell, a mean without a logarithm, too few patients)"
     if not np.isfinite(v):
         return "the sampling variance is not estimable"
     if v <= 0:
@@ -225,12 +237,16 @@ def _weighted_mean(values: Array, sizes: Array) -> float:
 
 
 def hedges_correction(df: Array | float) -> Any:
-    """The exact factor Γ(m/2) / (√(m/2) Γ((m−1)/2)) of Hedges 1981, eq. 6e; 1 for infinite m."""
+    """The exact factor Γ(m/2) / (√(m/2) Γ((m−1)/2)) of Hedges 1981, eq. 6e; 1 for infinite m.
+
+    NaN for m ≤ 1: a standardised difference then has no mean that could be corrected.
+    """
     from scipy.special import gammaln
 
     m = np.asarray(df, dtype=float)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.exp(gammaln(m / 2) - 0.5 * np.log(m / 2) - gammaln((m - 1) / 2))
+        factor = np.exp(gammaln(m / 2) - 0.5 * np.log(m / 2) - gammaln((m - 1) / 2))
+    return np.where(np.isinf(m), 1.0, np.where(m > 1, factor, np.nan))[()]
 
 
 def _table(measure: str, c: Cells, variance: str) -> tuple[Array, Array]:
@@ -392,18 +408,25 @@ def _mean(measure: str, c: Cells, _: str) -> tuple[Array, Array]:
 
 
 def _correlation(measure: str, c: Cells, variance: str) -> tuple[Array, Array]:
-    from scipy.special import hyp2f1
-
     r, n = c["ri"], c["ni"]
     if measure == "ZCOR":
         return np.arctanh(r), 1 / (n - 3)
-    y = r * hyp2f1(0.5, 0.5, (n - 2) / 2, 1 - r**2) if measure == "UCOR" else r  # Olkin–Pratt 1958
+    y = r * _gauss(0.5, (n - 2) / 2, 1 - r**2) if measure == "UCOR" else r  # Olkin–Pratt 1958
     if variance == "AV":
         return y, (1 - _weighted_mean(y, n) ** 2) ** 2 / (n - 1)
     if variance == "UB":  # Hedges 1989
-        v = y**2 - 1 + (n - 3) / (n - 2) * (1 - r**2) * hyp2f1(1, 1, n / 2, 1 - r**2)
+        v = y**2 - 1 + (n - 3) / (n - 2) * (1 - r**2) * _gauss(1, n / 2, 1 - r**2)
         return y, v
     return y, (1 - y**2) ** 2 / (n - 1)
+
+
+def _gauss(a: float, c: Array, z: Array) -> Array:
+    """₂F₁(a, a; c; z), 0 ≤ z ≤ 1; scipy's overflows for large c, where the series is short."""
+    from scipy.special import hyp2f1
+
+    k = np.arange(300)[:, None]
+    terms = np.cumprod((a + k) ** 2 / ((c + k) * (k + 1)) * z, axis=0)
+    return np.where(c > LARGE_C, 1 + terms.sum(axis=0), hyp2f1(a, a, c, z))
 
 
 def _generic(_: str, c: Cells, __: str) -> tuple[Array, Array]:

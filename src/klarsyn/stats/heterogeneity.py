@@ -14,7 +14,14 @@ import numpy as np
 
 from klarsyn.errors import NumericalError, unknown_name
 from klarsyn.stats.roots import ROUNDING, safe_newton
-from klarsyn.stats.weighted import Moments, moments, q_of_mean, slope_of_mean, slopes_of_mean
+from klarsyn.stats.weighted import (
+    Moments,
+    moments,
+    orthonormal,
+    q_of_mean,
+    slope_of_mean,
+    slopes_of_mean,
+)
 
 Array = np.ndarray
 ESTIMATORS = {
@@ -84,6 +91,7 @@ def estimate_tau2(
             f"{k} studies cannot estimate τ² beside {p} coefficient(s). "
             f"Use the common-effect model (EE).",
         )
+    x = orthonormal(x)
     if method in {"REML", "ML"}:
         return _likelihood(y, v, x, method)
     if method in {"PM", "EB", "PMM"}:
@@ -96,6 +104,7 @@ def log_likelihood(
 ) -> Array:
     """The (restricted) log-likelihood at each τ², β profiled out; REML includes ½ log |XᵀX|."""
     at = np.atleast_1d(np.asarray(tau2, dtype=float))
+    x = orthonormal(x)
     return _log_likelihood(moments(y, v, x, at), len(y), x, restricted)
 
 

@@ -169,7 +169,7 @@ def evaluate(problem: Problem, gamma: Vector, restricted: bool, order: int = 2) 
     p = problem.columns
     XWX, XWy = np.zeros((p, p)), np.zeros(p)
     for bucket in problem.buckets:
-        M = bucket.V + np.tensordot(gamma, bucket.patterns, 1)
+        M = bucket.V + (gamma @ bucket.patterns.reshape(gamma.size, -1)).reshape(bucket.V.shape)
         try:
             factor = np.linalg.cholesky(M)
         except np.linalg.LinAlgError:
@@ -182,11 +182,11 @@ def evaluate(problem: Problem, gamma: Vector, restricted: bool, order: int = 2) 
         XWX += flat.T @ bucket.X.reshape(rows, p)
         XWy += flat.T @ bucket.y.ravel()
         inverses.append((W, WX))
-    C = np.linalg.inv(XWX) if p else XWX
+    C, log_information = _inverse(XWX)
     b = C @ XWy
     value, quadratic = log_det, 0.0
-    if restricted and p:
-        value += np.linalg.slogdet(XWX)[1]
+    if restricted:
+        value += log_information
     residuals = []
     for bucket, (W, _) in zip(problem.buckets, inverses, strict=True):
         e = bucket.y - bucket.X @ b
@@ -199,6 +199,13 @@ def evaluate(problem: Problem, gamma: Vector, restricted: bool, order: int = 2) 
         return State(value, b, C, quadratic, empty, empty, empty)
     gradient, curvature, scoring = _derivatives(problem, inverses, residuals, C, restricted)
     return State(value, b, C, quadratic, gradient, curvature, scoring)
+
+
+def _inverse(A: Matrix) -> tuple[Matrix, float]:
+    """Inverse and log-determinant; one column, the usual case, needs no factorisation."""
+    if A.shape == (1, 1):
+        return 1 / A, float(np.log(A[0, 0]))
+    return np.linalg.inv(A), float(np.linalg.slogdet(A)[1])
 
 
 def _derivatives(

@@ -51,6 +51,11 @@ def moments(y: Array, v: Array, x: Array | None, tau2: Array) -> Moments:
     return _moments_of_mean(y, w) if x is None else _moments_of_regression(y, w, x)
 
 
+def orthonormal(x: Array | None) -> Array | None:
+    """A basis of the columns: P is the same, and columns far from 0 (years) cost no digits."""
+    return None if x is None else np.linalg.qr(x)[0]
+
+
 def _moments_of_mean(y: Array, w: Array) -> Moments:
     ww = w * w
     s1, s2, s3 = w.sum(1), ww.sum(1), np.einsum("ij,ij->i", ww, w)
@@ -105,11 +110,11 @@ def q_of_mean(y: Array, v: Array, tau2: float) -> tuple[float, float]:
 
 def _moments_of_regression(y: Array, w: Array, x: Array) -> Moments:
     ww = w * w
-    outer = x[:, :, None] * x[:, None, :]
-    a1 = np.tensordot(w, outer, 1)
+    k, p = x.shape
+    outer = (x[:, :, None] * x[:, None, :]).reshape(k, p * p)
+    a1, a2, a3 = ((power @ outer).reshape(-1, p, p) for power in (w, ww, ww * w))
     inverse = np.linalg.inv(a1)
-    b2 = inverse @ np.tensordot(ww, outer, 1)
-    b3 = inverse @ np.tensordot(ww * w, outer, 1)
+    b2, b3 = inverse @ a2, inverse @ a3
     beta = np.einsum("tij,tj->ti", inverse, (w * y) @ x)
     r = y - beta @ x.T
     wr = w * r
@@ -142,10 +147,12 @@ def fit(y: Array, v: Array, x: Array | None, tau2: float, weights: Array | None 
         r = y - beta[0]
         variance = 1 / s if weights is None else (w * w) @ total / s**2
         return Fit(beta, np.array([[variance]]), r, w, float((w * r) @ r))
-    inverse = np.linalg.inv((x.T * w) @ x)
-    beta = inverse @ ((x.T * w) @ y)
+    root = np.sqrt(w)
+    basis, triangle = np.linalg.qr(x * root[:, None])
+    back = np.linalg.inv(triangle)
+    beta = back @ (basis.T @ (root * y))
     r = y - x @ beta
-    covariance = inverse
+    covariance = inverse = back @ back.T
     if weights is not None:
         covariance = inverse @ ((x.T * (w * w * total)) @ x) @ inverse
     return Fit(beta, covariance, r, w, float((w * r) @ r))

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from klarsyn.stats.quadrature import HalfLine, NormalMixture
     from klarsyn.synthesis.effects import Effects
 
-INTERVALS = ("shortest", "central")
+INTERVALS = {
+    "shortest": "the shortest interval with that probability",
+    "central": "equal probability beyond either limit",
+}
 FEW = 5
 PRIOR_COUNTS = 20  # up to so many studies a prior below the true tau fails (validation/bayes)
 
@@ -130,6 +133,10 @@ class RandomEffectsPosterior:
                 "mu": self.probability_below(0.0),
                 "new_study": self.probability_below(0.0, of="new_study"),
                 "mu_prior": self.prior_probability_below(0.0),
+            },
+            "definitions": {
+                "interval": INTERVALS[self.interval],
+                "new_study": "posterior predictive distribution of another study's true effect",
             },
             "shrinkage": [{"study": name, **_plain(s)} for name, s in self.shrinkage()],
             "notes": list(self.notes),

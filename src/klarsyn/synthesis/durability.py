@@ -185,6 +185,7 @@ class ArmDurability:
 def plot_arms(arms: Sequence[ArmDurability], marks: int = 6, **labels: Any) -> Any:
     """Several arms in one figure; numbers at risk at `marks` evenly spaced days."""
     from klarsyn.figures.survival import survival_curves
+    from klarsyn.figures.theme import housed
 
     names = [a.arm if len({b.study for b in arms}) == 1 else f"{a.study}, {a.arm}" for a in arms]
     days = np.floor(np.linspace(0, max(a.curve.last_time for a in arms), marks))
@@ -194,7 +195,7 @@ def plot_arms(arms: Sequence[ArmDurability], marks: int = 6, **labels: Any) -> A
         for day in days
     ]
     steps = [s for name, arm in zip(names, arms, strict=True) for s in arm.steps(name)]
-    return survival_curves(steps, at_risk, **labels)
+    return housed(survival_curves(steps, at_risk, **labels))
 
 
 def rebuild(
@@ -308,10 +309,31 @@ class DurabilityComparison:
             "horizon_days": self.horizon,
             "extra_days": self.extra.value,
             "extra_days_interval": list(self.extra.interval()),
-            "method": self.hazard_ratio.method,
+            "method": self.method,
             "digest": self.digest,
             "seed": self.seed,
         }
+
+    @property
+    def method(self) -> str:
+        """How the hazard ratio was estimated."""
+        return self.hazard_ratio.method
+
+    def plot(self) -> Any:
+        """The hazard ratio as its error grows: sampling, reading the curve, rebuilding (Altair)."""
+        from klarsyn.figures.intervals import intervals_chart
+
+        errors = [self.sampling_se, math.hypot(self.sampling_se, self.reading_se)]
+        rows = []
+        for label, se in zip(
+            ("sampling error alone", "and error of reading the curve", "and of the method"),
+            [*errors, self.hazard_ratio.se],
+            strict=True,
+        ):
+            held = replace(self.hazard_ratio, se=se)
+            rows.append((label, *(math.exp(x) for x in (held.value, *held.interval()))))
+        title = f"Hazard ratio of relapse, {self.test} against {self.control}"
+        return intervals_chart(rows, title=title, null=1.0, log=True)
 
 
 def compare_durability(

@@ -26,7 +26,8 @@ class Effects:
     ratio); both are NaN where `problem` says why a study has none. `origin` is `published` or
     `simulated` for each study, `sources` an id of where it was read; `covariates` are columns of
     the same length. `method` says how the effects were made, `corrected` which studies got a
-    continuity correction.
+    continuity correction, `fewest` the smaller number of events of a study's two groups (NaN:
+    not made of counts).
     """
 
     y: Array
@@ -40,6 +41,7 @@ class Effects:
     sources: tuple[str, ...] = ()
     problem: tuple[str, ...] = ()
     corrected: tuple[bool, ...] = ()
+    fewest: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("y", "v"):
@@ -71,6 +73,7 @@ class Effects:
             sources=pick(self.sources),
             problem=pick(self.problem),
             corrected=pick(self.corrected),
+            fewest=pick(self.fewest),
         )
 
     def usable(self, *, drop_problems: bool = False) -> tuple[Effects, tuple[tuple[str, str], ...]]:
@@ -211,6 +214,7 @@ def _from_columns(
         origin=(origin,) * size,
         problem=tuple(problem) if any(problem) else (),
         corrected=tuple(bool(c == 1) for c in _spread(made.corrected, whole, size)),
+        fewest=tuple(_spread(made.fewest, whole, size).tolist()),
     )
 
 

@@ -13,7 +13,7 @@ from klarsyn.errors import InputError, NumericalError, unknown_name
 from klarsyn.provenance import digest_of
 from klarsyn.stats.batched import BATCHED, Means, fit_means
 from klarsyn.synthesis.effects import Effects
-from klarsyn.synthesis.pairwise import pool, quantile, scale_of_test
+from klarsyn.synthesis.pairwise import i2_definition, pool, quantile, scale_of_test
 
 Array = np.ndarray
 
@@ -76,7 +76,7 @@ class Steps(Sequence[Step]):
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
         out = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "steps"}
-        out["definitions"] = {"i2": "τ²/(τ² + typical variance), Higgins & Thompson 2002"}
+        out["definitions"] = {"i2": i2_definition(random=self.method not in {"EE", "FE"})}
         return out | {"steps": [s.to_dict() for s in self.steps]}
 
     def plot(self) -> Any:

@@ -300,7 +300,7 @@ def _described(
         vcov=fitted.vcov,
         components=components,
         covariances=covariances,
-        I2=_shares(model, components),
+        I2={} if known is None else _shares(model, components, known.vcov),
         log_likelihood=fitted.log_likelihood,
         aic=aic,
         bic=-2 * fitted.log_likelihood + free * math.log(size),
@@ -315,14 +315,10 @@ def _described(
     )
 
 
-def _shares(model: Model, components: Mapping[str, float]) -> dict[str, float]:
+def _shares(model: Model, components: Mapping[str, float], vcov: Matrix) -> dict[str, float]:
+    """Percent of the whole variance; `vcov` is that of the coefficients without heterogeneity."""
     n, p = model.X.shape
     if n <= p:
-        return {}
-    state = linear_mixed.evaluate(
-        model.problem, np.zeros(model.elements(model.phi)[0].size), True, order=0
-    )
-    if state is None:
         return {}
     trace = 0.0
     for bucket in model.problem.buckets:
@@ -330,7 +326,7 @@ def _shares(model: Model, components: Mapping[str, float]) -> dict[str, float]:
         real = bucket.rows >= 0
         trace += float((np.diagonal(W, axis1=1, axis2=2) * real).sum())
         WX = W @ bucket.X
-        trace -= float(np.einsum("bip,pq,biq->", WX, state.vcov, WX))
+        trace -= float(((WX @ vcov) * WX).sum())
     typical = model.problem.unit * (n - p) / trace
     parts = {k: v for k, v in components.items() if k.startswith("sigma2")}
     if len(parts) != len(model.terms):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -68,7 +69,7 @@ def independent_blocks(
     part = part[:n]
     order = np.argsort(part, kind="stable")
     cuts = np.flatnonzero(np.diff(part[order])) + 1
-    return tuple(np.split(order, cuts))
+    return tuple(order[a:b] for a, b in itertools.pairwise((0, *cuts.tolist(), n)))
 
 
 def all_elements(terms: Sequence[CodedTerm], phi: Vector) -> tuple[Vector, Matrix]:
@@ -160,11 +161,11 @@ def natural_components(model: Model) -> tuple[dict[str, float], dict[str, Matrix
             continue
         G = matrix / np.outer(term.scale, term.scale)
         covariances[term.name] = G
-        components |= _named(term, G)
+        components |= _named(term, G, float(model.phi[at - 1]))
     return components, covariances
 
 
-def _named(term: CodedTerm, G: Matrix) -> dict[str, float]:
+def _named(term: CodedTerm, G: Matrix, last: float) -> dict[str, float]:
     sd = np.sqrt(np.diag(G))
     correlation = np.divide(
         G, np.outer(sd, sd), out=np.full_like(G, math.nan), where=np.outer(sd, sd) > 0
@@ -179,17 +180,9 @@ def _named(term: CodedTerm, G: Matrix) -> dict[str, float]:
     if len(G) == 1 or term.family.name in ("ID", "DIAG"):
         return out
     if term.family.name != "UN":
-        return out | {f"rho[{term.name}]": _lag_one(term, correlation)}
+        # rho is the last parameter; without two levels that vary nothing tells what it is.
+        return out | {f"rho[{term.name}]": last if (sd > 0).sum() > 1 else math.nan}
     for i in range(len(G)):
         for j in range(i + 1, len(G)):
             out[f"rho[{term.name}: {labels[i]}, {labels[j]}]"] = float(correlation[i, j])
     return out
-
-
-def _lag_one(term: CodedTerm, correlation: Matrix) -> float:
-    if term.family.name in ("CS", "HCS"):
-        return float(correlation[0, 1])
-    times = np.asarray(term.inner_labels, dtype=float)
-    lag = float(abs(times[1] - times[0]))
-    value = float(correlation[0, 1])
-    return math.copysign(abs(value) ** (1 / lag), value)

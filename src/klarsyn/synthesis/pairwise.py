@@ -365,9 +365,7 @@ def _pool(
             "method": ESTIMATORS[method],
             "test": TESTS[used_test],
             "tau2_ci": INTERVALS[interval] if random else "none",
-            "i2": "τ²/(τ² + typical variance), Higgins & Thompson 2002"
-            if random
-            else "(Q − df)/Q, never below 0",
+            "i2": i2_definition(random=random),
             "pi": PREDICTIONS[prediction] if random else "none",
             "effects": effects.method,
         },
@@ -380,6 +378,13 @@ def _tau2(y: Array, v: Array, method: str, weights: Array | None) -> Tau2:
     if method in {"GENQ", "GENQM"} and weights is None:
         raise InputError(f"{method} needs `weights`, e.g. 1/v.")
     return estimate_tau2(y, v, None, method=method, weights=weights)
+
+
+def i2_definition(*, random: bool) -> str:
+    """What I² means under a random-effects estimator, and under a common effect."""
+    if random:
+        return "τ²/(τ² + typical variance), Higgins & Thompson 2002"
+    return "(Q − df)/Q, never below 0"
 
 
 def _inconsistency(v: Array, tau2: float, q: float, df: int, random: bool) -> tuple[float, float]:

@@ -14,6 +14,12 @@ from klarsyn.provenance import digest_of
 from klarsyn.stats.relapse import Followed, PooledCurve, RelapseModel, fit_relapse, pool_curves
 from klarsyn.synthesis.durability import ArmDurability, participants
 
+DEFINITIONS = {
+    "i2": "(Q − df)/Q as a share, never below 0, over all studies and intervals of time",
+    "predicted_low": "a new study's curve: √(SE² + variance between studies) with the curve's own "
+    "t or normal quantile, on log(−log)",
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PooledRelapse:
@@ -43,6 +49,7 @@ class PooledRelapse:
     def plot(self, **labels: Any) -> Any:
         """The pooled curve with limits and prediction limits (Altair)."""
         from klarsyn.figures.survival import pooled_curve
+        from klarsyn.figures.theme import housed
 
         c = self.curve
         names = ("low", "high", "predicted_low", "predicted_high")
@@ -52,7 +59,7 @@ class PooledRelapse:
             | {name: float(getattr(c, name)[i]) for name in names}
             for i in range(c.time.size)
         ]
-        return pooled_curve(rows, **labels)
+        return housed(pooled_curve(rows, **labels))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -68,6 +75,7 @@ class PooledRelapse:
             "q": c.q,
             "df": c.df,
             "i2": c.i2,
+            "definitions": DEFINITIONS,
             "notes": list(self.notes),
             "method": self.method,
             "digest": self.digest,
@@ -157,6 +165,23 @@ class ModelledRelapse:
             "method": self.method,
             "digest": self.digest,
         }
+
+    def plot(self, until: float = 168.0, **labels: Any) -> Any:
+        """Each model's typical curve up to day `until`, with its limits (Altair)."""
+        from klarsyn.figures.survival import modelled_curves
+        from klarsyn.figures.theme import housed
+
+        days = np.linspace(0, until, 85)[1:]
+        rows: list[dict[str, Any]] = []
+        for model in self.models:
+            start = {"model": model.model, "day": 0.0, "share": 1.0, "low": 1.0, "high": 1.0}
+            columns = (days, model.survival(days), *model.interval(days))
+            names = ("day", "share", "low", "high")
+            rows += [start] + [
+                {"model": model.model, **dict(zip(names, map(float, row), strict=True))}
+                for row in zip(*columns, strict=True)
+            ]
+        return housed(modelled_curves(rows, **labels))
 
 
 def model_relapse(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +10,16 @@ from numpy.typing import NDArray
 
 from klarsyn.errors import NumericalError, unknown_name
 from klarsyn.stats.estimate import Estimate
+from klarsyn.synthesis.rare_cautions import (
+    BOUNDARY,
+    notes_of_beta_binomial,
+    notes_of_common_effect,
+    notes_of_few_events,
+    notes_of_glmm,
+    notes_of_peto,
+)
 from klarsyn.synthesis.rare_counts import Counts, count_table, rate_table
+from klarsyn.synthesis.rare_results import METHODS, RareEvents, RareFit
 
 if TYPE_CHECKING:
     from klarsyn.stats.rare_random import RandomEffectFit
@@ -21,6 +28,8 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 __all__ = [
+    "BOUNDARY",
+    "METHODS",
     "Counts",
     "RareEvents",
     "RareFit",
@@ -31,136 +40,9 @@ __all__ = [
 ]
 
 GLMM_MODELS = ("CM.EL", "CM.AL", "UM.FS", "UM.RS")
-METHODS = {
-    "MH OR": "Mantel–Haenszel odds ratio",
-    "MH RR": "Mantel–Haenszel risk ratio",
-    "MH RD": "Mantel–Haenszel risk difference",
-    "Peto": "Peto's one-step odds ratio",
-    "CM.EL": "conditional model, exact (noncentral hypergeometric)",
-    "CM.AL": "conditional model, approximate (binomial)",
-    "UM.FS": "unconditional model, fixed study effects",
-    "UM.RS": "unconditional model, random study effects",
-    "beta-binomial": "beta-binomial with one intra-study correlation",
-    "beta-binomial FS": "beta-binomial with fixed study effects",
-}
-FEW = 10  # 5 studies failed in validation/rare, 20 held within Monte Carlo error
-BOUNDARY = (
-    "tau² = 0 fits best; the standard error is the profile one, with tau² held at 0, and ignores "
-    "that tau² was estimated."
-)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RareFit:
-    """One method's answer, or the sentence why it has none.
-
-    Ratios are natural logarithms (`estimate.scale`), first group against second. `ignored_studies`
-    and `ignored` (patients, or person-time) get no weight. `rho` is the beta-binomial correlation.
-    """
-
-    method: str
-    measure: str
-    estimate: Estimate | None
-    used_studies: int
-    ignored_studies: tuple[str, ...]
-    ignored: float
-    tau2: float | None = None
-    se_tau2: float | None = None
-    rho: float | None = None
-    log_likelihood: float | None = None
-    boundary: bool = False
-    tests: tuple[ChiSquare, ...] = ()
-    effect_test: ChiSquare | None = None
-    certificate: dict[str, float] | None = None
-    notes: tuple[str, ...] = ()
-    status: str = "ok"
-
-    def to_dict(self, level: float = 0.95) -> dict[str, Any]:
-        """JSON-ready; `ratio` and its limits appear where the estimate is a logarithm."""
-        out: dict[str, Any] = {
-            "method": self.method, "label": METHODS.get(self.method, self.method),
-            "measure": self.measure, "status": self.status, "used_studies": self.used_studies,
-            "ignored_studies": list(self.ignored_studies), "ignored": self.ignored,
-            "notes": list(self.notes),
-        }  # fmt: skip
-        if self.estimate is not None:
-            low, high = self.estimate.interval(level)
-            out |= {
-                "estimate": self.estimate.value, "se": self.estimate.se, "low": low, "high": high,
-                "p": self.estimate.p_value(), "scale": self.estimate.scale, "level": level,
-            }  # fmt: skip
-            if self.estimate.scale == "log":
-                out["ratio"] = list(_natural(self.estimate, low, high))
-        for name in ("tau2", "se_tau2", "rho", "log_likelihood", "certificate"):
-            if getattr(self, name) is not None:
-                out[name] = getattr(self, name)
-        out["boundary"] = self.boundary
-        tests = (*([self.effect_test] if self.effect_test else []), *self.tests)
-        out["tests"] = [{"name": t.name, "value": t.value, "df": t.df, "p": t.p} for t in tests]
-        return out
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RareEvents:
-    """All methods on the same counts; `total` counts patients (or person-time)."""
-
-    counts: Counts
-    fits: tuple[RareFit, ...]
-    level: float
-    method: str = "rare events, methods side by side"
-
-    @property
-    def digest(self) -> str:
-        """The digest of the counts."""
-        return self.counts.digest
-
-    @property
-    def total(self) -> float:
-        """Patients (or person-time) in all studies."""
-        return float(self.counts.total1.sum() + self.counts.total2.sum())
-
-    def fit(self, method: str) -> RareFit:
-        """The fit of that method; raises UnknownNameError with the nearest names."""
-        for f in self.fits:
-            if f.method == method:
-                return f
-        raise unknown_name("method in this result", method, [f.method for f in self.fits])
-
-    def summary(self) -> str:
-        """One line a method."""
-        unit = "person-time" if self.counts.rates else "patients"
-        lines = [f"{len(self.counts.studies)} studies, {self.total:g} {unit}"]
-        for f in self.fits:
-            if f.estimate is None:
-                lines.append(f"{f.method}: {f.status}. {' '.join(f.notes)}")
-                continue
-            low, high = f.estimate.interval(self.level)
-            value, low, high = _natural(f.estimate, low, high)
-            lines.append(
-                f"{f.method}: {f.measure} {value:.4g} ({low:.4g} to {high:.4g}); ignores "
-                f"{f.ignored:g} {unit} in {len(f.ignored_studies)} studies"
-            )
-        return "\n".join(lines)
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return {
-            "method": self.method, "digest": self.digest, "studies": len(self.counts.studies),
-            "unit": "person-time" if self.counts.rates else "patients", "total": self.total,
-            "events": [float(self.counts.events1.sum()), float(self.counts.events2.sum())],
-            "fits": [f.to_dict(self.level) for f in self.fits],
-        }  # fmt: skip
-
-    def plot(self) -> Any:
-        """The ratio of each method with its interval, as an Altair chart."""
-        from klarsyn.figures.methods_side_by_side import methods_chart
-
-        rows = [
-            (f.method, *_natural(f.estimate, *f.estimate.interval(self.level)), f.ignored)
-            for f in self.fits
-            if f.estimate is not None and f.estimate.scale == "log"
-        ]
-        return methods_chart(rows, axis="Ratio, first group against second")
+STUDY_EFFECTS = "Random study effects let information between studies into the effect."
 
 
 def pool_rare(
@@ -213,7 +95,7 @@ def fit_glmm(
         method=model, measure="IRR" if counts.rates else "OR", tau2=fit.tau2,
         estimate=Estimate(value=fit.mu, se=fit.se, method=model, scale="log"),
         se_tau2=None if fit.boundary else fit.se_tau2, log_likelihood=fit.log_likelihood,
-        boundary=fit.boundary, tests=tests, notes=_glmm_notes(inside, model, fit),
+        boundary=fit.boundary, tests=tests, notes=notes_of_glmm(inside, model, fit),
         certificate={
             "gradient": fit.gradient, "slope_at_zero": fit.slope_at_zero,
             "integration_error": fit.integration_error, "points": fit.points,
@@ -230,13 +112,6 @@ def _need_studies(counts: Counts, what: str) -> None:
         )
 
 
-def _natural(estimate: Estimate, low: float, high: float) -> tuple[float, float, float]:
-    if estimate.scale != "log":
-        return estimate.value, low, high
-    value, lower, upper = (math.exp(min(v, 709.0)) for v in (estimate.value, low, high))
-    return value, lower, upper
-
-
 def _ignored(counts: Counts, used: NDArray[np.bool_]) -> dict[str, Any]:
     people = counts.total1 + counts.total2
     return {
@@ -245,6 +120,7 @@ def _ignored(counts: Counts, used: NDArray[np.bool_]) -> dict[str, Any]:
             s for s, keep in zip(counts.studies, used, strict=True) if not keep
         ),
         "ignored": float(people[~used].sum()),
+        "digest": counts.digest,
     }
 
 
@@ -282,8 +158,9 @@ def _stratified(measure: str, method: str) -> Callable[[Counts, str], RareFit]:
             method=method, measure=measure, estimate=found.estimate,
             tests=(*found.heterogeneity, *cochran),
             effect_test=found.effect_test,
-            notes=_peto_notes(counts, found, method)
-            + _heterogeneity_note((*found.heterogeneity, *cochran)),
+            notes=notes_of_peto(counts, found.estimate.value, method)
+            + notes_of_common_effect((*found.heterogeneity, *cochran), measure)
+            + notes_of_few_events(counts, measure),
             **_ignored(counts, found.informative),
         )  # fmt: skip
 
@@ -301,34 +178,6 @@ def _cochran_q(counts: Counts, measure: str, pooled: Estimate) -> tuple[ChiSquar
     used = np.isfinite(own.y)
     q = float(((own.y[used] - pooled.value) ** 2 / own.v[used]).sum())
     return (ChiSquare(name="Cochran Q", value=q, df=max(int(used.sum()) - 1, 0)),)
-
-
-def _heterogeneity_note(tests: tuple[ChiSquare, ...]) -> tuple[str, ...]:
-    if not any(t.df > 0 for t in tests):
-        return ()
-    if not any(t.df > 0 and t.p < 0.1 for t in tests):
-        return (
-            "The tests see no heterogeneity but can miss it; where tau was 0.4 Mantel–Haenszel's "
-            "odds ratio covered 67 to 98 % in simulations.",
-        )
-    return ("The studies differ more than by chance; this common-effect interval ignores that.",)
-
-
-def _peto_notes(counts: Counts, found: Stratified, method: str) -> tuple[str, ...]:
-    if method != "Peto":
-        return ()
-    notes = []
-    ratio = counts.total1 / counts.total2
-    uneven = int(((ratio > 2) | (ratio < 0.5)).sum())
-    if uneven:
-        notes.append(
-            f"{uneven} studies have one group more than twice the other; Peto's method is biased "
-            "there."
-        )
-    if abs(found.estimate.value) > math.log(3):
-        where = "" if uneven else " towards 1"
-        notes.append(f"The effect is large (ratio beyond 3); Peto's method is biased{where}.")
-    return tuple(notes)
 
 
 def _conditional(counts: Counts, model: str) -> tuple[RandomEffectFit, tuple[ChiSquare, ...]]:
@@ -379,8 +228,7 @@ def _random_study_effects(counts: Counts, coding: str, laplace: bool, drop_empty
         method="UM.RS", measure="IRR" if counts.rates else "OR", tau2=fit.tau2,
         estimate=Estimate(value=fit.mu, se=fit.se, method="UM.RS", scale="log"),
         log_likelihood=fit.log_likelihood, boundary=fit.boundary,
-        notes=((BOUNDARY,) if fit.boundary else ())
-        + ("Random study effects let information between studies into the effect.",),
+        notes=(*notes_of_glmm(counts.only(counts.informative), "UM.RS", fit), STUDY_EFFECTS),
         certificate={
             "gradient": fit.gradient, "integration_error": fit.integration_error,
             "points": fit.points, "sigma2": fit.sigma2, "alpha": fit.alpha,
@@ -418,7 +266,7 @@ def _beta_binomial(method: str, study_effects: bool) -> Callable[[Counts, str], 
                 "risk_difference": found.risk_difference.value,
                 "risk_difference_se": found.risk_difference.se,
             },
-            notes=("rho = 0 fits best: the binomial model.",) if found.boundary else (),
+            notes=notes_of_beta_binomial(inside, method, at_zero=found.boundary),
             **_ignored(counts, used),
         )  # fmt: skip
 
@@ -427,26 +275,6 @@ def _beta_binomial(method: str, study_effects: bool) -> Callable[[Counts, str], 
 
 def _glmm(model: str) -> Callable[[Counts, str], RareFit]:
     return lambda counts, coding: fit_glmm(counts, model, coding=coding)
-
-
-def _glmm_notes(counts: Counts, model: str, fit: RandomEffectFit) -> tuple[str, ...]:
-    notes = []
-    if fit.boundary:
-        notes.append(BOUNDARY)
-    if len(counts.studies) < FEW:
-        notes.append(
-            f"Only {len(counts.studies)} studies: tau² is hardly known, and a normal interval is "
-            "likely too short (with 5 studies CM.EL covered down to 86 % in simulations)."
-        )
-    if model == "CM.AL" and not counts.rates:
-        risk = (counts.events1 + counts.events2).sum() / (counts.total1 + counts.total2).sum()
-        if risk > 0.1:
-            notes.append(f"{risk:.0%} of patients have the event; CM.AL assumes that it is rare.")
-    if fit.integration_error > 1e-6:
-        notes.append(
-            f"Twice the quadrature points moved the log-likelihood by {fit.integration_error:.1g}."
-        )
-    return tuple(notes)
 
 
 COUNT_METHODS: dict[str, Callable[[Counts, str], RareFit]] = {

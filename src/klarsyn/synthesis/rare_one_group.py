@@ -48,7 +48,7 @@ def _one_group(study: StudyLikelihood, counts: Counts, measure: str, scale: str)
         estimate=Estimate(value=fit.mu, se=fit.se, method=method, scale=scale), tau2=fit.tau2,
         se_tau2=None if fit.boundary else fit.se_tau2, log_likelihood=fit.log_likelihood,
         boundary=fit.boundary, tests=heterogeneity_tests(study, k, fit.mu_common),
-        notes=(BOUNDARY,) if fit.boundary else (),
+        notes=(BOUNDARY,) if fit.boundary else (), digest=counts.digest,
     )  # fmt: skip
 
 
@@ -89,4 +89,5 @@ def pool_double_arcsines(
             "proportion": invert_double_arcsine(estimate.value, size), "low": low, "high": high,
             "sample_size": size,
         },
+        digest=counts.digest,
     )  # fmt: skip

@@ -140,9 +140,12 @@ def permutation_test(
     scale = _scale(fits.q_tau, df, test)
     z = fits.beta / np.sqrt(scale[:, None] * np.diagonal(fits.covariance, axis1=1, axis2=2))
     at = list(fitted.design.slopes)
-    b = fits.beta[:, at]
-    inner = np.linalg.solve(fits.covariance[:, at][:, :, at], b[:, :, None])[:, :, 0]
-    omnibus = np.einsum("ri,ri->r", b, inner) / scale / (1 if test == "z" else len(at))
+    if len(at) == 1:
+        omnibus = z[:, at[0]] ** 2
+    else:
+        b = fits.beta[:, at]
+        inner = np.linalg.solve(fits.covariance[:, at][:, :, at], b[:, :, None])[:, :, 0]
+        omnibus = np.einsum("ri,ri->r", b, inner) / scale / (1 if test == "z" else len(at))
     observed = np.array([c.statistic for c in fitted.coefficients])
     return PermutationTest(
         names=fitted.design.names,

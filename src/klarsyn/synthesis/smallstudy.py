@@ -14,6 +14,7 @@ from klarsyn.errors import InputError, NumericalError, unknown_name
 from klarsyn.provenance import digest_of
 from klarsyn.stats.estimate import Estimate
 from klarsyn.stats.rare_stratified import ChiSquare
+from klarsyn.synthesis.smallstudy_cautions import cautions_of_small_studies
 
 if TYPE_CHECKING:
     from klarsyn.stats.asymmetry import AsymmetryTest, LimitMetaAnalysis, PetPeese, RankTest
@@ -21,13 +22,12 @@ if TYPE_CHECKING:
     from klarsyn.stats.selection import SelectionFit
     from klarsyn.stats.trim_and_fill import TrimAndFill
     from klarsyn.stats.worst_case import WorstCase
+    from klarsyn.synthesis.cautions import Caution
     from klarsyn.synthesis.effects import Effects
     from klarsyn.synthesis.rare import Counts
 
 T = TypeVar("T")
 
-FEW_STUDIES = 10
-FEW_FOR_MIXED = 20  # with 10 heterogeneous studies the mixed test is liberal, with 20 it holds
 SELECTION_MODELS = ("stepfun", "beta", "halfnorm", "negexp", "logistic", "power")
 
 
@@ -35,7 +35,8 @@ SELECTION_MODELS = ("stepfun", "beta", "halfnorm", "negexp", "logistic", "power"
 class SmallStudyEffects:
     """All answers on one scale (`scale`: log or natural); `failed` says why a method has none.
 
-    `favoured` is the sign of the effect that publication is thought to favour.
+    `favoured` is the sign of the effect that publication is thought to favour; `warnings` are
+    (name, sentence), the sentences alone are `notes`.
     """
 
     study: tuple[str, ...]
@@ -55,13 +56,18 @@ class SmallStudyEffects:
     worst: WorstCase
     fail_safe: tuple[FailSafe, ...]
     failed: tuple[tuple[str, str], ...]
-    notes: tuple[str, ...]
+    warnings: tuple[Caution, ...]
     method: str = "small-study effects and selection, methods side by side"
 
     @property
     def digest(self) -> str:
         """Of the effects, variances and names."""
         return digest_of(self.y, self.v, list(self.study), self.measure)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The sentences of the warnings."""
+        return tuple(sentence for _, sentence in self.warnings)
 
     def estimates(self) -> list[Estimate]:
         """The pooled effect and every adjusted one."""
@@ -105,6 +111,7 @@ class SmallStudyEffects:
             "selection_models": [_plain(s) for s in self.selection],
             "worst_case": _plain(self.worst), "fail_safe": [_plain(f) for f in self.fail_safe],
             "failed": [{"method": n, "why": w} for n, w in self.failed], "notes": list(self.notes),
+            "warnings": [{"name": n, "sentence": w} for n, w in self.warnings],
         }  # fmt: skip
 
     def plot(self) -> Any:
@@ -131,6 +138,7 @@ def analyse_small_studies(
     tau2_method: str = "REML",
     counts: Counts | None = None,
     groups: tuple[Sequence[float], Sequence[float]] | None = None,
+    events: Sequence[float] | None = None,
     steps: Sequence[float] = (0.025,),
     selection: Sequence[str] = SELECTION_MODELS,
     clusters: Sequence[object] | None = None,
@@ -139,8 +147,9 @@ def analyse_small_studies(
 
     `favoured` (`positive` or `negative`) is the effect that publication is thought to favour; it
     decides the one-sided p of selection models and the worst case. `counts` adds the tests made
-    for binary outcomes (the effects should then be log odds ratios), `groups` (sizes of both
-    groups) those for standardised mean differences. `clusters` are names of what is dependent.
+    for binary outcomes (effects are then log odds ratios; Harbord's takes risk ratios too),
+    `groups` (sizes of both groups) those for standardised mean differences, `events` (in both
+    groups together) Debray's for hazard ratios. `clusters` are names of what is dependent.
 
     Raises InputError for fewer than three usable studies.
     """
@@ -151,20 +160,34 @@ def analyse_small_studies(
     if len(y) < 3:
         raise InputError(f"Small-study effects need 3 studies with an effect, not {len(y)}.")
     failed: list[tuple[str, str]] = []
-    tests = _tests(usable, tau2_method, counts, groups, failed)
+    if groups is not None:
+        groups = (_kept(effects, groups[0]), _kept(effects, groups[1]))
+    events, clusters = (None if x is None else _kept(effects, x) for x in (events, clusters))
+    tests, ranks = run_asymmetry_tests(
+        usable, tau2_method, counts=counts, groups=groups, events=events, failed=failed
+    )
     models = _selection(y, v, favoured, steps, selection, failed)
     return SmallStudyEffects(
         study=usable.study, y=y, v=v, measure=effects.measure, scale=effects.scale,
         favoured=favoured, tau2_method=tau2_method, pooled=_pooled(y, v, tau2_method),
         tests=tests,
-        rank_tests=_rank_tests(y, v, counts, failed),
+        rank_tests=ranks,
         pet_peese=_pet_peese(y, v, favoured, tau2_method, failed),
         trimmed=_trimmed(y, v, tau2_method, failed), limit=_limit(y, v, tau2_method, failed),
         selection=models,
         worst=_worst(y, v, favoured, clusters), fail_safe=_fail_safe(y, v, failed),
         failed=tuple(failed),
-        notes=(*_notes(len(y), len(left)), *_known_failures(usable, tests, models)),
+        warnings=cautions_of_small_studies(
+            usable, len(left), tests, models, counted=counts is not None, adjusted=True
+        ),
     )  # fmt: skip
+
+
+def _kept(effects: Effects, values: Sequence[Any]) -> list[Any]:
+    """The entries of the studies that have an effect."""
+    if not any(effects.problem):
+        return list(values)
+    return [x for x, problem in zip(values, effects.problem, strict=True) if not problem]
 
 
 def _attempt(name: str, make: Callable[[], T], failed: list[tuple[str, str]]) -> list[T]:
@@ -186,50 +209,75 @@ def _pooled(y: np.ndarray, v: np.ndarray, tau2_method: str) -> Estimate:
     )  # fmt: skip
 
 
-def _tests(
-    effects: Effects, tau2_method: str, counts: Counts | None,
-    groups: tuple[Sequence[float], Sequence[float]] | None, failed: list[tuple[str, str]],
-) -> tuple[AsymmetryTest, ...]:  # fmt: skip
+def run_asymmetry_tests(
+    effects: Effects,
+    tau2_method: str = "REML",
+    *,
+    counts: Counts | None = None,
+    groups: tuple[Sequence[float], Sequence[float]] | None = None,
+    events: Sequence[float] | None = None,
+    failed: list[tuple[str, str]] | None = None,
+) -> tuple[tuple[AsymmetryTest, ...], tuple[RankTest, ...]]:
+    """Regression and rank tests that apply to these effects; arguments as below.
+
+    `failed` receives (test, sentence) of those that have no answer.
+    """
+    failed = [] if failed is None else failed
+    wanted = [*_general(effects, tau2_method)]
+    ranks: list[tuple[str, Callable[[], RankTest]]] = []
+    if counts is not None:
+        own = _of_counts(counts, effects.measure)
+        wanted, ranks = wanted + own[0], own[1]
     from klarsyn.stats import asymmetry as at
 
     y, v = effects.y, effects.v
-    wanted: list[tuple[str, Callable[[], AsymmetryTest]]] = [
+    if groups is not None:
+        n1, n2 = (np.asarray(g, dtype=float) for g in groups)
+        wanted.append(("Pustejovsky–Rodgers", lambda: at.pustejovsky_rodgers(y, n1, n2)))
+    if events is not None:
+        total = np.asarray(events, dtype=float)
+        wanted.append(("Debray", lambda: at.debray(y, total, 1 / v)))
+    ranks = [("Begg–Mazumdar", lambda: at.rank_test(y, v)), *ranks]
+    return (
+        tuple(t for name, make in wanted for t in _attempt(name, make, failed)),
+        tuple(t for name, make in ranks for t in _attempt(name, make, failed)),
+    )
+
+
+Wanted = list[tuple[str, "Callable[[], AsymmetryTest]"]]
+
+
+def _general(effects: Effects, tau2_method: str) -> Wanted:
+    from klarsyn.stats import asymmetry as at
+
+    y, v = effects.y, effects.v
+    return [
         ("Egger", lambda: at.regression_test(y, v)),
         ("Egger, mixed", lambda: at.regression_test(y, v, model="rma", tau2_method=tau2_method)),
         ("Thompson–Sharp", lambda: at.thompson_sharp(y, v)),
     ]
-    if counts is not None:
-        cells = counts.arrays
-        log_or = _log_odds_ratios(counts)
-        wanted += [
-            ("Harbord", lambda: at.harbord(*cells)),
-            ("Peters", lambda: at.peters(log_or, *cells)),
-            ("Macaskill", lambda: at.macaskill(log_or, *cells)),
-            ("Deeks", lambda: at.deeks(log_or, *cells)),
-            ("Rücker–Schwarzer arcsine", lambda: at.schwarzer_arcsine(*cells)),
-        ]
-    if groups is not None:
-        n1, n2 = (np.asarray(g, dtype=float) for g in groups)
-        wanted.append(("Pustejovsky–Rodgers", lambda: at.pustejovsky_rodgers(y, n1, n2)))
-    return tuple(t for name, make in wanted for t in _attempt(name, make, failed))
 
 
-def _log_odds_ratios(counts: Counts) -> np.ndarray:
+def _of_counts(
+    counts: Counts, measure: str
+) -> tuple[Wanted, list[tuple[str, Callable[[], RankTest]]]]:
+    """Tests made for counts, all but one of them without the studies that inform no ratio."""
+    from klarsyn.stats import asymmetry as at
     from klarsyn.stats.contrasts import contrasts
 
-    a, n1, c, n2 = counts.arrays
-    return contrasts("OR", {"ai": a, "n1i": n1, "ci": c, "n2i": n2}).y
-
-
-def _rank_tests(
-    y: np.ndarray, v: np.ndarray, counts: Counts | None, failed: list[tuple[str, str]]
-) -> tuple[RankTest, ...]:
-    from klarsyn.stats.asymmetry import rank_test, schwarzer_rank
-
-    found = _attempt("Begg–Mazumdar", lambda: rank_test(y, v), failed)
-    if counts is not None:
-        found += _attempt("Schwarzer rank", lambda: schwarzer_rank(*counts.arrays), failed)
-    return tuple(found)
+    inside = counts.only(counts.informative)
+    cells, a = inside.arrays, inside.arrays[0]
+    names = ("ai", "n1i", "ci", "n2i")
+    log_or = contrasts("OR", dict(zip(names, cells, strict=True))).y if len(a) else a
+    score = "RR" if measure == "RR" else "OR"
+    regressions: Wanted = [
+        ("Harbord", lambda: at.harbord(*cells, measure=score)),
+        ("Peters", lambda: at.peters(log_or, *cells)),
+        ("Macaskill", lambda: at.macaskill(log_or, *cells)),
+        ("Deeks", lambda: at.deeks(log_or, *cells)),
+        ("Rücker–Schwarzer arcsine", lambda: at.schwarzer_arcsine(*counts.arrays)),
+    ]
+    return regressions, [("Schwarzer rank", lambda: at.schwarzer_rank(*cells))]
 
 
 def _pet_peese(
@@ -304,52 +352,6 @@ def _fail_safe(y: np.ndarray, v: np.ndarray, failed: list[tuple[str, str]]) -> t
         for kind in KINDS
         for f in _attempt(f"fail-safe {kind}", lambda kind=kind: fail_safe(y, v, kind=kind), failed)
     )
-
-
-def _notes(k: int, left_out: int) -> tuple[str, ...]:
-    notes = []
-    if k < FEW_STUDIES:
-        notes.append(
-            f"Only {k} studies: these tests have little power below {FEW_STUDIES}, and adjusted "
-            "effects are guesses."
-        )
-    if left_out:
-        notes.append(f"{left_out} studies without an effect are left out.")
-    notes.append(
-        "Asymmetry has other causes than selection: real differences between small and large "
-        "studies, and measures whose variance depends on the effect."
-    )
-    return tuple(notes)
-
-
-def _known_failures(
-    effects: Effects, tests: Sequence[AsymmetryTest], models: Sequence[SelectionFit]
-) -> tuple[str, ...]:
-    """Where validation/selection saw a method fail and these data are alike."""
-    notes = []
-    if any(t.tau2 for t in tests):
-        notes.append(
-            "The studies are heterogeneous: the rank test is then conservative (2 to 3 % false "
-            "alarms at 5 % in simulations)."
-        )
-        if effects.k < FEW_FOR_MIXED or effects.measure.startswith("SMD"):
-            notes.append(
-                "The mixed Egger and Thompson–Sharp tests raised 8 to 9 % false alarms at 5 % with "
-                "10 heterogeneous studies or large standardised mean differences; Egger's own "
-                "held, and so did Pustejovsky–Rodgers (give `groups`)."
-            )
-    steps = [m for m in models if m.kind == "stepfun"]
-    if steps:
-        notes.append(
-            "The step model undoes only selection of its own form; where the chance of publication "
-            "fell smoothly with p it was about as biased as the unadjusted mean in simulations."
-        )
-    if any(m.tau2 > 0 for m in steps):
-        notes.append(
-            "Its 95 % interval covered 83 to 94 % with heterogeneous studies even where its form "
-            "was right."
-        )
-    return tuple(notes)
 
 
 def _plain(value: Any) -> Any:

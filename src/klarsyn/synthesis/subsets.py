@@ -13,7 +13,7 @@ from klarsyn.errors import InputError, NumericalError, unknown_name
 from klarsyn.provenance import digest_of, stream
 from klarsyn.stats.batched import BATCHED, Means, fit_means, fit_subsets
 from klarsyn.synthesis.effects import Effects
-from klarsyn.synthesis.pairwise import TESTS, quantile
+from klarsyn.synthesis.pairwise import TESTS, i2_definition, quantile
 
 Array = np.ndarray
 EXHAUSTIVE = 20  # up to this many studies all 2^k − 1 subsets are fitted
@@ -84,6 +84,7 @@ class Subsets:
             "estimate": _quantiles(self.estimate),
             "tau2": _quantiles(self.tau2),
             "i2": _quantiles(self.i2[np.isfinite(self.i2)]),
+            "definitions": {"i2": i2_definition(random=self.method not in {"EE", "FE"})},
             "shares": conclusions(self),
             "lowest": {"estimate": float(self.estimate[low]), "studies": self.names(low)},
             "highest": {"estimate": float(self.estimate[high]), "studies": self.names(high)},

@@ -47,6 +47,18 @@ class EnrichedWithdrawal:
         """JSON-ready."""
         return {name: getattr(self, name) for name in type(self).__slots__}
 
+    def plot(self) -> Any:
+        """Who stays well with the drug and without, of the randomised and of all who started."""
+        from klarsyn.figures.dots import dots_chart
+
+        rows = [
+            (f"of {self.randomised} randomised", "drug goes on", 1 - self.relapse_drug),
+            (f"of {self.randomised} randomised", "drug stops", 1 - self.relapse_control),
+            (f"of {self.started} who started", "drug goes on", self.sustained_drug),
+            (f"of {self.started} who started", "drug stops", self.sustained_control),
+        ]
+        return dots_chart(rows, axis="Share who stay well", limits=(0.0, 1.0))
+
 
 def number_needed(drug_risk: float, control_risk: float) -> int | None:
     """Patients to keep on the drug to prevent one relapse, rounded up; None without benefit."""
@@ -124,9 +136,30 @@ class WithdrawalConfound:
             f"there by day {self.early_day:g}: {verdict}."
         )
 
+    @property
+    def method(self) -> str:
+        """Where the check comes from."""
+        return "early over final relapse difference (Récalt & Cohen 2019)"
+
+    @property
+    def digest(self) -> str:
+        """Of the two differences and their days."""
+        return digest_of(self.early_day, self.final_day, self.early, self.final, self.threshold)
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
-        return {name: getattr(self, name) for name in type(self).__slots__}
+        own = {name: getattr(self, name) for name in type(self).__slots__}
+        return own | {"method": self.method, "digest": self.digest}
+
+    def plot(self) -> Any:
+        """The relapse difference at the early and at the final day."""
+        from klarsyn.figures.dots import dots_chart
+
+        rows = [
+            (f"day {self.early_day:g}", "observed", self.early),
+            (f"day {self.final_day:g}", "observed", self.final),
+        ]
+        return dots_chart(rows, axis="Relapse difference, control minus drug", limits=None)
 
 
 def withdrawal_confound(

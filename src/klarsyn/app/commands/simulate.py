@@ -1,4 +1,4 @@
-"""`klarsyn simulate`: a dose and a route become exposure."""
+"""`klarsyn simulate`: a dose and a route become exposure, and what follows from it."""
 
 from __future__ import annotations
 
@@ -24,15 +24,53 @@ import click
 @click.option("--age", default="40", show_default=True, help="Years, or 'low,high'.")
 @click.option("--individuals", help="A CSV with columns weight, age, female, ... instead.")
 @click.option("--typical", is_flag=True, help="The typical patient: only uncertainty is drawn.")
+@click.option("--days", default=28.0, show_default=True, help="Days to follow after the last dose.")
+@click.option(
+    "--followed",
+    default=200,
+    show_default=True,
+    help="How many of the patients go through every parameter set of the response model.",
+)
+@click.option("--effect-model", help="The kinetic model behind occupancy and effects.")
+@click.option("--exposure-only", is_flag=True, help="Stop at concentrations.")
+@click.option("--compare", help="A second regimen in words, on the same patients.")
+@click.option("--compare-form", help="The second regimen's form; the same one if left out.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--out", help="Write each patient's metrics (.parquet or .csv).")
+@click.option("--courses", help="Write the bands of all effects (.parquet or .csv).")
 @click.option("--report", "report_path", help="Write a page with the curves as bands (.html).")
+@click.option(
+    "--lang",
+    default="en",
+    show_default=True,
+    type=click.Choice(["en", "nb"]),
+    help="Language of the page.",
+)
 def command(**options: Any) -> None:
-    """Exposure of each analyte after a regimen.
+    """Exposure, occupancy, effect and side effects of a regimen.
 
     \b
     klarsyn simulate --substance ketamine --form racemate --dose "0.5 mg/kg" --route iv \\
-        --infusion "40 min" --schedule "2 per week, 3 weeks" --n 1000 --seed 1
+        --infusion "40 min" --schedule "2 per week, 3 weeks" --n 1000 --seed 1 --report run.html
+
+    Two kinds of not knowing are shown apart: how patients differ, and what the data leave open
+    (the parameter sets that satisfy every listed experiment).
+
+    Doses that follow the score of each patient:
+
+    \b
+    ... --schedule "until MADRS below 12, checked every 3 days, at most 8 doses"
+    ... --schedule "when MADRS at or above 20, checked every 7 days, at most 12 doses"
+
+    Another regimen on the same patients, as paired differences:
+
+    \b
+    ... --compare "0.25 mg/kg base iv over 40 min" --compare-form S
+
+    A titration is a sequence of steps:
+
+    \b
+    --regimen "28 mg base nasal; 56 mg base nasal on days 3, 7, 10"
 
     The table of --individuals has a column weight (kg) and any covariates of the model:
 
@@ -43,48 +81,87 @@ def command(**options: Any) -> None:
     """
     from klarsyn.app.output import print_json
 
+    for path in (options["out"], options["courses"]):
+        if path:
+            _check_suffix(path)
+    first = _run(options)
+    second = _second(options)
     if options["out"]:
-        _check_suffix(options["out"])
-    exposure = _run(options)
-    if options["out"]:
-        _write_metrics(exposure, options["out"])
+        _write_table(first.exposure.rows(), options["out"])
+    if options["courses"]:
+        _write_courses(first, options["courses"])
     if options["report_path"]:
-        _write_report(exposure, options["report_path"])
+        _write_report(first, options["report_path"], options["lang"])
+    compared = _compared(first, second)
     if options["as_json"]:
-        print_json(exposure.to_dict())
+        found = first.to_dict()
+        print_json(found | ({"comparison": compared.to_dict()} if compared else {}))
         return
-    _print(exposure)
+    _print(first)
+    if compared is not None:
+        click.echo(f"\n{compared.summary()}")
 
 
 def _run(options: dict[str, Any]) -> Any:
+    from klarsyn.errors import InputError
     from klarsyn.pharmacology.model import models, read_model
-    from klarsyn.pharmacology.population import sample_individuals
-    from klarsyn.pharmacology.simulate import simulate
+    from klarsyn.pharmacology.session import Patients, simulate_session
     from klarsyn.pharmacology.substance import read_substance
 
     substance = read_substance(options["substance"])
     regimen, notes = _regimen(options, substance)
     name = options["model_name"] or substance.default_model
     if not name:
-        from klarsyn.errors import InputError
-
         raise InputError(
             f"{substance.name} has no default model. Name one with --model; known: "
             f"{', '.join(models(substance.name)) or 'none'}."
         )
     model = read_model(name)
     _check_same(model, substance)
+    effect_model = options["effect_model"] and read_model(options["effect_model"])
+    if effect_model:
+        _check_same(effect_model, substance)
     demographics, table = _who(options)
-    individuals = sample_individuals(
-        model,
-        options["n"],
-        seed=options["seed"],
-        demographics=demographics,
-        table=table,
-        occasions=max(1, regimen.administrations),
-        variability=not options["typical"],
+    if options["followed"] < 1:
+        raise InputError(f"--followed {options['followed']}: at least one patient is followed.")
+    return simulate_session(
+        substance,
+        form=options["form"],
+        regimen=regimen,
+        model=model,
+        patients=Patients(
+            n=options["n"],
+            seed=options["seed"],
+            followed=options["followed"],
+            demographics=demographics,
+            table=table,
+            variability=not options["typical"],
+        ),
+        effect_model=effect_model or None,
+        days=options["days"],
+        follow=not options["exposure_only"],
+        notes=notes,
     )
-    return simulate(individuals, regimen, options["form"], notes=notes)
+
+
+def _second(options: dict[str, Any]) -> Any:
+    """The simulation of --compare, or None."""
+    from klarsyn.errors import InputError
+
+    if not options["compare"]:
+        if options["compare_form"]:
+            raise InputError("--compare-form needs --compare with the second regimen in words.")
+        return None
+    form = options["compare_form"] or options["form"]
+    return _run(options | {"regimen": options["compare"], "form": form})
+
+
+def _compared(first: Any, second: Any) -> Any:
+    if second is None:
+        return None
+    from klarsyn.pharmacology.compare import compare
+
+    return compare(first, second)
 
 
 def _check_same(model: Any, substance: Any) -> None:
@@ -149,10 +226,11 @@ def _pair(text: str, name: str, second: float | None) -> tuple[float, float]:
     raise InputError(f"{name} {text!r}: give one number, or two with a comma between.")
 
 
-def _print(exposure: Any) -> None:
+def _print(simulation: Any) -> None:
     from klarsyn.app.output import print_table
     from klarsyn.pharmacology.simulate import METRICS
 
+    exposure = simulation.exposure
     rows = []
     for analyte in exposure.analytes:
         cells = [analyte, exposure.units[analyte]]
@@ -165,6 +243,10 @@ def _print(exposure: Any) -> None:
     click.echo("Median (5th to 95th percentile).")
     for note in exposure.notes:
         click.echo(f"- {note}")
+    if simulation.crossed is not None:
+        click.echo(f"\n{simulation.crossed.summary()}")
+        for note in simulation.crossed.notes:
+            click.echo(f"- {note}")
 
 
 def _check_suffix(path: str) -> None:
@@ -174,14 +256,22 @@ def _check_suffix(path: str) -> None:
         raise InputError(f"{path}: write to a file that ends in .parquet or .csv.")
 
 
-def _write_metrics(exposure: Any, path: str) -> None:
+def _write_courses(simulation: Any, path: str) -> None:
+    from klarsyn.errors import InputError
+
+    if simulation.crossed is None:
+        raise InputError("--courses has nothing to write: no effects were simulated.")
+    _write_table(simulation.crossed.rows(), path)
+
+
+def _write_table(rows: list[dict[str, Any]], path: str) -> None:
     import io
 
     import polars as pl
 
     from klarsyn.tables import whole_files
 
-    frame = pl.DataFrame(exposure.rows())
+    frame = pl.DataFrame(rows)
     buffer = io.BytesIO()
     if Path(path).suffix.lower() == ".parquet":
         frame.write_parquet(buffer)
@@ -190,8 +280,9 @@ def _write_metrics(exposure: Any, path: str) -> None:
     whole_files(Path(path).parent, {Path(path).name: buffer.getvalue()})
 
 
-def _write_report(exposure: Any, path: str) -> None:
-    from klarsyn.report.exposure import render_exposure
+def _write_report(simulation: Any, path: str, lang: str) -> None:
+    from klarsyn.report.simulation import render_simulation
+    from klarsyn.report.words import read_words
     from klarsyn.tables import write_text
 
-    write_text(path, render_exposure(exposure))
+    write_text(path, render_simulation(simulation, read_words(lang)))

@@ -21,7 +21,8 @@ or
   klarsyn smallstudy counts.csv --measure OR --favoured negative --steps 0.025,0.5 --json
   klarsyn smallstudy effects.csv --measure GEN --favoured positive --funnel funnel.json
 
-Binary measures add the tests made for counts, SMD those made for group sizes (n1i, n2i).
+Binary measures add the tests made for counts, SMD those made for group sizes (n1i, n2i), --events
+those made for hazard ratios.
 """
 
 
@@ -33,6 +34,7 @@ Binary measures add the tests made for counts, SMD those made for group sizes (n
 @click.option("--method", default="REML", help="Estimator of tau2.")
 @click.option("--steps", default="0.025", help="Cut points of one-sided p, separated by commas.")
 @click.option("--cluster", default=None, help="Column naming what is dependent (worst case only).")
+@click.option("--events", default=None, help="Column with the events of both groups together.")
 @click.option("--funnel", default=None, help="Write the funnel plot's Vega-Lite JSON here.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
@@ -40,6 +42,7 @@ def command(
     method: str,
     steps: str,
     cluster: str | None,
+    events: str | None,
     funnel: str | None,
     as_json: bool,
     **source: Any,
@@ -57,7 +60,8 @@ def command(
         steps=_numbers(steps),
         counts=_counts(source) if source["measure"] in {"OR", "RR", "RD"} else None,
         groups=_groups(source) if source["measure"] == "SMD" else None,
-        clusters=_clusters(effects, cluster),
+        events=None if events is None else [float(x) for x in _column(effects, events)],
+        clusters=None if cluster is None else _column(effects, cluster),
     )
     if funnel:
         from klarsyn.tables import write_text
@@ -93,11 +97,9 @@ def _groups(source: dict[str, Any]) -> Any:
     return table.numbers(named["n1i"]), table.numbers(named["n2i"])
 
 
-def _clusters(effects: Any, cluster: str | None) -> Any:
+def _column(effects: Any, name: str) -> Any:
     from klarsyn.errors import unknown_name
 
-    if cluster is None:
-        return None
-    if cluster not in effects.covariates:
-        raise unknown_name("column", cluster, effects.covariates)
-    return effects.covariates[cluster]
+    if name not in effects.covariates:
+        raise unknown_name("column", name, effects.covariates)
+    return effects.covariates[name]

@@ -7,6 +7,7 @@ import numpy as np
 from klarsyn.errors import NumericalError
 
 MOST_SQUARINGS = 60
+WIDE = 13  # squarings from which on the products are carried in the machine's longest float
 TERMS = 20
 
 
@@ -15,8 +16,10 @@ def exponential(matrix: np.ndarray) -> np.ndarray:
 
     A matrix without negative off-diagonal entries (every compartment graph) is shifted to a
     nonnegative one, whose Taylor series has no cancellation: every entry keeps its relative
-    accuracy, also those that are tiny (Xue & Ye 2008, Numer. Math. 110:393). Any other matrix
-    goes through scipy's Padé approximation, accurate in norm.
+    accuracy, also those that are tiny (Xue & Ye 2008, Numer. Math. 110:393). Where the fastest
+    rate times the interval is large, digits are lost in proportion; beyond 2^13 the work is done
+    in the longest float of the machine (64-bit mantissa on x86), good to 1e-9 up to some 1e9. Any
+    other matrix goes through scipy's Padé approximation, accurate in norm.
     """
     if matrix.size == 0:
         return np.zeros_like(matrix)
@@ -43,6 +46,13 @@ def _nonnegative(matrix: np.ndarray) -> np.ndarray:
     d = matrix.shape[-1]
     flat = matrix.reshape(-1, d, d)
     index = np.arange(d)
+    wide = np.abs(flat).sum(axis=-2).max(axis=-1) >= 2.0**WIDE
+    if np.any(wide) and flat.dtype != np.longdouble:
+        answer = np.empty_like(flat)
+        answer[wide] = _nonnegative(flat[wide].astype(np.longdouble))
+        if not np.all(wide):
+            answer[~wide] = _nonnegative(flat[~wide])
+        return answer.reshape(matrix.shape)
     shift = -flat[:, index, index].min(axis=-1)
     shifted = flat.copy()
     shifted[:, index, index] += shift[:, None]
@@ -58,7 +68,7 @@ def _nonnegative(matrix: np.ndarray) -> np.ndarray:
     scale = 2.0**-squarings
     step = shifted * scale[:, None, None]
     term = step
-    total = np.eye(d) + term
+    total = np.eye(d, dtype=flat.dtype) + term
     for k in range(2, TERMS + 1):
         term = term @ step / k
         total = total + term

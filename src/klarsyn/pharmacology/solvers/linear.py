@@ -11,7 +11,7 @@ from klarsyn.errors import NumericalError
 from klarsyn.pharmacology.solvers.exponential import exponential
 from klarsyn.pharmacology.solvers.marching import march
 from klarsyn.pharmacology.solvers.timeline import Steady, cut, phase_after_dose
-from klarsyn.pharmacology.system import Change, Dose, System, affine_system
+from klarsyn.pharmacology.system import Change, Dose, Reset, System, affine_system
 
 SINGULAR = 1e-13
 
@@ -21,7 +21,11 @@ class NotLinearError(Exception):
 
 
 def solve_exactly(
-    system: System, doses: Sequence[Dose], times: np.ndarray, changes: Sequence[Change] = ()
+    system: System,
+    doses: Sequence[Dose],
+    times: np.ndarray,
+    changes: Sequence[Change] = (),
+    resets: Sequence[Reset] = (),
 ) -> np.ndarray:
     """Amounts at `times` (T, d); at the instant of an event, those after it.
 
@@ -31,7 +35,7 @@ def solve_exactly(
     Raises NotLinearError when the equations are not linear, NumericalError when a steady state
     does not exist.
     """
-    return march(system, doses, times, changes, LinearFlow)
+    return march(system, doses, times, changes, LinearFlow, resets)
 
 
 class LinearFlow:

@@ -53,7 +53,7 @@ def solve_many(
     size = epochs[0].matrix.shape[-1]
     grid, shown = _grid(times, epochs, entries)
     answer = np.zeros((individuals, len(times), size))
-    for part in _parts(epochs, entries, size):
+    for part in connected(epochs, entries, size):
         place = {int(c): i for i, c in enumerate(part)}
         inside = [e for e in entries if e.compartment in place]
         local = [
@@ -84,7 +84,7 @@ def _grid(
     return grid, np.searchsorted(grid, times)
 
 
-def _parts(epochs: Sequence[Epoch], entries: Sequence[Entry], size: int) -> list[np.ndarray]:
+def connected(epochs: Sequence[Epoch], entries: Sequence[Entry], size: int) -> list[np.ndarray]:
     """The compartments that doses reach, in groups between which nothing flows."""
     linked = np.zeros((size, size), bool)
     for epoch in epochs:

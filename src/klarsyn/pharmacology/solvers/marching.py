@@ -10,13 +10,14 @@ from typing import Protocol
 import numpy as np
 
 from klarsyn.pharmacology.solvers.timeline import (
+    CARRIED,
     Event,
     Steady,
     still_running,
     still_to_come,
     timeline,
 )
-from klarsyn.pharmacology.system import Change, Dose, System, initial_state
+from klarsyn.pharmacology.system import Change, Dose, Reset, System, initial_state
 
 
 class Flow(Protocol):
@@ -39,9 +40,10 @@ def march(
     times: np.ndarray,
     changes: Sequence[Change],
     flow_of: Callable[[System], Flow],
+    resets: Sequence[Reset] = (),
 ) -> np.ndarray:
     """Amounts at `times` (T, d); at the instant of an event, those after it."""
-    line = [(*e.key(), i, e) for i, e in enumerate(timeline(system, doses, changes))]
+    line = [(*e.key(), i, e) for i, e in enumerate(timeline(system, doses, changes, resets))]
     heapq.heapify(line)
     order = np.argsort(times, kind="stable")
     now = min([0.0, *times[order[:1]], *(item[0] for item in line)])
@@ -84,6 +86,10 @@ class _Walk:
             self.running[event.pair] = (event.index, event.amount)
         elif event.kind == "off":
             self.running.pop(event.pair, None)
+        elif event.kind == "reset":
+            self.state, self.running = initial_state(self.system), {}
+            line[:] = [item for item in line if item[-1].number != CARRIED]
+            heapq.heapify(line)
         elif event.kind == "change":
             assert event.change is not None
             self.system = self.system.with_parameters(event.change.parameters)

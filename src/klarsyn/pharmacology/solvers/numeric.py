@@ -13,7 +13,7 @@ from klarsyn.errors import NumericalError
 from klarsyn.pharmacology.expressions import compile_vector
 from klarsyn.pharmacology.solvers.marching import march
 from klarsyn.pharmacology.solvers.timeline import Steady, cut, phase_after_dose
-from klarsyn.pharmacology.system import Change, Dose, System
+from klarsyn.pharmacology.system import Change, Dose, Reset, System
 
 RELATIVE = 1e-12
 SMALLEST = 1e-30  # of the largest amount: tails keep their relative accuracy down to here
@@ -21,18 +21,23 @@ STIFF = 2_000.0
 ROUGH_POINTS = 9
 MOST_INTERVALS = 5_000
 SETTLED = 1e-11
+INSTANT = 1e-14  # of the time (h): what lies nearer is the same moment
 REPEATS = 1e-7  # of a dose: what may be gained from one dosing interval to the next
 
 
 def integrate(
-    system: System, doses: Sequence[Dose], times: np.ndarray, changes: Sequence[Change] = ()
+    system: System,
+    doses: Sequence[Dose],
+    times: np.ndarray,
+    changes: Sequence[Change] = (),
+    resets: Sequence[Reset] = (),
 ) -> np.ndarray:
     """Amounts at `times` (T, d), by DOP853 or, where rates are far apart, LSODA.
 
     Relative tolerance 1e-12 a step, so about 1e-9 in a result; steady states are fixed points of
     one dosing interval. Raises NumericalError when the integrator or the fixed point fails.
     """
-    return march(system, doses, times, changes, NumericFlow)
+    return march(system, doses, times, changes, NumericFlow, resets)
 
 
 class NumericFlow:
@@ -54,7 +59,9 @@ class NumericFlow:
         at_begin = times <= begin
         answer[at_begin] = state
         later = times[~at_begin]
-        if len(later):
+        if len(later) and later[-1] - begin < INSTANT * max(1.0, abs(begin)):
+            answer[~at_begin] = state  # the moment before an event
+        elif len(later):
             answer[~at_begin] = self._integrate(state, rates, begin, later)
         return answer
 
@@ -87,7 +94,10 @@ class NumericFlow:
 
         self.level = max(self.level, float(np.max(np.abs(state), initial=0.0)))
         self.level = max(self.level, float(np.max(rates, initial=0.0)) * (times[-1] - begin))
-        stiff = self._is_stiff(derivative, begin, float(times[-1]), state)
+        if self.level == 0:  # all is empty, but the equations may fill it
+            filling = np.max(np.abs(derivative(begin, state)), initial=0.0)
+            self.level = float(filling) * (times[-1] - begin)
+        stiff, noise = self._scout(derivative, begin, float(times[-1]), state)
         done = solve_ivp(
             derivative,
             (begin, times[-1]),
@@ -95,7 +105,7 @@ class NumericFlow:
             method="LSODA" if stiff else "DOP853",
             t_eval=np.unique(times),
             rtol=RELATIVE,
-            atol=max(self.level, 1e-250) * SMALLEST,
+            atol=np.maximum(max(self.level, 1e-250) * SMALLEST, noise),
         )
         if not done.success or not np.all(np.isfinite(done.y)):
             raise NumericalError(
@@ -105,14 +115,19 @@ class NumericFlow:
             )
         return done.y.T[np.searchsorted(done.t, times)]
 
-    def _is_stiff(
+    def _scout(
         self,
         derivative: Callable[[float, np.ndarray], np.ndarray],
         begin: float,
         end: float,
         state: np.ndarray,
-    ) -> bool:
-        """Whether rates anywhere along a rough first solution are fast against the stretch."""
+    ) -> tuple[bool, np.ndarray]:
+        """From a rough first solution: whether rates are fast against the stretch, and the noise.
+
+        The noise of a compartment is the rounding error of what flows in and out at the quietest
+        point: where large flows cancel (a distance from a baseline), nothing below it means
+        anything, and steps would shrink without end to resolve it.
+        """
         from scipy.integrate import solve_ivp
 
         rough = solve_ivp(
@@ -122,25 +137,32 @@ class NumericFlow:
             method="LSODA",
             t_eval=np.linspace(begin, end, ROUGH_POINTS),
             rtol=1e-5,
-            atol=max(self.level, 1e-300) * 1e-9,
+            atol=max(self.level, 1e-250) * 1e-9,
         )
-        fastest = [self._fastest(derivative, t, x) for t, x in zip(rough.t, rough.y.T, strict=True)]
-        return max(fastest, default=math.inf) * (end - begin) > STIFF
+        fastest, noise = 0.0, np.full(self.size, math.inf)
+        for time, x in zip(rough.t, rough.y.T, strict=True):
+            slopes = self._slopes(derivative, time, x)
+            if not np.all(np.isfinite(slopes)):
+                return True, np.zeros(self.size)
+            own = np.abs(np.diag(slopes))
+            fastest = max(fastest, float(own.max()))
+            flows = np.abs(slopes) @ np.abs(x)
+            noise = np.minimum(noise, flows / np.maximum(own, 1 / (end - begin)))
+        if not len(rough.t):
+            return True, np.zeros(self.size)
+        return fastest * (end - begin) > STIFF, np.finfo(float).eps * noise
 
-    def _fastest(
+    def _slopes(
         self,
         derivative: Callable[[float, np.ndarray], np.ndarray],
-        begin: float,
+        time: float,
         state: np.ndarray,
-    ) -> float:
-        base = derivative(begin, state)
+    ) -> np.ndarray:
+        """d(derivative i)/d(amount j) by differences."""
+        base = derivative(time, state)
         step = 1e-7 * max(self.level, 1e-12)
-        fastest = 0.0
-        for i in range(self.size):
-            moved = state.copy()
-            moved[i] += step
-            fastest = max(fastest, abs((derivative(begin, moved) - base)[i]) / step)
-        return fastest if math.isfinite(fastest) else math.inf
+        moved = state + step * np.eye(self.size)
+        return np.array([derivative(time, x) - base for x in moved]).T / step
 
     def _interval(
         self, state: np.ndarray, steady: Steady, now: float, pieces: list[tuple[float, float]]

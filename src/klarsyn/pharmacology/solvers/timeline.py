@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from klarsyn.errors import InputError
-from klarsyn.pharmacology.system import Change, Dose, System, check_doses, value_of
+from klarsyn.pharmacology.system import Change, Dose, Reset, System, check_doses, value_of
 
 MOST_REPEATS = 1_000_000
-ORDER = {"change": 0, "off": 1, "steady": 2, "bolus": 3, "on": 4}
+CARRIED = -1  # the number of events that a steady state brings along
+ORDER = {"change": 0, "off": 1, "reset": 2, "steady": 3, "bolus": 4, "on": 5}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +57,17 @@ class Event:
         return (self.time, ORDER[self.kind], self.number)
 
 
-def timeline(system: System, doses: Sequence[Dose], changes: Sequence[Change]) -> list[Event]:
-    """All events in the order in which they happen."""
+def timeline(
+    system: System,
+    doses: Sequence[Dose],
+    changes: Sequence[Change],
+    resets: Sequence[Reset] = (),
+) -> list[Event]:
+    """All events in the order in which they happen; a reset cancels what earlier records bring."""
     check_doses(system, doses)
+    wiped = sorted({float(r.time) for r in resets})
+    if not all(math.isfinite(time) for time in wiped):
+        raise InputError("the time of a reset is not a finite number of hours.")
     ordered = sorted(changes, key=lambda c: c.time)
     events = [
         Event(time=float(c.time), kind="change", number=i, change=c) for i, c in enumerate(ordered)
@@ -68,7 +77,9 @@ def timeline(system: System, doses: Sequence[Dose], changes: Sequence[Change]) -
         for change in ordered:
             if change.time <= dose.time:
                 at = at.with_parameters(change.parameters)
-        events += _events_of(at, dose, number)
+        until = next((time for time in wiped if time > dose.time), math.inf)
+        events += [e for e in _events_of(at, dose, number) if e.time < until]
+    events += [Event(time=time, kind="reset", number=i) for i, time in enumerate(wiped)]
     return sorted(events, key=Event.key)
 
 
@@ -170,7 +181,7 @@ def still_running(steady: Steady, now: float) -> list[Event]:
             Event(
                 time=end,
                 kind="off",
-                number=-1,
+                number=CARRIED,
                 index=steady.index,
                 amount=steady.rate,
                 pair=-instance,
@@ -185,7 +196,7 @@ def still_to_come(steady: Steady, now: float) -> list[Event]:
     events: list[Event] = []
     for instance in range(1, _pending(steady) + 1):
         start = max(now, _instance(steady, now, instance))
-        given = _given(start, steady.index, steady.amount, steady.rate, steady.length, -1)
+        given = _given(start, steady.index, steady.amount, steady.rate, steady.length, CARRIED)
         events += [replace(e, pair=-instance) for e in given]
     return events
 

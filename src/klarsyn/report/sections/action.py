@@ -18,6 +18,7 @@ from klarsyn.pharmacology.simulate import Exposure, simulate
 from klarsyn.pharmacology.substance import read_substance
 from klarsyn.report.context import Context
 from klarsyn.report.document import Figure, Prose, Result, Section, anchor_of, paragraphs
+from klarsyn.report.sections.disputes import dispute_blocks
 from klarsyn.report.sections.response import follow_regimens
 
 CURVE_POINTS = 60
@@ -41,6 +42,7 @@ def build_action(context: Context) -> tuple[Section, Any] | None:
     results = [_result(g, a) for g in given for a in wanted["analytes"] if a in g.exposure.metrics]
     sentence = _sentence(context, given, results, wanted)
     followed = follow_regimens(context)
+    disputed, disputes = dispute_blocks(context)
     section = Section(
         id="action",
         title=context.words.plain("action.title"),
@@ -49,9 +51,10 @@ def build_action(context: Context) -> tuple[Section, Any] | None:
             _peaks(context, given, wanted["analytes"]),
             _courses(context, given, wanted["course"]),
             *followed.blocks,
+            *disputed,
             Prose(paragraphs=paragraphs(*_notes(context, given)), tone="caution"),
         ],
-        results=[*results, *followed.results],
+        results=[*results, *followed.results, *disputes],
     )
     return section, sentence
 
@@ -100,10 +103,18 @@ def _sentence(
     for g in given:
         result = by_id.get(f"action.{g.id}.{analyte}")
         if result is not None:
-            peak = context.result_claim(result, n.whole(result.value["cmax"]["p50"]))
+            cmax = result.value["cmax"]
+            text = n.with_interval(cmax["p50"], cmax["p5"], cmax["p95"], 0)
+            peak = context.result_claim(result, text)
             parts.append(w("action.peak", regimen=g.label, peak=peak))
     joined = type(parts[0])("; ").join(parts)
-    return w("action.sentence", analyte=analyte, peaks=joined, unit=results[0].value["unit"])
+    name, unit = _name(context, analyte), results[0].value["unit"]
+    return w("action.sentence", analyte=name, peaks=joined, unit=unit)
+
+
+def _name(context: Context, analyte: str) -> str:
+    """What the base calls an analyte in the page's language; the engine's own name otherwise."""
+    return context.settings.action.get("names", {}).get(analyte, {}).get(context.lang, analyte)
 
 
 def _peaks(context: Context, given: Sequence[Given], analytes: Sequence[str]) -> Figure:
@@ -111,13 +122,12 @@ def _peaks(context: Context, given: Sequence[Given], analytes: Sequence[str]) ->
     tint = colours([g.label for g in given])
     rows: list[ForestRow] = []
     for analyte in analytes:
-        rows.append(ForestRow(kind="heading", label=analyte))
+        rows.append(ForestRow(kind="heading", label=_name(context, analyte)))
         for g in given:
             if analyte not in g.exposure.metrics:
                 continue
             low, middle, high = g.exposure.quantiles(analyte, "cmax")
-            limits = [n.general(round(v, 1)) for v in (middle, low, high)]
-            text = f"{limits[0]} ({limits[1]}–{limits[2]})"
+            text = n.with_interval(middle, low, high, 1)
             area = g.exposure.quantiles(analyte, "auc")
             rows.append(
                 ForestRow(
@@ -142,7 +152,11 @@ def _peaks(context: Context, given: Sequence[Given], analytes: Sequence[str]) ->
     return Figure(
         id="peaks",
         title=w.plain("action.peaks"),
-        alt=w.plain("action.peaks_alt", regimens=len(given), analytes=", ".join(analytes)),
+        alt=w.plain(
+            "action.peaks_alt",
+            regimens=len(given),
+            analytes=", ".join(_name(context, a) for a in analytes),
+        ),
         wide=finish(forest(rows, axis)),
         narrow=finish(forest(rows, axis, narrow=True)),
         caption=w("action.peaks_caption", n=len(given[0].exposure.subjects)),
@@ -152,7 +166,12 @@ def _peaks(context: Context, given: Sequence[Given], analytes: Sequence[str]) ->
 def _courses(context: Context, given: Sequence[Given], analytes: Sequence[str]) -> Figure:
     w = context.words
     hours = float(context.settings.action["hours"])
-    curves = [_band(g, a, hours) for a in analytes for g in given if a in g.exposure.curves]
+    curves = [
+        _band(g, a, _name(context, a), hours)
+        for a in analytes
+        for g in given
+        if a in g.exposure.curves
+    ]
     palette = colours([g.label for g in given])
 
     def draw(narrow: bool) -> Any:
@@ -168,14 +187,14 @@ def _courses(context: Context, given: Sequence[Given], analytes: Sequence[str]) 
     return Figure(
         id="courses",
         title=w.plain("action.courses", hours=context.numbers.general(hours)),
-        alt=w.plain("action.courses_alt", analytes=", ".join(analytes)),
+        alt=w.plain("action.courses_alt", analytes=", ".join(_name(context, a) for a in analytes)),
         wide=draw(False),
         narrow=draw(True),
         caption=w("action.courses_caption"),
     )
 
 
-def _band(given: Given, analyte: str, hours: float) -> Band:
+def _band(given: Given, analyte: str, panel: str, hours: float) -> Band:
     e = given.exposure
     seen = np.flatnonzero(e.times <= hours)
     chosen = np.unique(
@@ -183,7 +202,7 @@ def _band(given: Given, analyte: str, hours: float) -> Band:
     )
     found = e.bands(analyte)
     return Band(
-        panel=analyte,
+        panel=panel,
         name=given.label,
         times=e.times[chosen].tolist(),
         lower=found["p5"][chosen].tolist(),

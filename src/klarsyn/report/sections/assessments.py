@@ -16,6 +16,7 @@ from klarsyn.bias.inclusion import (
 )
 from klarsyn.report.context import Context
 from klarsyn.report.document import Result, TableBlock
+from klarsyn.report.labels import translations
 from klarsyn.report.records import record_id
 from klarsyn.report.sections.reference import Panel
 
@@ -129,7 +130,8 @@ def _name(context: Context, name: str) -> str:
         return context.words.plain("against.all_eligible")
     record = next((r for r in context.base.inclusion if r.assessment == name), None)
     source = context.base.sources.get(record.source) if record else None
-    return source.citation.split(". ")[0] if source else name.replace("_", " ")
+    label = source.citation.split(". ")[0] if source else name.replace("_", " ")
+    return translations(context.base, context.lang).get(label, label)
 
 
 def _conclusion(context: Context, conclusion: str) -> str:

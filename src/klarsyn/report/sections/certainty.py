@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from markupsafe import Markup
+
 from klarsyn.evidence.completeness import Question
 from klarsyn.evidence.completeness import completeness as completeness_of
 from klarsyn.evidence.select import select_trials
@@ -29,14 +31,14 @@ from klarsyn.report.document import (
 STATES = {"reported": "#0072B2", "absent": "#E69F00", "not_looked_for": "#e6e9ec"}
 
 
-def build_certainty(context: Context) -> tuple[Section, Any]:
-    """The section and its answer in one sentence."""
+def build_certainty(context: Context, graded: Any = None) -> tuple[Section, Any]:
+    """The section and its answer, which begins with `graded`, the Summary of Findings' sentence."""
     facts = _facts(context)
     selection = _selection(context)
     known = known_cells(context)
     share = _share_result(known)
     counts = _counts(context)
-    answer = _answer(context, counts, selection, share)
+    answer = _answer(context, graded, counts, selection, share)
     blocks: list[Any] = [Prose(paragraphs=paragraphs(answer), tone="finding")]
     if any(t.doses and followup_of(t) is not None for t in controlled(context)):
         blocks.append(_map(context))
@@ -321,17 +323,17 @@ def _counts(context: Context) -> Result:
     )
 
 
-def _answer(context: Context, counts: Result, selection: Result | None, share: Result) -> Any:
+def _answer(
+    context: Context, graded: Any, counts: Result, selection: Result | None, share: Result
+) -> Any:
     w, n = context.words, context.numbers
     linked = {name: context.result_claim(counts, str(v)) for name, v in counts.value.items()}
     doses = "doses_known" if counts.value["doses_known"] else "doses_unknown"
-    text = w(
-        "certainty.answer",
-        total=linked["controlled"],
-        doses=w(f"certainty.{doses}", single=linked["single_dose"]),
-        share=context.result_claim(share, n.percent(share.value["share"])),
-    )
-    if selection is None:
-        return text
-    chosen = context.result_claim(selection, str(len(selection.value["selected"])))
-    return text + " " + w("certainty.answer_selection", count=chosen)
+    texts = [graded] if graded else []
+    texts.append(w(f"certainty.{doses}", total=linked["controlled"], single=linked["single_dose"]))
+    if selection is not None:
+        chosen = context.result_claim(selection, str(len(selection.value["selected"])))
+        texts.append(w("certainty.answer_selection", count=chosen))
+    known = context.result_claim(share, n.percent(share.value["share"]))
+    texts.append(w("certainty.answer", share=known))
+    return Markup(" ").join(texts)

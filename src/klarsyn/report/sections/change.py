@@ -9,6 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from klarsyn.bias.grid import Choice
+from klarsyn.bias.riskofbias_from_base import judgements_of
 from klarsyn.figures.choices import Analysis, choices
 from klarsyn.figures.theme import finish
 from klarsyn.report.context import Context
@@ -206,9 +207,19 @@ def _table(context: Context, made: AllAnalyses) -> TableBlock:
     )
 
 
+def _risk(context: Context) -> Any:
+    """Whose judgements of bias the grid leaves trials out by, if there are any."""
+    judged = judgements_of(context.base)
+    if not judged:
+        return context.words("change.risk")
+    drafts = any(j.draft for j in judged.values())
+    said = context.words.plain("change.risk_drafts") if drafts else ""
+    return context.words("change.risk_judged", drafts=said)
+
+
 def _cautions(context: Context, made: AllAnalyses) -> list[Any]:
     w, n = context.words, context.numbers
-    texts = [w("change.not_votes"), w("change.risk")]
+    texts = [w("change.not_votes"), _risk(context)]
     if made.belief is not None:
         label = context.base.trial(context.base.guess_outcomes[0].trial).label
         texts.append(

@@ -11,7 +11,7 @@ import numpy as np
 from klarsyn.errors import NumericalError
 from klarsyn.figures.cloud import pickable_cloud
 from klarsyn.figures.forest import ForestAxis, ForestRow, forest
-from klarsyn.figures.funnel import funnel_chart
+from klarsyn.figures.funnel import FunnelWords, funnel_chart
 from klarsyn.figures.theme import PALETTE, finish
 from klarsyn.provenance import digest_of
 from klarsyn.report.context import Context
@@ -99,9 +99,13 @@ def _choices(context: Context, group: Extraction) -> list[Choice]:
 
     effects = group.effects
     for method in ESTIMATORS:
-        consider("estimator", method, lambda m=method: _pooled(context, effects, method=m))
+        consider(
+            "estimator",
+            context.option(method),
+            lambda m=method: _pooled(context, effects, method=m),
+        )
     for test in TESTS:
-        consider("test", test, lambda t=test: _pooled(context, effects, test=t))
+        consider("test", context.option(test), lambda t=test: _pooled(context, effects, test=t))
     for r in CORRELATIONS:
         asked = replace(group.question, correlation=r)
         comparator = effects[0].comparator
@@ -250,15 +254,27 @@ def _cloud_figure(context: Context, base: Pooled, every: Subsets) -> Figure:
 def _funnel_figure(context: Context, base: Pooled, effects: Sequence[TrialEffect]) -> Figure:
     w = context.words
     points = [(e.label, e.y, float(np.sqrt(e.v))) for e in effects]
-    chart = funnel_chart(points, pooled=base.estimate, axis=w.plain("works.axis"))
-    wide = finish(chart.properties(width=560, height=320))
-    narrow = finish(chart.properties(width=230, height=260))
+    says = FunnelWords(
+        se=w.plain("choices.funnel_se"),
+        legend=w.plain("choices.funnel_p"),
+        study=w.plain("hover.trial"),
+        filled="",
+        decimal="," if context.lang == "nb" else ".",
+    )
+
+    def draw(narrow: bool) -> Any:
+        chart = funnel_chart(
+            points, pooled=base.estimate, axis=w.plain("works.axis"), words=says, narrow=narrow
+        )
+        size = {"width": 300, "height": 260} if narrow else {"width": 560, "height": 320}
+        return finish(chart.properties(**size))
+
     return Figure(
         id="funnel",
         title=w.plain("choices.funnel"),
         alt=w.plain("choices.funnel_alt", k=len(points)),
-        wide=wide,
-        narrow=narrow,
+        wide=draw(False),
+        narrow=draw(True),
         caption=w("choices.funnel_caption"),
     )
 

@@ -24,6 +24,7 @@ from klarsyn.synthesis.extraction import TrialEffect, derive_effects
 
 TICKS = (0, 1, 3, 7, 14, 28, 90, 180, 365)
 REACH = (1, 7, 14, 28, 90)
+ENOUGH = 3  # trials that still compare the groups, for a time to count as known
 
 
 def build_duration(context: Context) -> tuple[Section, Any]:
@@ -145,9 +146,12 @@ def _counts(context: Context, effects: Sequence[TrialEffect]) -> Result:
     apart = {e.trial for e in late if limits(e)[1] < 0 or limits(e)[0] > 0}
     value = {f"day{day}": len({e.trial for e in effects if e.days >= day}) for day in REACH}
     controlled = [t for t in context.base.trials if t.comparator not in {"none", ""}]
+    value |= {"controlled": len(controlled), "apart_at_day28": len(apart)}
+    lasts = sorted({e.trial: e.days for e in effects}.values(), reverse=True)
+    value["known_until"] = lasts[ENOUGH - 1] if len(lasts) >= ENOUGH else 0
     return Result(
         id="duration.counts",
-        value={**value, "controlled": len(controlled), "apart_at_day28": len(apart)},
+        value=value,
         method="trials with a usable difference at or after each day after the last dose",
         inputs=tuple(dict.fromkeys(f"{_key(e)}.{e.trial}" for e in effects)),
         digest=digest_of([(e.trial, e.days, e.y, e.v) for e in effects]),
@@ -169,10 +173,13 @@ def _answer(context: Context, effects: Sequence[TrialEffect], counts: Result) ->
     if not effects:
         return w("duration.nothing", after=_after(context))
     late, apart = counts.value["day28"], counts.value["apart_at_day28"]
+    known = context.result_claim(counts, context.numbers.general(counts.value["known_until"]))
     ending = "none" if late == 0 else "all_unclear" if apart == 0 else "some"
     return w(
-        "duration.answer",
+        "duration.answer" if counts.value["known_until"] else "duration.answer_few",
         after=_after(context),
+        known=known,
+        enough=ENOUGH,
         counts=context.result_claim(counts, w.count("duration.trials", counts.value["day1"])),
         week=context.result_claim(counts, str(counts.value["day7"])),
         late=context.result_claim(counts, str(late)),

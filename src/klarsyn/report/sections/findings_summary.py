@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from klarsyn.bias.certainty import DOMAINS, LEVELS
@@ -38,7 +38,7 @@ def build_findings_summary(context: Context) -> tuple[Section, Any] | None:
         Prose(paragraphs=paragraphs(answer), tone="finding"),
         _table(context, graded, results),
         _reasons(context, graded, results),
-        Prose(paragraphs=paragraphs(*_cautions(context)), tone="caution"),
+        Prose(paragraphs=paragraphs(*_cautions(context, graded)), tone="caution"),
     ]
     section = Section(
         id="findings",
@@ -147,27 +147,22 @@ def _size(context: Context, body: Body) -> str:
     if body.unit == "points":
         text = n.with_interval(*absolute(body), digits=1)
         return w.plain("findings.points", value=text, scale=context.settings.points_scale)
-    text = n.with_interval(*absolute(body), digits=0)
+    value, low, high = (_more(context, x) for x in absolute(body))
     share = n.whole(1000 * (body.baseline or 0.0))
-    return w.plain("findings.per_1000", value=text, baseline=share)
+    return w.plain("findings.per_1000", value=value, low=low, high=high, baseline=share)
+
+
+def _more(context: Context, per_1000: float) -> str:
+    key = "findings.more_of" if round(per_1000) >= 0 else "findings.fewer_of"
+    return context.words.plain(key, n=context.numbers.whole(abs(per_1000)))
 
 
 def _relative(context: Context, body: Body) -> str:
     if body.unit == "points":
         return "–"
     value = context.numbers.fixed(math.exp(body.estimate.value))
-    return f"{value} ({_ratios(context, body.interval)})"
-
-
-def _ratios(context: Context, logs: tuple[float, float]) -> str:
-    """Limits of a ratio; what is beyond 100 or below 0.01 is not worth its digits."""
-    w, n = context.words, context.numbers
-    low, high = (math.exp(min(x, 700.0)) for x in logs)
-    return w.plain(
-        "findings.limits",
-        low=n.fixed(low) if low >= 0.01 else w.plain("findings.under"),
-        high=n.fixed(high) if high <= 100 else w.plain("findings.over"),
-    )
+    limits = (math.exp(min(x, 700.0)) for x in body.interval)
+    return f"{value} ({context.numbers.ratio_interval(*limits)})"
 
 
 def _plain(context: Context, graded: Graded) -> str:
@@ -252,13 +247,13 @@ def _reason(context: Context, domain: str, graded: Graded) -> str:
             return w.plain("findings.one_trial")
         if facts["prediction"] is None:
             return w.plain("findings.no_prediction", k=facts["k"])
-        ends = _ratios(context, facts["prediction"])
+        ends = n.ratio_interval(*(math.exp(min(x, 700.0)) for x in facts["prediction"]))
         if graded.body.unit == "points":
             ends = n.interval(*facts["prediction"], digits=1)
         return w.plain("findings.prediction", interval=ends, i2=n.percent(facts["i2"]))
     if domain == "indirectness":
         given = ", ".join(context.term("treatment", t) for t in facts["treatments"])
-        return w.plain("findings.indirect", treatments=given)
+        return w.plain("findings.indirect", treatments=given.rstrip("."))
     if domain == "imprecision":
         return w.plain(
             "findings.imprecise",
@@ -276,11 +271,13 @@ def _reason(context: Context, domain: str, graded: Graded) -> str:
 
 def _bias_reason(context: Context, graded: Graded) -> str:
     facts, w, n = graded.facts["risk of bias"], context.words, context.numbers
-    told = [w.plain("findings.open_share", share=n.percent(facts["open_share"]))]
-    if facts["open_share"] > 0:
+    told = [_risk_share(context, facts)]
+    if facts["spared"]:
+        told.append(w.plain("findings.spared", count=facts["spared"]))
+    if facts["high_share"] > 0:
         state = {None: "none_left", True: "stands", False: "falls"}[facts["survives"]]
         told.append(w.plain(f"findings.without_{state}"))
-    if facts["falls"] is None and facts["open_share"] == 1:
+    if facts["falls"] is None and facts["high_share"] == 1:
         return " ".join(told)
     if facts["falls"] is None:
         told.append(w.plain("findings.belief_unknown"))
@@ -298,9 +295,21 @@ def _bias_reason(context: Context, graded: Graded) -> str:
     return " ".join(told)
 
 
-def _cautions(context: Context) -> list[Any]:
+def _risk_share(context: Context, facts: Mapping[str, Any]) -> str:
+    """The weight at high risk, and whether anybody has judged that or masking stands in."""
+    w = context.words
+    share = context.numbers.percent(facts["high_share"])
+    if not facts["judged"]:
+        return w.plain("findings.open_share", share=share)
+    key = "findings.high_share_draft" if facts["drafts"] else "findings.high_share"
+    return w.plain(key, share=share, judged=facts["judged"], trials=facts["trials"])
+
+
+def _cautions(context: Context, graded: Sequence[Graded]) -> list[Any]:
     w, n = context.words, context.numbers
     texts = [w("findings.unconfirmed")]
+    if any(g.facts["risk of bias"]["drafts"] for g in graded):
+        texts.append(w("findings.drafts"))
     made = thresholds_of(context)
     if made is not None:
         origin = context.settings.findings["thresholds"]["origin"][context.lang]
@@ -316,4 +325,15 @@ def _cautions(context: Context) -> list[Any]:
         )
     else:
         texts.append(w("findings.no_thresholds"))
+    changes = [
+        w.plain(
+            "findings.within_person",
+            points=n.general(change["points"]),
+            anchor=change["anchor"][context.lang],
+            source=context.base.sources[change["source"]].citation,
+        )
+        for change in context.settings.findings["within_person"]
+    ]
+    if changes:
+        texts.append(w("findings.within_persons", told="; ".join(changes)))
     return texts

@@ -61,6 +61,16 @@ def harm_blocks(context: Context) -> HarmBlocks:
     )
 
 
+def commoner(context: Context, outcomes: Sequence[str], most: int) -> list[tuple[Seen, float]]:
+    """The harms that the drug clearly adds, with the risk difference, largest first."""
+    found = []
+    for seen in filter(None, (_seen(context, o) for o in outcomes)):
+        difference = _difference(seen.appraisal)
+        if difference is not None and difference[1] > 0:
+            found.append((seen, difference[0]))
+    return sorted(found, key=lambda pair: -pair[1])[:most]
+
+
 def _seen(context: Context, outcome: str) -> Seen | None:
     arms = [c for c in arm_counts(context, outcome) if c.arm.role in {"test", "control"}]
     counts = tuple(without_overlap(arms))
@@ -105,6 +115,8 @@ def _result(outcome: str, made: HarmAppraisal, counts: Sequence[Count]) -> Resul
     }
     if (difference := _difference(made)) is not None:
         value |= {"risk_difference": difference[0], "risk_difference_ci": list(difference[1:])}
+    if len(apart := _trial_differences(counts)) > 1:
+        value["risk_difference_trials"] = [len(apart), min(apart), max(apart)]
     return Result(
         id=f"harm.{outcome}",
         value=value,
@@ -113,6 +125,20 @@ def _result(outcome: str, made: HarmAppraisal, counts: Sequence[Count]) -> Resul
         inputs=tuple(f.id for c in counts for f in c.rows),
         digest=made.digest,
     )
+
+
+def _trial_differences(counts: Sequence[Count]) -> list[float]:
+    """Each compared trial's own risk difference, all its arms of a role together."""
+    out = []
+    for trial in dict.fromkeys(c.trial.id for c in counts):
+        shares = []
+        for role in ("test", "control"):
+            arms = [c for c in counts if c.trial.id == trial and c.arm.role == role]
+            total = sum(c.n for c in arms)
+            shares += [sum(c.events for c in arms) / total] if total else []
+        if len(shares) == 2:
+            out.append(shares[0] - shares[1])
+    return out
 
 
 def _difference(made: HarmAppraisal) -> tuple[float, float, float] | None:
@@ -207,4 +233,7 @@ def _sentence(context: Context, s: Seen) -> Any:
     if (difference := _difference(s.appraisal)) is not None:
         text = n.with_interval(*(100 * x for x in difference), digits=1)
         parts.append(w("harms.against", difference=claim(text)))
+    if (apart := s.result.value.get("risk_difference_trials")) is not None:
+        text = n.interval(100 * apart[1], 100 * apart[2], 0)
+        parts.append(w("harms.apart", range=claim(text), trials=apart[0]))
     return Markup(" ").join(parts)

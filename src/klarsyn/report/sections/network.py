@@ -133,6 +133,8 @@ def _sentence(
         treatments=context.result_claim(result, str(len(fit.treatments))),
         trials=context.result_claim(result, w.count("page.trials_count", fit.studies)),
         tau=context.result_claim(result, n.fixed(fit.tau)),
+        q=context.result_claim(result, n.fixed(result.value["q"], 1)),
+        df=fit.df,
         **{name: n.general(float(day)) for name, day in wanted["days"].items()},
         loops=w.plain("network.no_loop")
         if loops == 0
@@ -165,12 +167,18 @@ def _graph(context: Context, fit: NetworkFit, nodes: Mapping[str, str]) -> Figur
         if k
     ]
     told = "; ".join(w.plain("network.edge", a=a, b=b, k=k) for a, b, k in edges)
+    says = (
+        w.plain("network.treatment"),
+        w.plain("hover.compared"),
+        w.plain("network.trials"),
+        w.plain("page.against"),
+    )
     return Figure(
         id="network",
         title=w.plain("network.figure"),
         alt=w.plain("network.alt", edges=told),
-        wide=finish(network_graph(names, edges)),
-        narrow=finish(network_graph(names, edges, size=200)),
+        wide=finish(network_graph(names, edges, words=says)),
+        narrow=finish(network_graph(names, edges, size=200, words=says)),
         caption=w("network.caption", joined=_joined(context, nodes)),
     )
 
@@ -207,6 +215,7 @@ def _league(context: Context, fit: NetworkFit, result: Result) -> TableBlock:
         rows.append([*cells, n.fixed(scores[a])])
     header = ["", *(context.term("treatment", t) for t in order), w.plain("network.p_score")]
     return TableBlock(
+        stacks=False,
         id="league",
         title=w.plain("network.league"),
         header=header,

@@ -123,8 +123,8 @@ def _figure(context: Context, panels: Sequence[Panel]) -> Figure:
         narrow=finish(forest(rows, axis, narrow=True)),
         caption=w(
             "reference.caption",
-            method=context.settings.method,
-            test=context.settings.reference.get("test", "z"),
+            method=context.option(context.settings.method),
+            test=context.option(context.settings.reference.get("test", "z")),
         ),
     )
 
@@ -210,5 +210,5 @@ def _small_sample(context: Context, panels: Sequence[Panel]) -> list[Any]:
     if len(pair) == 2:
         p, _ = _pooled(context, "unused", pair, test="knha")
         low, high = math.exp(p.ci_lower), math.exp(p.ci_upper)
-        notes.append(w("reference.knha", interval=n.interval(low, high)))
+        notes.append(w("reference.knha", interval=n.ratio_interval(low, high)))
     return notes

@@ -73,18 +73,24 @@ def _followed(
 def _figure(context: Context, found: Sequence[Consequences], ensemble: Ensemble) -> Figure:
     w = context.words
     palette = colours([f.label for f in found])
-    curves = [_occupied(context, f) for f in found] + [_score(context, f) for f in found]
+    panels = (
+        ([_occupied(context, f) for f in found], "response.hours", "response.percent"),
+        ([_score(context, f) for f in found], "response.days", "response.points"),
+    )
 
     def draw(narrow: bool) -> Any:
-        spec = bands(
-            curves,
-            palette=palette,
-            x_title=w.plain("response.days"),
-            y_title=w.plain("response.y"),
-            narrow=narrow,
-        )
-        spec["resolve"] = {"scale": {"x": "independent", "y": "independent"}}
-        return finish(spec)
+        made = [
+            bands(
+                curves,
+                palette=palette,
+                x_title=w.plain(x_title),
+                y_title=w.plain(y_title),
+                narrow=narrow,
+                columns=1,
+            )
+            for curves, x_title, y_title in panels
+        ]
+        return finish({"vconcat" if narrow else "hconcat": made, "spacing": 24})
 
     return Figure(
         id="response",
@@ -102,7 +108,7 @@ def _occupied(context: Context, f: Consequences) -> Band:
     return Band(
         panel=context.words.plain("response.occupied"),
         name=f.label,
-        times=(f.times[chosen] / 24).tolist(),
+        times=f.times[chosen].tolist(),
         lower=percent["p5"],
         middle=percent["p50"],
         upper=percent["p95"],

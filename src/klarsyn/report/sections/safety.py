@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from markupsafe import Markup
+
 from klarsyn.figures.rates import RateRow, rates
 from klarsyn.figures.theme import PALETTE, finish
 from klarsyn.provenance import digest_of
@@ -18,8 +20,10 @@ from klarsyn.report.document import (
     TableBlock,
     paragraphs,
 )
-from klarsyn.report.sections.harms import harm_blocks
+from klarsyn.report.sections.harms import Seen, commoner, harm_blocks
 from klarsyn.stats.rates import patients_without_event, upper_limit
+
+COMMON = 3  # harms that the drug clearly adds, named in the first screen
 
 
 def build_safety(context: Context) -> tuple[Section, Any]:
@@ -29,7 +33,8 @@ def build_safety(context: Context) -> tuple[Section, Any]:
     rare = [_rare(context, h) for h in context.settings.rare]
     results = [r for _, _, r in rare if r is not None]
     exclusions = _exclusions(context)
-    answer = _answer(context, rare)
+    common = commoner(context, context.settings.harms, COMMON)
+    answer = _answer(context, common, rare)
     blocks: list[Any] = [Prose(paragraphs=paragraphs(answer), tone="finding")]
     blocks += [_figure(context, shown)] if shown else []
     pages = harm_blocks(context)
@@ -41,10 +46,14 @@ def build_safety(context: Context) -> tuple[Section, Any]:
         id="safety",
         title=context.words.plain("safety.title"),
         blocks=blocks,
-        results=[*results, *pages.results, *exclusions],
+        results=_unique([*results, *pages.results, *exclusions, *(s.result for s, _ in common)]),
         findings=[*(f.id for c in counts for f in c.rows), *pages.findings],
     )
     return section, answer
+
+
+def _unique(results: Sequence[Result]) -> list[Result]:
+    return list({r.id: r for r in results}.values())
 
 
 def _compared(counts: Sequence[Count]) -> bool:
@@ -178,19 +187,40 @@ def _exclusion_table(context: Context, exclusions: Sequence[Result]) -> TableBlo
     )
 
 
-def _answer(context: Context, rare: Sequence[Rare]) -> Any:
+def _answer(context: Context, common: Sequence[tuple[Seen, float]], rare: Sequence[Rare]) -> Any:
+    """What the drug clearly adds, then what was too rare to be settled."""
+    texts = [_added(context, common)] if common else []
+    known = [(outcome, r) for outcome, _, r in rare if r is not None][:2]
     w, n = context.words, context.numbers
-    known = [r for r in rare if r[2] is not None]
     if not known:
-        return w("safety.nothing")
-    clauses = [
-        w(
-            "safety.clause",
-            harm=context.term("outcome", outcome).lower(),
-            upper=context.result_claim(result, n.percent(result.value["upper"], 1)),
-            patients=context.result_claim(result, n.whole(result.value["patients"])),
+        texts.append(w("safety.nothing"))
+    else:
+        clauses = [
+            w(
+                "safety.clause",
+                harm=context.term("outcome", outcome).lower(),
+                upper=context.result_claim(r, n.percent(r.value["upper"], 1)),
+                patients=context.result_claim(r, n.whole(r.value["patients"])),
+            )
+            for outcome, r in known
+        ]
+        texts.append(w("safety.answer", clauses=Markup("; ").join(clauses)))
+    return Markup(" ").join(texts)
+
+
+def _added(context: Context, common: Sequence[tuple[Seen, float]]) -> Any:
+    w, n = context.words, context.numbers
+    clauses = []
+    for seen, difference in common:
+        found = seen.result.value
+        apart = found.get("risk_difference_trials")
+        low, high = apart[1:] if apart else found["risk_difference_ci"]
+        told = w(
+            "safety.added_trials" if apart else "safety.added_trial",
+            interval=n.interval(100 * low, 100 * high, 0),
+            trials=apart[0] if apart else 1,
         )
-        for outcome, _, result in known[:2]
-        if result is not None
-    ]
-    return w("safety.answer", clauses=type(clauses[0])("; ").join(clauses))
+        points = context.result_claim(seen.result, n.whole(100 * difference))
+        harm = context.term("outcome", seen.outcome).lower()
+        clauses.append(w("safety.added_clause", harm=harm, points=points, told=told))
+    return w("safety.added", clauses=Markup(", ").join(clauses))

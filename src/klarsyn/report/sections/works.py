@@ -19,6 +19,9 @@ from klarsyn.report.pooling import Group, derive_groups, effect_result, forest_r
 from klarsyn.report.settings import Window
 from klarsyn.synthesis.extraction import Extraction, derive_effects
 
+# Comparisons besides the leading one that the first screen names.
+ALSO = 2
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
@@ -34,8 +37,9 @@ def build_works(context: Context) -> tuple[Section, Any]:
     views = [_view(context, w) for w in context.settings.windows]
     shown = [v for v in views if v.groups]
     contrasts = [r for v in shown for r in _between(v)]
-    blocks: list[Any] = [Prose(paragraphs=paragraphs(_answer(context, shown)), tone="finding")]
     sd = typical_sd(context, views[0].extraction) if views else None
+    answer = _answer(context, shown, sd)
+    blocks: list[Any] = [Prose(paragraphs=paragraphs(answer), tone="finding")]
     for view in shown:
         blocks += [_figure(context, view), Prose(paragraphs=_sentences(context, view, sd))]
     blocks.append(Prose(paragraphs=paragraphs(*_choices(context)), tone="caution"))
@@ -46,7 +50,7 @@ def build_works(context: Context) -> tuple[Section, Any]:
         results=[*_results(shown), *contrasts],
         findings=[i for v in shown for e in v.extraction.effects for i in e.findings],
     )
-    return section, _answer(context, shown)
+    return section, answer
 
 
 def _view(context: Context, window: Window) -> View:
@@ -112,7 +116,8 @@ def _caption(context: Context, view: View) -> Any:
     reasons = {r: sum(u.reason == r for u in missing) for r in sorted({u.reason for u in missing})}
     told = "; ".join(w.plain(f"works.reason_{r}", count=c) for r, c in reasons.items())
     asked = context.result_claim(_unanswered(view), str(len(missing)))
-    return w("works.caption", method=s.method, test=s.test, asked=asked, reasons=told or "–")
+    marks = w("works.caption", method=context.option(s.method), test=context.option(s.test))
+    return marks + " " + w("works.asked", asked=asked, reasons=told) if missing else marks
 
 
 def _unanswered(view: View) -> Result:
@@ -263,30 +268,59 @@ def _between_sentence(context: Context, result: Result) -> Any:
     )
 
 
-def _answer(context: Context, views: Sequence[View]) -> Any:
+def _answer(context: Context, views: Sequence[View], sd: float | None) -> Any:
+    """The leading comparison at its first, best-filled and last time; the next two at their first.
+
+    The card of the first screen: a size with its interval where the interval leaves no doubt.
+    """
     w = context.words
     if not views:
         return w("works.nothing")
-    first, last = views[0], views[-1]
-    parts = [_short(context, first)]
-    if last is not first:
-        parts.append(_short(context, last))
-    return Markup(" ").join(parts)
+    lead = views[0].groups[0].comparator
+    led = [(v, g) for v in views for g in v.groups if g.comparator == lead]
+    best = max(led[1:-1], key=lambda pair: pair[1].participants, default=led[0])
+    told = list({v.window.id: (v, g) for v, g in (led[0], best, led[-1])}.values())
+    sized = [g for _, g in told if _verdict(g) in {"less", "more"}][:1]
+    clauses = [_clause(context, v, g, sd, first=g in sized) for v, g in told]
+    texts = [w("works.short", comparator=_against(w, lead), clauses=Markup(", ").join(clauses))]
+    for comparator in [c for c in context.settings.comparators if c != lead][:ALSO]:
+        found = [(v, g) for v in views for g in v.groups if g.comparator == comparator]
+        if found:
+            v, g = found[0]
+            text = _clause(context, v, g, sd, first=not sized, dated=v is not views[0])
+            texts.append(w("works.short", comparator=_against(w, comparator), clauses=text))
+    return Markup(" ").join(texts)
 
 
-def _short(context: Context, view: View) -> Any:
-    """Class by class: is the drug better, worse, or can it not be told?"""
-    w = context.words
-    by: dict[str, list[str]] = {"less": [], "each": [], "unclear": [], "more": []}
-    for g in view.groups:
-        by[_verdict(g)].append(w.plain(f"against.{g.comparator}"))
-    clauses = [
-        w.plain(f"works.short_{verdict}", classes=_list(w, names))
-        for verdict, names in by.items()
-        if names
-    ]
-    when = _capital(view.window.label[context.lang])
-    return w("works.short", when=when, clauses="; ".join(clauses))
+def _against(words: Any, comparator: str) -> str:
+    return words.plain(f"against.{comparator}")
+
+
+def _clause(
+    context: Context, view: View, group: Group, sd: float | None, *, first: bool, dated: bool = True
+) -> Any:
+    """One comparison at one time: its size where it is told, otherwise that it is not."""
+    n, w = context.numbers, context.words
+    verdict = _verdict(group)
+    when = " " + view.window.label[context.lang] if dated else ""
+    trials = w.count("page.trials_count", len(group.effects))
+    if verdict in {"each", "unclear"}:
+        return w(f"works.short_{verdict}", when=when, trials=trials)
+    scale = context.settings.points_scale
+    by = sd if context.settings.measure == "SMD" and sd is not None else None
+    value, low, high = (x * (by or 1.0) for x in _group_values(group))
+    ends = sorted((abs(low), abs(high)))
+    digits = 2 if by is None else 1
+    unit = "" if by is None else w.plain("works.short_unit", scale=scale)
+    result = group.result or effect_result(view.window.id, group.effects[0])
+    return w(
+        f"works.short_{verdict}{'' if first else '_again'}",
+        size=context.result_claim(result, n.fixed(abs(value), digits)),
+        unit=unit,
+        interval=n.interval(ends[0], ends[1], digits),
+        when=when,
+        trials=trials,
+    )
 
 
 def _list(words: Any, names: Sequence[str]) -> str:

@@ -1,0 +1,394 @@
+"""Could the trials themselves mislead? Risk of bias as far as anybody has judged it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from klarsyn.bias.riskofbias import OVERALL, Answer, DomainJudgement, RiskOfBias, TrialRisk
+from klarsyn.bias.riskofbias_from_base import judge_base
+from klarsyn.evidence.trial import PublishedRisk
+from klarsyn.figures.riskofbias import traffic_light, weighted_bars
+from klarsyn.figures.theme import finish
+from klarsyn.provenance import digest_of
+from klarsyn.report.context import Context
+from klarsyn.report.document import (
+    Figure,
+    Prose,
+    Result,
+    Section,
+    TableBlock,
+    anchor_of,
+    paragraphs,
+)
+
+EFFECT = "assignment"
+NOT_ASKED = "NA"
+# The domains of the Cochrane tool of 2011 and the domain of RoB 2 that each comes nearest to.
+NEAREST = {
+    "random sequence generation": "D1",
+    "allocation concealment": "D1",
+    "blinding of participants and personnel": "D2a",
+    "blinding of outcome assessment": "D4",
+    "incomplete outcome data": "D3",
+    "selective reporting": "D5",
+}
+LIKE = {"Low risk": "Low", "Unclear risk": "Some concerns", "High risk": "High"}
+
+
+def build_risk_of_bias(context: Context) -> tuple[Section, Any]:
+    """The section and its answer; without answers in the base it says what would be needed."""
+    risk = judge_base(context.base, effect=EFFECT)
+    if risk is None:
+        return _empty(context)
+    results = {name: _result(context, r, risk) for name, r in risk.trials.items()}
+    answer = _answer(context, risk)
+    blocks: list[Any] = [
+        Prose(paragraphs=paragraphs(answer), tone="finding"),
+        Prose(paragraphs=paragraphs(_standing(context, risk)), tone="caution"),
+        _lights(context, risk, results),
+        _bars(context, risk),
+        _reasons(context, risk, results),
+        *_others(context, risk),
+        Prose(paragraphs=paragraphs(*_cautions(context, risk)), tone="caution"),
+    ]
+    section = Section(
+        id="riskofbias",
+        title=context.words.plain("riskofbias.title"),
+        blocks=blocks,
+        results=list(results.values()),
+        findings=[i for r in results.values() for i in r.inputs],
+    )
+    return section, answer
+
+
+def _empty(context: Context) -> tuple[Section, Any]:
+    w = context.words
+    answer = w("riskofbias.answer_none", randomised=_randomised(context))
+    section = Section(
+        id="riskofbias",
+        title=w.plain("riskofbias.title"),
+        blocks=[
+            Prose(paragraphs=paragraphs(answer), tone="finding"),
+            *_others(context, None),
+            Prose(
+                paragraphs=paragraphs(w("riskofbias.needed", base=context.base.name)),
+                tone="caution",
+            ),
+        ],
+    )
+    return section, answer
+
+
+def _randomised(context: Context) -> int:
+    return sum(t.randomised is True for t in context.base.trials)
+
+
+def is_draft(risk: RiskOfBias) -> bool:
+    """Whether any trial's answers still wait for a person to review them."""
+    return any(r.draft for r in risk.trials.values())
+
+
+def _answers_of(risk: TrialRisk) -> list[Answer]:
+    return [a for d in risk.domains.values() for a in d.answers if a.answer != NOT_ASKED]
+
+
+def _result(context: Context, risk: TrialRisk, whole: RiskOfBias) -> Result:
+    known = context.findings_by_id()
+    answers = _answers_of(risk)
+    return Result(
+        id=f"riskofbias.{risk.trial}",
+        value={
+            "outcome": risk.outcome,
+            "domains": {name: d.judgement for name, d in risk.domains.items()},
+            "if_all_were_known": {name: list(d.attainable) for name, d in risk.domains.items()},
+            "rule_leaves": list(risk.allowed_overall),
+            "overall": risk.overall.answer if risk.overall else None,
+            "draft": risk.draft,
+        },
+        method=f"{whole.method}; effect of {whole.effect}",
+        inputs=tuple(dict.fromkeys(i for a in answers for i in a.findings if i in known)),
+        digest=digest_of(answers, risk.overall),
+    )
+
+
+def _worst(risk: TrialRisk) -> str:
+    found = {d.judgement for d in risk.domains.values()}
+    return next(j for j in ("High", "Some concerns", "Low") if j in found)
+
+
+def _answer(context: Context, risk: RiskOfBias) -> Any:
+    n = context.numbers
+    worst = [_worst(r) for r in risk.trials.values()]
+    settled = sum(
+        any(d.attainable[0] == "High" for d in r.domains.values()) for r in risk.trials.values()
+    )
+    return context.words(
+        "riskofbias.answer",
+        judged=n.whole(len(risk.trials)),
+        randomised=n.whole(_randomised(context)),
+        scope=context.words.plain(f"riskofbias.scope_{risk.effect}"),
+        high=n.whole(worst.count("High")),
+        some=n.whole(worst.count("Some concerns")),
+        low=n.whole(worst.count("Low")),
+        settled=n.whole(settled),
+    )
+
+
+def _standing(context: Context, risk: RiskOfBias) -> Any:
+    w, n = context.words, context.numbers
+    waiting = n.whole(sum(r.overall is None for r in risk.trials.values()))
+    drafts = sum(r.draft for r in risk.trials.values())
+    if drafts:
+        return w("riskofbias.draft", drafts=n.whole(drafts), waiting=waiting)
+    return w("riskofbias.waiting", waiting=waiting)
+
+
+def _cautions(context: Context, risk: RiskOfBias) -> list[Any]:
+    w = context.words
+    texts = [w("riskofbias.one_result")]
+    left = sum(t.randomised is True and t.id not in risk.trials for t in context.base.trials)
+    if left:
+        texts.append(w("riskofbias.not_judged", count=left))
+    if is_draft(risk):
+        texts.append(w("riskofbias.replace", base=context.base.name))
+    return texts
+
+
+def _judgement(context: Context, name: str) -> str:
+    return context.words.plain(f"riskofbias.judgement.{name.lower().replace(' ', '_')}")
+
+
+def _domain(context: Context, name: str) -> str:
+    return context.words.plain(f"riskofbias.domain.{name[:2] if name != OVERALL else name}")
+
+
+def _marks(context: Context, risk: RiskOfBias) -> list[dict[str, Any]]:
+    """The marks of the figures in the reader's language, with the rule that gave each."""
+    by_mark = {
+        (r.trial, name[:2]): _why(context, d) for r in risk.trials.values()
+        for name, d in r.domains.items()
+    }  # fmt: skip
+    marks = []
+    for mark in risk.lights():
+        trial = risk.trials[mark["trial"]]
+        note = by_mark.get((mark["trial"], mark["domain"]), "")
+        if mark["domain"] == OVERALL:
+            note = trial.overall.why if trial.overall else _left_open(context, trial)
+        label = context.base.trial(trial.trial).label
+        link = "#" + anchor_of("result", f"riskofbias.{trial.trial}")
+        marks.append({**mark, "trial": label, "note": note, "link": link})
+    return marks
+
+
+def _why(context: Context, domain: DomainJudgement) -> str:
+    w = context.words
+    if domain.suggestion is None or domain.note:
+        return domain.note
+    told = []
+    for rule in domain.suggestion.rules:
+        path, judgement = rule.split(" → ")
+        told.append(f"{path} → {_judgement(context, judgement)}".removeprefix(" → "))
+    text = w.plain("riskofbias.by_rule", rule="; ".join(told))
+    best, worst = (_judgement(context, x) for x in domain.attainable)
+    if best != worst:
+        text += "; " + w.plain("riskofbias.between", best=best.lower(), worst=worst.lower())
+    return text
+
+
+def _left_open(context: Context, trial: TrialRisk) -> str:
+    w = context.words
+    allowed = f" {w.plain('riskofbias.or')} ".join(
+        _judgement(context, x).lower() for x in trial.allowed_overall
+    )
+    return w.plain("riskofbias.leaves", allowed=allowed)
+
+
+def _names(context: Context, marks: Sequence[dict[str, Any]]) -> dict[str, str]:
+    domains = {m["domain"]: _domain(context, m["domain"]) for m in marks}
+    judged = {j: _judgement(context, j) for j in ("Low", "Some concerns", "High", "none")}
+    return domains | judged
+
+
+def _high_told(context: Context, marks: Sequence[dict[str, Any]]) -> str:
+    counts: dict[str, int] = {}
+    for mark in marks:
+        if mark["judgement"] == "High":
+            counts[mark["domain"]] = counts.get(mark["domain"], 0) + 1
+    told = [
+        context.words.plain("riskofbias.in_domain", domain=_domain(context, d), count=c)
+        for d, c in sorted(counts.items())
+    ]
+    return ", ".join(told) or "0"
+
+
+def _key(risk: RiskOfBias, key: str) -> str:
+    return f"riskofbias.{key}_draft" if is_draft(risk) else f"riskofbias.{key}"
+
+
+def _lights(context: Context, risk: RiskOfBias, results: dict[str, Result]) -> Figure:
+    w, n = context.words, context.numbers
+    marks = _marks(context, risk)
+
+    def draw(narrow: bool) -> Any:
+        return finish(
+            traffic_light(
+                marks,
+                trial_label=w.plain("hover.trial"),
+                domain_label=w.plain("riskofbias.head_domain"),
+                judgement_label=w.plain("riskofbias.head_answer"),
+                note_label=w.plain("riskofbias.note"),
+                names=_names(context, marks),
+                narrow=narrow,
+            )
+        )
+
+    return Figure(
+        id="riskofbias-lights",
+        title=w.plain(_key(risk, "figure"), judged=n.whole(len(results))),
+        alt=w.plain(
+            "riskofbias.alt",
+            judged=n.whole(len(results)),
+            told=_high_told(context, marks),
+            recorded=n.whole(sum(r.overall is not None for r in risk.trials.values())),
+        ),
+        wide=draw(False),
+        narrow=draw(True),
+        caption=w("riskofbias.caption"),
+    )
+
+
+def _bars(context: Context, risk: RiskOfBias) -> Figure:
+    w, n = context.words, context.numbers
+    marks = _marks(context, risk)
+    names = _names(context, marks)
+    once = dict.fromkeys((m["trial"] for m in marks), 1.0)
+
+    def draw(narrow: bool) -> Any:
+        return finish(
+            weighted_bars(
+                marks,
+                once,
+                domain_label=w.plain("riskofbias.head_domain"),
+                share_label=w.plain("riskofbias.share"),
+                judgement_label=w.plain("riskofbias.head_answer"),
+                open_label=w.plain("riskofbias.open"),
+                names=names,
+                narrow=narrow,
+            )
+        )
+
+    return Figure(
+        id="riskofbias-bars",
+        title=w.plain(_key(risk, "bars"), judged=n.whole(len(risk.trials))),
+        alt=w.plain("riskofbias.bars_alt", told=_high_told(context, marks)),
+        wide=draw(False),
+        narrow=draw(True),
+        caption=w("riskofbias.bars_caption"),
+    )
+
+
+def _reasons(context: Context, risk: RiskOfBias, results: dict[str, Result]) -> TableBlock:
+    w = context.words
+    rows: list[Sequence[Any]] = []
+    for name, trial in risk.trials.items():
+        label = context.base.trial(name).label
+        about = ", ".join(
+            p for p in (context.term("outcome", trial.outcome), trial.scale) if trial.outcome and p
+        )
+        first = context.result_claim(results[name], f"{label}, {about}" if about else label)
+        for domain_name, domain in trial.domains.items():
+            asked = [a for a in domain.answers if a.answer != NOT_ASKED]
+            told = f"{_domain(context, domain_name)}: {_judgement(context, domain.judgement)}"
+            rows += [_reason(context, first, told, domain_name, a) for a in asked]
+    every = [a for r in risk.trials.values() for a in _answers_of(r)]
+    return TableBlock(
+        id="riskofbias",
+        title=w.plain(_key(risk, "reasons"), answers=context.numbers.whole(len(rows))),
+        header=[
+            w.plain(f"riskofbias.head_{h}")
+            for h in ("trial", "domain", "question", "answer", "why")
+        ],
+        rows=rows,
+        caption=w(
+            "riskofbias.reasons_caption",
+            who="; ".join(dict.fromkeys(a.who for a in every)),
+            when=", ".join(sorted({a.when for a in every})),
+        ),
+        folded=True,
+    )
+
+
+def _reason(
+    context: Context, first: Any, told: str, domain: str, answer: Answer
+) -> tuple[Any, str, str, str, Any]:
+    key = f"{domain}_{answer.question}".replace(".", "_")
+    asked = context.words.plain(f"riskofbias.question.{key}")
+    known = context.findings_by_id()
+    links = [context.row_claim(known[i], i) for i in answer.findings if i in known]
+    rests = Markup(", ").join(links) if links else escape(answer.locator)
+    why = Markup("{} [{}]").format(answer.why, rests) if rests else escape(answer.why)
+    return first, told, f"{answer.question} {asked}", answer.answer, why
+
+
+def _others(context: Context, risk: RiskOfBias | None) -> list[Any]:
+    """Judgements that others published, each beside ours where there is one."""
+    published = context.base.published_risks
+    if not published:
+        return []
+    w, n = context.words, context.numbers
+    paired = [(p, _ours(p, risk)) for p in published]
+    both = [(LIKE.get(p.judgement, p.judgement), ours) for p, ours in paired if ours]
+    rows = [_beside(context, p, ours) for p, ours in paired]
+    counted = {
+        "published": n.whole(len(published)),
+        "trials": n.whole(len({p.trial for p in published})),
+    }
+    if risk is None:
+        told = w("riskofbias.others_only", **counted)
+    else:
+        differ = sum(theirs != ours for theirs, ours in both)
+        told = w(
+            "riskofbias.others_told", both=n.whole(len(both)), differ=n.whole(differ), **counted
+        )
+    heads = ["head_trial", "head_theirs", "head_their_judgement", "head_their_why"]
+    ours_head = "head_ours" if risk is None or not is_draft(risk) else "head_ours_draft"
+    heads += [] if risk is None else [ours_head, "head_differ"]
+    return [
+        Prose(paragraphs=paragraphs(told)),
+        TableBlock(
+            id="riskofbias-others",
+            title=w.plain("riskofbias.others_alone" if risk is None else "riskofbias.others"),
+            header=[w.plain(f"riskofbias.{h}") for h in heads],
+            rows=[row if risk is not None else row[:4] for row in rows],
+            caption=w("riskofbias.others_caption") if risk is not None else "",
+            folded=risk is not None,
+        ),
+    ]
+
+
+def _ours(published: PublishedRisk, risk: RiskOfBias | None) -> str:
+    """Our judgement of the domain nearest to theirs; empty where there is none."""
+    trial = risk.trials.get(published.trial) if risk else None
+    domain = trial.domains.get(NEAREST.get(published.domain, "")) if trial else None
+    return domain.judgement if domain else ""
+
+
+def _beside(context: Context, published: PublishedRisk, ours: str) -> tuple[str, ...]:
+    w = context.words
+    source = context.base.sources.get(published.source)
+    cited = f"{published.domain} ({source.citation if source else published.source})"
+    state = w.plain("riskofbias.nothing_beside")
+    if ours:
+        same = LIKE.get(published.judgement, published.judgement) == ours
+        state = w.plain("riskofbias.alike" if same else "riskofbias.unlike")
+    return (
+        context.base.trial(published.trial).label,
+        cited,
+        published.judgement,
+        published.why or w.plain("riskofbias.nothing_beside"),
+        _judgement(context, ours) if ours else w.plain("riskofbias.nothing_beside"),
+        state,
+    )

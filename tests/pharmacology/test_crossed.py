@@ -1,0 +1,160 @@
+"""Patients crossed with parameter sets: the compiled cascade, rules that ask for doses, chunks."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from klarsyn.errors import InputError
+from klarsyn.pharmacology import crossed
+from klarsyn.pharmacology.crossed import cross
+from klarsyn.pharmacology.dosing import parse_regimen
+from klarsyn.pharmacology.ensemble import shipped_ensemble
+from klarsyn.pharmacology.follow import follow
+from klarsyn.pharmacology.model import read_model
+from klarsyn.pharmacology.population import sample_individuals
+from klarsyn.pharmacology.response import survival
+from klarsyn.pharmacology.runs import hazard_course, read_study, simulate_run
+from klarsyn.pharmacology.spread import spread
+
+STUDY = read_study("ketamine_response")
+SETS = shipped_ensemble(STUDY)
+MODEL = read_model("KSR-1-arterial")
+SIX = "0.5 mg/kg base iv over 40 min, twice a week for 3 weeks"
+SAME_STEPS = 1e-9  # points: one program compiled, the other in arrays, the same steps
+EXP = 1e-12  # relative: the compiled exponential
+
+
+def _run(words: str, n: int, form: str = "racemate", typical: bool = False, **more):
+    regimen = parse_regimen(words)
+    fixed = {k: p.number.value for k, p in MODEL.parameters.items() if p.uncertain is not None}
+    people = sample_individuals(
+        MODEL,
+        n,
+        seed=1,
+        variability=not typical,
+        uncertain=fixed,
+        occasions=regimen.administrations,
+        **more,
+    )
+    return cross(
+        people,
+        STUDY,
+        SETS,
+        regimen=regimen,
+        form=form,
+        effects="ketamine_effects",
+        days=28,
+    )
+
+
+def test_the_typical_patient_is_the_one_that_is_followed_alone() -> None:
+    one = _run(SIX, 1, typical=True)
+    alone = follow(
+        STUDY,
+        SETS,
+        model="KSR-1-arterial",
+        form="racemate",
+        regimen=SIX,
+        days=float(one.times[-1] / 24),
+        effects="ketamine_effects",
+        seed=1,
+    )
+    at = np.searchsorted(alone.times, one.times - 1e-9)
+    assert np.abs(one.scores[0] - alone.response.score[:, at]).max() < SAME_STEPS
+    assert one.placebo == pytest.approx(alone.response.placebo[:, at], rel=EXP)
+    acute = len(one.courses["pain"].times)
+    for name in ("dissociation", "pressure", "pain", "cardiac_output"):
+        assert one.courses[name].sets["p95"] == pytest.approx(
+            alone.effects.bands(name)["p95"][:acute], rel=EXP, abs=EXP
+        )
+    occupied = one.courses["occupancy"]
+    assert occupied.patients["p50"] == pytest.approx(
+        alone.occupancy["p50"][: len(occupied.times)], rel=EXP
+    )
+
+
+def test_the_share_not_relapsed_is_that_of_the_published_course() -> None:
+    """Six infusions in two weeks: the file's own run, whose median of 18 days fixed the hazard."""
+    one = _run("0.5 mg/kg base iv over 40 min, 3 times a week for 2 weeks", 1, typical=True)
+    course = simulate_run(STUDY, "six", SETS.values)
+    hazard = hazard_course(STUDY, course, SETS.values)
+    start = int(np.searchsorted(course.times, 288.0))
+    left = survival(course.times[start:], hazard[:, start:])
+    at_18 = np.median([np.interp(18.0, (course.times[start:] - 288) / 24, s) for s in left])
+    assert at_18 == pytest.approx(0.5, abs=0.01)  # trapezoids on the run's grid
+    s = one.courses["surviving"]
+    found = np.interp(19.0 * 24, s.times, s.sets["p50"])  # from a day after the last dose
+    assert found == pytest.approx(0.5, abs=0.02)
+
+
+def test_patients_and_sets_are_never_mixed() -> None:
+    values = np.array([[[1.0], [10.0]], [[3.0], [12.0]], [[5.0], [14.0]]])  # (patients, sets, T)
+    s = spread(values, [0.0], "1")
+    assert s.sets["p50"] == pytest.approx([7.5])  # median patients 3 and 12
+    assert s.sets["p5"] == pytest.approx([3.45])
+    assert s.patients["p50"] == pytest.approx([7.5])
+    assert s.patients["p95"][0] - s.patients["p5"][0] == pytest.approx(3.6)  # 4 wide in each set
+    alike = _run("0.5 mg/kg base iv over 40 min", 3, typical=True).courses["score"]
+    assert np.array_equal(alike.patients["p5"], alike.patients["p95"])
+    assert (alike.sets["p95"] - alike.sets["p5"]).max() > 5
+
+
+def test_a_patients_course_does_not_depend_on_blocks_or_on_the_others(monkeypatch) -> None:
+    whole = _run(SIX, 7)
+    monkeypatch.setattr(crossed, "BLOCK", 2)
+    small = _run(SIX, 7)
+    late = _run(SIX, 3, first=4)
+    assert np.array_equal(whole.scores, small.scores)
+    assert np.array_equal(whole.scores[4:], late.scores)
+    assert np.array_equal(whole.felt[4:], late.felt)
+    assert json.dumps(whole.to_dict()) == json.dumps(small.to_dict())
+
+
+RULE = "0.5 mg/kg base iv over 40 min, until MADRS below 12, checked every 3 d, at most 6 doses"
+
+
+def test_a_rule_gives_doses_until_the_score_has_fallen_and_never_again() -> None:
+    found = _run(RULE, 4)
+    hours = found.doses.times
+    at = [int(np.argmin(np.abs(found.times - h))) for h in hours]
+    score = found.scores[:, :, at]
+    asked = score >= 12.0
+    still = np.cumprod(asked, axis=2).astype(bool)
+    expected = still & (np.cumsum(still, axis=2) <= 6)
+    assert np.array_equal(found.given, expected)
+    assert found.given[:, :, 0].all()
+    assert len({int(x) for x in found.given.sum(axis=2).ravel()}) > 2
+
+
+def test_a_rule_that_always_asks_is_the_schedule() -> None:
+    rule = RULE.replace("until MADRS below 12", "when MADRS at or above 0")
+    asked = _run(rule, 3)
+    plain = _run("0.5 mg/kg base iv over 40 min, every 3 d for 6 doses", 3)
+    assert asked.given.sum(axis=2).min() == 6
+    at = [int(np.argmin(np.abs(asked.times - t))) for t in plain.times if t <= 15 * 24]
+    both = plain.scores[:, :, : len(at)]
+    assert asked.times[at] == pytest.approx(plain.times[: len(at)], abs=1e-9)
+    # the two grids differ after the last dose only; concentrations add up by superposition
+    assert np.abs(asked.scores[:, :, at] - both).max() < 1e-4
+
+
+def test_doses_come_back_with_the_score_where_the_rule_says_when() -> None:
+    rule = RULE.replace("until MADRS below 12", "when MADRS at or above 20").replace("6", "8")
+    given = _run(rule, 3).given
+    gaps = (np.diff(given.astype(int), axis=2) > 0).any(axis=2)
+    assert gaps.any()  # off and on again in some sets
+
+
+def test_a_rule_on_another_measure_is_refused() -> None:
+    with pytest.raises(InputError, match="asks for HAMD, but ketamine_response simulates MADRS"):
+        _run(RULE.replace("MADRS", "HAMD"), 1)
+
+
+def test_the_regimen_of_a_rule_reads_back() -> None:
+    text = str(parse_regimen(RULE))
+    assert str(parse_regimen(text)) == text
+    falling = parse_regimen(RULE).given(70, score=lambda hour, given: 20 if hour != 72 else 5)
+    assert [g.time for g in falling] == [0.0]
