@@ -39,6 +39,8 @@ FILES = {
     "reference_refused\nELEKT-D,108,195,70,170,5,33\n",
     "visits.csv": "visit,treated_mean,control_mean,sd,treated_last_seen,control_last_seen\n"
     "0,0,0,0,2,3\n1,-4.0,-3.0,5.0,5,4\n2,-9.0,-5.5,7.0,53,53\n",
+    "aggregates.csv": "study,difference,lower,upper,treated_began,treated_seen,control_began,"
+    "control_seen\nTrial A,-6.0,-8.9,-3.1,121,89,250,185\n",
     "sets.csv": "name,new_events,new_total,reference_events,reference_total\n"
     "as treated,108,195,70,170\nall randomised,108,200,70,203\n",
     "arms.csv": "trial,events,total\nKetECT,57,91\nOther,20,40\nThird,30,50\n",
@@ -63,6 +65,8 @@ RUNS = {
     "missing means.csv --difference 2,-2": "MD",
     "missing refusals.csv --margin 0.1": "lost once 20 of the reference's 33 refusals respond",
     "missing visits.csv --correlation 0.5": "jump to reference: -3.09",
+    "missing visits.csv --correlation 0.5 --deltas 0,2": "delta treated +2, control +0: -3.2",
+    "missing aggregates.csv": "26 % left the drug, 26 % control; seen -6.00",
     "noninferiority sets.csv --margin 0.1 --basis declared": "14.2 (3.9 to 24.2)",
     "noninferiority sets.csv --preserve 0.5 --history smd=0.91,0.54,1.27 --basis x": "margin 10.2",
     "noninferiority sets.csv --preserve 0.5 --history odds_ratio=3,1.5,6 --basis x": "synthesis",
@@ -96,6 +100,10 @@ FAULTS = {
     ("adjusted risk.csv --measure SMD --benefit lower", "-0.71,0.01", "0.71,0.01"): r"row 3: the",
     ("adjusted risk.csv --measure SMD --benefit lower", "0.05,0.05", "-1.5,0"): r"row 2, column",
     ("missing events.csv --event good", "29,47", "48,47"): r"row 2: Beasley, treated arm: 48",
+    ("missing visits.csv --correlation 0.5 --deltas 0;2", "v", "v"): r"'0;2' is not numbers",
+    ("missing aggregates.csv", "121,89", "89,121"): r"row 2: Trial A: 121 of the 89 treated",
+    ("missing aggregates.csv", "-8.9,-3.1", "-3.1,-8.9"): r"row 2: the difference -6 does not",
+    ("missing aggregates.csv", "250,185", "250,0"): r"row 2: Trial A: 0 of the 250 control",
     ("missing refusals.csv --margin 0.1", "108,195", "196,195"): r"row 2: ELEKT-D: 196 of 195",
     (
         "noninferiority sets.csv --margin 10 --basis x",

@@ -19,6 +19,7 @@ from klarsyn.bias.adjusted import (
     variance_ratio,
 )
 from klarsyn.errors import InputError, UnknownNameError
+from klarsyn.provenance import stream
 from klarsyn.stats.estimate import Estimate
 from klarsyn.stats.many_fits import fit_many
 from klarsyn.synthesis.effects import effects_from_arrays
@@ -180,3 +181,29 @@ def test_all_three_are_in_the_sentence():
         Y, V, RISKY, three_priors("blinding", benefit="lower", measure="smd")
     ).summary()
     assert all(name in text for name in ("as reported", "published", "wide", "patients"))
+
+
+# Stated before running: with 400 repeats the standard error of a coverage of 0.95 is 0.011.
+REPEATS, COVERED, MISSED = 400, (0.92, 0.985), 0.60
+
+
+def test_where_bias_is_as_believed_the_adjusted_interval_covers_and_the_reported_does_not():
+    """Thirty trials, twenty at risk, bias drawn from the prior: mean −0.3 (0.1), between 0.15."""
+    prior = BiasPrior(name="true", mean=-0.3, mean_sd=0.1, between_sd=0.15, source="simulated")
+    rng = stream(20260522, "bias-adjusted coverage")
+    risky = np.arange(30) < 20
+    truth, tau = -0.4, 0.15
+    hits = np.zeros(2)
+    for _ in range(REPEATS):
+        v = rng.uniform(0.01, 0.06, 30)
+        bias = prior.mean + prior.mean_sd * rng.standard_normal()
+        bias = bias + prior.between_sd * rng.standard_normal(30)
+        y = truth + tau * rng.standard_normal(30) + risky * bias
+        y = y + np.sqrt(v) * rng.standard_normal(30)
+        found = adjust_by_priors(y, v, risky.tolist(), [prior] * 3, estimator="DL")
+        for i, e in enumerate((found.unadjusted, found.pooled[0])):
+            low, high = e.interval()
+            hits[i] += low <= truth <= high
+    reported, adjusted = hits / REPEATS
+    assert COVERED[0] <= adjusted <= COVERED[1]
+    assert reported < MISSED

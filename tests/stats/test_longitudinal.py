@@ -10,6 +10,7 @@ import pytest
 
 from klarsyn.bias.reference_based import (
     VisitMeans,
+    dropout_on_aggregates,
     jump_to_reference_approximation,
     reference_based,
     tipping_grid,
@@ -123,7 +124,7 @@ def test_the_tipping_delta_brings_the_limit_to_zero() -> None:
     moved = found.interval[1] + found.tipping_delta * found.treated_dropout
     assert moved == pytest.approx(0.0, abs=ARITHMETIC)
     grid = tipping_grid(trial(), "missing_at_random", [0.0, found.tipping_delta], [0.0])
-    assert grid[0]["high"] < 0 < grid[1]["high"]  # the grid adds who leaves as a chance event
+    assert grid[0].high < 0 < grid[1].high  # the grid adds who leaves as a chance event
 
 
 def test_a_reported_standard_error_is_kept_under_missing_at_random() -> None:
@@ -154,3 +155,32 @@ def test_a_covariance_that_no_patient_could_have_is_refused() -> None:
             treated_last_seen=(0, 0, 9),
             control_last_seen=(0, 0, 9),
         )
+
+
+def seen(value: float = -6.0, se: float = 1.5) -> Estimate:
+    return Estimate(value=value, se=se, method="seen")
+
+
+def test_where_nobody_left_the_jump_changes_nothing():
+    found = dropout_on_aggregates("A", seen(), treated=(90, 90), control=(90, 80))
+    assert (found.jump.value, found.jump.se, found.tipping_delta) == (-6.0, 1.5, None)
+
+
+def test_on_aggregates_the_tipping_delta_brings_the_limit_to_zero():
+    """Shifting a fifth of the treated by δ moves the difference by δ/5: the limit then is 0."""
+    found = dropout_on_aggregates("A", seen(), treated=(100, 80), control=(100, 90))
+    assert found.tipping_delta is not None
+    high = seen().interval()[1]
+    assert high + 0.2 * found.tipping_delta == pytest.approx(0.0, abs=1e-12)
+    assert found.jump.value == pytest.approx(0.8 * -6.0)
+
+
+def test_an_interval_that_holds_zero_has_nothing_to_tip():
+    found = dropout_on_aggregates("A", seen(-1.0), treated=(100, 80), control=(100, 90))
+    assert found.tipping_delta is None
+    assert "holds 0 already" in found.summary()
+
+
+def test_more_seen_than_began_is_named():
+    with pytest.raises(InputError, match="A: 101 of the 100 treated patients seen"):
+        dropout_on_aggregates("A", seen(), treated=(100, 101), control=(100, 90))

@@ -153,6 +153,84 @@ def reference_based(
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AggregateDropout:
+    """A trial's difference among those seen, and what those who left could do to it.
+
+    `jump` is jump to reference: those who left the drug end as control does. `tipping_delta` is how
+    much worse (on the difference's scale, signed) than those seen the ones who left the drug must
+    have ended for the limit nearer 0 to reach it; None where nobody left or the interval holds 0.
+    """
+
+    study: str
+    seen: Estimate
+    treated_dropout: float
+    control_dropout: float
+    jump: Estimate
+    tipping_delta: float | None
+    level: float
+    method: str
+    inputs: str
+
+    def summary(self) -> str:
+        """One line: who left, the difference seen, after the jump, and where it tips."""
+        (a, b), (c, d) = self.seen.interval(self.level), self.jump.interval(self.level)
+        tip = (
+            "the interval holds 0 already"
+            if a <= 0 <= b
+            else "nobody left the drug"
+            if self.tipping_delta is None
+            else f"tips if those who left the drug ended {self.tipping_delta:+.2f} from those seen"
+        )
+        return (
+            f"{self.study}: {100 * self.treated_dropout:.0f} % left the drug, "
+            f"{100 * self.control_dropout:.0f} % control; seen {self.seen.value:.2f} ({a:.2f} to "
+            f"{b:.2f}), jump to reference {self.jump.value:.2f} ({c:.2f} to {d:.2f}); {tip}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field, ready for JSON."""
+        return asdict(self)
+
+
+def dropout_on_aggregates(
+    study: str,
+    seen: Estimate,
+    *,
+    treated: tuple[float, float],
+    control: tuple[float, float],
+    level: float = 0.95,
+) -> AggregateDropout:
+    """What a printed table allows: the difference among those seen, and how many were.
+
+    `treated` and `control` are (began, seen at the end). Raises InputError when more were seen than
+    began. Both arms' missing are taken as the seen of their arm but where said otherwise.
+    """
+    shares = []
+    for arm, (began, left) in (("treated", treated), ("control", control)):
+        if not 0 < left <= began:
+            raise InputError(
+                f"{study}: {left:g} of the {began:g} {arm} patients seen; it must be at least 1 "
+                f"and no more than began."
+            )
+        shares.append(1 - left / began)
+    low, high = seen.interval(level)
+    near = low if seen.value > 0 else high
+    tips = shares[0] > 0 and not low <= 0 <= high
+    return AggregateDropout(
+        study=study,
+        seen=seen,
+        treated_dropout=shares[0],
+        control_dropout=shares[1],
+        jump=jump_to_reference_approximation(seen, shares[0]),
+        tipping_delta=-near / shares[0] if tips else None,
+        level=level,
+        method="jump to reference and delta adjustment on aggregates, dropout independent of "
+        "what is not printed",
+        inputs=digest_of(seen, list(treated), list(control), level),
+    )
+
+
 def jump_to_reference_approximation(difference: Estimate, treated_dropout: float) -> Estimate:
     """Δ(at random) × (1 − share of the treated who left): all that a printed table allows.
 
@@ -162,8 +240,35 @@ def jump_to_reference_approximation(difference: Estimate, treated_dropout: float
         raise InputError(f"A share lies between 0 and 1; {treated_dropout:g} does not.")
     kept = 1 - treated_dropout
     return Estimate(
-        value=kept * difference.value, se=kept * difference.se, method="jump to reference, approx."
+        value=kept * difference.value,
+        se=kept * difference.se,
+        method="jump to reference, approx.",
+        scale=difference.scale,
+        df=difference.df,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeltaCell:
+    """The final difference when each arm's unseen ended by so much above missing at random."""
+
+    treated: float
+    control: float
+    difference: float
+    low: float
+    high: float
+
+    def summary(self) -> str:
+        """One line."""
+        state = "holds 0" if self.low <= 0 <= self.high else "off 0"
+        return (
+            f"delta treated {self.treated:+g}, control {self.control:+g}: {self.difference:.2f} "
+            f"({self.low:.2f} to {self.high:.2f}), {state}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field, ready for JSON."""
+        return asdict(self)
 
 
 def tipping_grid(
@@ -173,10 +278,10 @@ def tipping_grid(
     deltas_control: Sequence[float],
     *,
     level: float = 0.95,
-) -> list[dict[str, float]]:
+) -> list[DeltaCell]:
     """The final difference when δ is added to the imputed final values of each arm.
 
-    One dictionary a pair of δ: `treated`, `control`, `difference`, `low`, `high`.
+    The pairs run over the control arm's δ within each of the treated arm's.
     """
     base = reference_based(trial, strategy, control_dropouts="missing_at_random", level=level)
     out = []
@@ -192,9 +297,7 @@ def tipping_grid(
                 method=base.difference.method,
             )
             low, high = at.interval(level)
-            out.append(
-                {"treated": a, "control": b, "difference": at.value, "low": low, "high": high}
-            )
+            out.append(DeltaCell(treated=a, control=b, difference=at.value, low=low, high=high))
     return out
 
 

@@ -53,6 +53,24 @@ def _count(trial: Trial, arm: Arm, stats: dict[str, Finding]) -> Count | None:
     return Count(trial=trial, arm=arm, events=events, n=n, rows=tuple(stats.values()))
 
 
+def without_overlap(counts: Sequence[Count]) -> list[Count]:
+    """The counts of trials whose arms can be added up.
+
+    Arms that add up to more patients than took part overlap (one may be the sum of others), and
+    adding them would count patients twice; in a crossover trial each patient takes both.
+    """
+    sums: dict[str, float] = {}
+    for c in counts:
+        sums[c.trial.id] = sums.get(c.trial.id, 0.0) + c.n
+    return [
+        c
+        for c in counts
+        if c.trial.participants is None
+        or "crossover" in c.trial.design
+        or sums[c.trial.id] <= c.trial.participants
+    ]
+
+
 def compared_pairs(counts: Sequence[Count]) -> list[tuple[Trial, list[Count]]]:
     """Trials in which a test arm and a control arm were both counted."""
     by_trial: dict[str, list[Count]] = {}

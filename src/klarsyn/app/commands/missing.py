@@ -28,6 +28,12 @@ were last seen when:
   1,-4.0,-3.0,5.0,5,4
   2,-9.0,-5.5,7.0,53,53
   klarsyn missing visits.csv --correlation 0.5
+  klarsyn missing visits.csv --correlation 0.5 --deltas 0,2,4
+\b
+Only a difference (treated − control) among those seen, and how many began and were seen at the end:
+  study,difference,lower,upper,treated_began,treated_seen,control_began,control_seen
+  Trial A,-6.0,-8.9,-3.1,121,89,250,185
+  klarsyn missing aggregates.csv
 """
 
 
@@ -51,6 +57,7 @@ were last seen when:
     show_default=True,
     help="Visits: missing_at_random or no_change.",
 )
+@click.option("--deltas", default=None, help="Visits: points added to each arm's unseen, crossed.")
 @click.option("--method", default="REML", show_default=True, help="Estimator of tau2.")
 @click.option("--test", default="knha", show_default=True, help="z, t, knha or adhoc.")
 @click.option("--margin", type=float, default=None, help="Non-inferiority margin (refusals).")
@@ -65,6 +72,8 @@ def command(file: str, as_json: bool, **options: Any) -> None:
     header = read_table(file)
     if "visit" in header:
         found = _visits(file, options)
+    elif "treated_began" in header:
+        found = _aggregates(file, options)
     elif "new_refused" in header:
         found = _refusals(file, options)
     elif "treated_mean" in header:
@@ -178,6 +187,48 @@ def _means(file: str, options: dict[str, Any]) -> Any:
     )
 
 
+def _aggregates(file: str, options: dict[str, Any]) -> list[Any]:
+    from klarsyn.bias.reference_based import dropout_on_aggregates
+    from klarsyn.errors import InputError
+    from klarsyn.stats.estimate import Estimate
+    from klarsyn.stats.proportions import two_sided_z
+    from klarsyn.tables import Column, read_table
+
+    counts = ("treated_began", "treated_seen", "control_began", "control_seen")
+    table = read_table(
+        file,
+        [
+            Column(name="study"),
+            *(Column(name=n, kind="number") for n in ("difference", "lower", "upper")),
+            *(Column(name=n, kind="count") for n in counts),
+        ],
+        others=False,
+    )
+    wide = 2 * two_sided_z(options["level"])
+    found = []
+    for row, r in zip(table.row_numbers, table.records(), strict=True):
+        if not r["lower"] < r["difference"] < r["upper"]:
+            raise InputError(
+                f"{file}: row {row}: the difference {r['difference']:g} does not lie between its "
+                f"limits {r['lower']:g} and {r['upper']:g}."
+            )
+        seen = Estimate(
+            value=r["difference"], se=(r["upper"] - r["lower"]) / wide, method="among those seen"
+        )
+        try:
+            made = dropout_on_aggregates(
+                r["study"],
+                seen,
+                treated=(r["treated_began"], r["treated_seen"]),
+                control=(r["control_began"], r["control_seen"]),
+                level=options["level"],
+            )
+        except InputError as bad:
+            raise InputError(f"{file}: row {row}: {bad}") from None
+        found.append(made)
+    return found
+
+
 def _refusals(file: str, options: dict[str, Any]) -> list[Any]:
     from klarsyn.bias.noninferiority import Counts
     from klarsyn.bias.refusals import Refusals, refusal_grid
@@ -256,9 +307,25 @@ def _visits(file: str, options: dict[str, Any]) -> list[Any]:
         treated_last_seen=tuple(a["treated_last_seen"] for a in rows),
         control_last_seen=tuple(a["control_last_seen"] for a in rows),
     )
+    if options["deltas"] is not None:
+        return _delta_rows(trial, options)
     return [
         reference_based(
             trial, s, control_dropouts=options["control_dropouts"], level=options["level"]
         )
         for s in STRATEGIES
     ]
+
+
+def _delta_rows(trial: Any, options: dict[str, Any]) -> list[Any]:
+    """The final difference for each pair of deltas, dropouts otherwise missing at random."""
+    from klarsyn.bias.reference_based import tipping_grid
+    from klarsyn.errors import InputError
+
+    try:
+        deltas = [float(part) for part in options["deltas"].split(",")]
+    except ValueError:
+        raise InputError(
+            f"--deltas: {options['deltas']!r} is not numbers with commas, e.g. 0,2,4."
+        ) from None
+    return tipping_grid(trial, "missing_at_random", deltas, deltas, level=options["level"])

@@ -19,13 +19,14 @@ from klarsyn.bias.adjusted import (
 )
 from klarsyn.bias.belief import BeliefEvidence
 from klarsyn.figures.forest import ForestAxis, ForestRow, forest
-from klarsyn.figures.theme import PALETTE, finish
+from klarsyn.figures.theme import INK, PALETTE, finish
 from klarsyn.provenance import digest_of
 from klarsyn.report.context import Context
 from klarsyn.report.document import Figure, Prose, Result, Section, anchor_of, paragraphs
 from klarsyn.report.gradings import Ground, compared, derive_ground
 from klarsyn.report.grids import benefit_of
 from klarsyn.report.guessing import ArmGuess
+from klarsyn.report.sections.crossover_counts import crossover_range
 from klarsyn.report.sections.tipping import class_belief
 from klarsyn.report.settings import Window
 from klarsyn.stats.estimate import Estimate
@@ -35,6 +36,7 @@ from klarsyn.synthesis.extraction import TrialEffect, derive_effects
 DOMAIN = "blinding"
 BIAS_SIZES = ("additive", "additive_sd", "proportional", "proportional_sd")
 COLOURS = {
+    "as_reported": INK,
     "published": PALETTE[0],
     "wide": PALETTE[5],
     "patients": PALETTE[2],
@@ -82,16 +84,24 @@ def build_adjusted(context: Context) -> tuple[Section, Any] | None:
     if not made:
         return None
     sentence = _sentence(context, made)
+    crossed = [
+        c
+        for m in made
+        if (c := crossover_range(context, f"{m.window.id}.{m.comparator}", m.effects)) is not None
+    ]
     blocks: list[Any] = [
         Prose(paragraphs=paragraphs(sentence), tone="finding"),
         _figure(context, made),
-        Prose(paragraphs=paragraphs(*_cautions(context, made)), tone="caution"),
+        Prose(
+            paragraphs=paragraphs(*_cautions(context, made), *(text for text, _ in crossed)),
+            tone="caution",
+        ),
     ]
     section = Section(
         id="adjusted",
         title=context.words.plain("adjusted.title"),
         blocks=blocks,
-        results=[m.result for m in made],
+        results=[*(m.result for m in made), *(result for _, result in crossed)],
         findings=list(dict.fromkeys(i for m in made for e in m.effects for i in e.findings)),
     )
     return section, sentence
@@ -268,13 +278,15 @@ def _figure(context: Context, made: Sequence[Adjusted]) -> Figure:
     for m in made:
         rows.append(ForestRow(kind="heading", label=_heading(context, m)))
         rows += [_row(context, m, *row) for row in m.rows]
+    reach = _reach(made)
     axis = ForestAxis(
         title=w.plain("works.axis"),
+        limits=reach,
         left="← " + w.plain("works.left", drug=context.settings.drug[lang]),
         right=w.plain("works.right") + " →",
     )
     if benefit_of(context) == "higher":
-        axis = ForestAxis(title=w.plain("works.axis"))
+        axis = ForestAxis(title=w.plain("works.axis"), limits=reach)
     told = [f"{r.label}: {r.numbers}." if r.numbers else f"{r.label}." for r in rows]
     return Figure(
         id="adjusted",
@@ -282,8 +294,20 @@ def _figure(context: Context, made: Sequence[Adjusted]) -> Figure:
         alt=" ".join([w.plain("adjusted.alt"), *told]),
         wide=finish(forest(rows, axis)),
         narrow=finish(forest(rows, axis, narrow=True)),
-        caption=w("adjusted.caption", method=made[0].found.method),
+        caption=w("adjusted.caption", method=_how(made[0].found)),
     )
+
+
+def _how(found: BiasAdjusted) -> str:
+    """Estimator and test, as the method's last words name them."""
+    return ", ".join(found.method.split(", ")[-2:])
+
+
+def _reach(made: Sequence[Adjusted]) -> tuple[float, float] | None:
+    """Where three trials or more reach; the wide intervals of two end in arrows there."""
+    known = [m for m in made if len(m.effects) > 2]
+    ends = [abs(x) for m in known for _, e, _ in m.rows for x in e.interval()]
+    return (-1.1 * max(ends), 1.1 * max(ends)) if ends else None
 
 
 def _heading(context: Context, m: Adjusted) -> str:
@@ -313,7 +337,7 @@ def _row(context: Context, m: Adjusted, name: str, e: Estimate, source: str) -> 
         upper=high,
         weight=0.35 if name == "as_reported" else 0.15,
         numbers=text,
-        colour=COLOURS.get(name, context.colour(m.comparator)),
+        colour=COLOURS[name],
         link="#" + anchor_of("result", m.result.id),
         details=details,
     )

@@ -263,7 +263,9 @@ def _figure(context: Context, made: Sequence[Improved]) -> Figure:
         if m.active is not None:
             rows.append(_active_row(context, m, m.active))
         rows += [_usual_row(context, m, u, b) for u, b in m.benchmarks]
-    axis = ForestAxis(title=w.plain("controls.x"))
+    ends = [x for r in rows for x in (r.lower, r.upper) if x is not None]
+    limits = (min(0.0, *ends) - 0.1, max(ends) + 0.1)
+    axis = ForestAxis(title=w.plain("controls.x"), limits=limits)
     told = [f"{r.label}: {r.numbers}." if r.numbers else f"{r.label}." for r in rows]
     return Figure(
         id="told-controls",
@@ -308,7 +310,7 @@ def _arm_row(context: Context, m: Improved, c: Changed) -> ForestRow:
     heaviest = min(x.improvement.se for x in m.controls)
     return ForestRow(
         kind="study",
-        label=f"{c.trial.label}, {context.term('treatment', c.arm.treatment)}",
+        label=c.trial.label,
         estimate=c.improvement.value,
         lower=low,
         upper=high,
@@ -318,7 +320,7 @@ def _arm_row(context: Context, m: Improved, c: Changed) -> ForestRow:
         link="#" + anchor_of("result", m.result.id),
         details={
             w.plain("hover.trial"): c.trial.label,
-            w.plain("hover.arm"): c.arm.label,
+            w.plain("hover.arm"): context.heading("treatment", c.arm.treatment),
             w.plain("hover.effect"): text,
             w.plain("hover.patients"): n.general(c.n),
             w.plain("hover.when"): w.plain(

@@ -13,7 +13,7 @@ from klarsyn.errors import NumericalError
 from klarsyn.figures.theme import finish
 from klarsyn.figures.upper import LimitRow, limits
 from klarsyn.report.context import Context
-from klarsyn.report.counts import Count, arm_counts
+from klarsyn.report.counts import Count, arm_counts, without_overlap
 from klarsyn.report.document import Figure, Prose, Result, anchor_of
 
 # Nobody recorded how the trials of a base asked; counts are taken as they stand.
@@ -72,7 +72,8 @@ def commoner(context: Context, outcomes: Sequence[str], most: int) -> list[tuple
 
 
 def _seen(context: Context, outcome: str) -> Seen | None:
-    counts = tuple(c for c in arm_counts(context, outcome) if c.arm.role in {"test", "control"})
+    arms = [c for c in arm_counts(context, outcome) if c.arm.role in {"test", "control"}]
+    counts = tuple(without_overlap(arms))
     if not any(c.arm.role == "test" for c in counts):
         return None
     both = {c.trial.id for c in counts if c.arm.role == "control"}

@@ -23,6 +23,7 @@ from klarsyn.report.document import (
     anchor_of,
     paragraphs,
 )
+from klarsyn.report.sections.dropouts import dropout_blocks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +48,8 @@ def build_left(context: Context) -> tuple[Section, Any] | None:
     counts = {o: arm_counts(context, o) for o in context.settings.leaving}
     shown = {o: c for o, c in counts.items() if compared_pairs(c)}
     refused = derive_refused(context)
-    if not shown and refused is None:
+    dropouts = dropout_blocks(context)
+    if not shown and refused is None and not dropouts.results:
         return None
     answer = _answer(context, shown, refused)
     blocks: list[Any] = [Prose(paragraphs=paragraphs(answer), tone="finding")]
@@ -55,14 +57,22 @@ def build_left(context: Context) -> tuple[Section, Any] | None:
     if refused is not None:
         blocks += [_grid_figure(context, refused), _grid_prose(context, refused)]
         blocks.append(_grid_table(context, refused))
+    blocks += dropouts.blocks
     blocks.append(Prose(paragraphs=paragraphs(context.words("left.missing")), tone="caution"))
     used = [c for cs in shown.values() for _, pair in compared_pairs(cs) for c in pair]
     section = Section(
         id="left",
         title=context.words.plain("left.title"),
         blocks=blocks,
-        results=[refused.result, *_scenario_results(refused)] if refused else [],
-        findings=[*(f.id for c in used for f in c.rows), *(refused.rows if refused else [])],
+        results=[
+            *([refused.result, *_scenario_results(refused)] if refused else []),
+            *dropouts.results,
+        ],
+        findings=[
+            *(f.id for c in used for f in c.rows),
+            *(refused.rows if refused else []),
+            *dropouts.findings,
+        ],
     )
     return section, answer
 
