@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -93,4 +94,90 @@ def test_hovering_a_trial_shows_its_numbers_and_source(browser: Any, page_file: 
     text = page.locator("#vg-tooltip-element").inner_text()
     assert "Source" in text
     assert "Effect" in text
+    page.close()
+
+
+PHONE = {"width": 390, "height": 844}
+ORANGE = "rgb(213, 94, 0)"
+
+
+def opened(browser: Any, page_file: Path, viewport: dict[str, int]) -> Any:
+    page = browser.new_page(viewport=viewport)
+    page.goto(page_file.as_uri())
+    page.wait_for_selector("body[data-ready]", timeout=60_000)
+    return page
+
+
+def test_the_four_answers_stand_in_the_first_screen_of_a_phone(
+    browser: Any, page_file: Path
+) -> None:
+    page = opened(browser, page_file, PHONE)
+    cards = page.locator(".card")
+    assert cards.count() == 4
+    last = cards.nth(3).bounding_box()
+    assert last["y"] + last["height"] <= PHONE["height"]
+    page.close()
+
+
+def test_pointing_at_a_trial_marks_the_subsets_that_hold_it(browser: Any, page_file: Path) -> None:
+    page = opened(browser, page_file, {"width": 1180, "height": 900})
+    figure = page.locator("#fig-subsets svg")
+    figure.scroll_into_view_if_needed()
+    fills = (
+        "svg => [...svg.querySelectorAll('.mark-symbol path')].map(p => getComputedStyle(p).fill)"
+    )
+    before = figure.evaluate(fills)
+    name = figure.get_by_text("Chen 2023", exact=True)
+    box = name.bounding_box()
+    page.mouse.move(box["x"] + 5, box["y"] + box["height"] / 2)
+    page.wait_for_timeout(400)
+    after = figure.evaluate(fills)
+    # Seven trials: 120 sets of two or more, of which 2^6 - 1 hold a given one.
+    assert len(before) == len(after) == 120
+    assert before.count(ORANGE) == 0
+    assert after.count(ORANGE) == 63
+    page.close()
+
+
+def test_a_phone_cuts_no_label_of_the_relapse_figure(browser: Any, page_file: Path) -> None:
+    page = opened(browser, page_file, PHONE)
+    said = page.locator("#fig-relapse svg").text_content()
+    assert "antidepressant" in said
+    assert "…" not in said
+    page.close()
+
+
+def test_a_table_row_on_a_phone_is_a_list_with_its_headers(browser: Any, page_file: Path) -> None:
+    page = opened(browser, page_file, PHONE)
+    cell = page.locator("#table-findings tbody td").first
+    label = cell.evaluate("c => getComputedStyle(c, '::before').content")
+    assert "Trials, patients" in label
+    assert page.locator("#table-findings").bounding_box()["width"] <= PHONE["width"]
+    page.close()
+
+
+def test_headings_skip_no_level_and_every_table_has_a_name(browser: Any, page_file: Path) -> None:
+    page = opened(browser, page_file, PHONE)
+    levels = page.evaluate(
+        "[...document.querySelectorAll('h1,h2,h3,h4')].map(h => Number(h.tagName[1]))"
+    )
+    assert levels[0] == 1
+    assert max(b - a for a, b in pairwise(levels)) <= 1
+    unnamed = page.evaluate(
+        "[...document.querySelectorAll('section.question table')].filter(t => !document"
+        ".getElementById(t.getAttribute('aria-labelledby'))).length"
+    )
+    assert unnamed == 0
+    page.close()
+
+
+def test_paper_gets_the_wide_figures_and_tables(browser: Any, page_file: Path) -> None:
+    page = browser.new_page(viewport={"width": 680, "height": 900})
+    page.emulate_media(media="print")
+    page.goto(page_file.as_uri())
+    page.wait_for_selector("body[data-ready]", timeout=60_000)
+    row = page.locator("#table-findings tbody tr").first
+    assert row.evaluate("r => getComputedStyle(r).display") == "table-row"
+    wide = page.locator("#fig-choices svg").get_attribute("viewBox")
+    assert float(wide.split()[2]) > 800
     page.close()

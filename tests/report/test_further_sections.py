@@ -143,3 +143,47 @@ def test_the_figure_of_adjusted_effects_shows_what_the_results_say(page: Report)
         assert f"{e['value']:.2f}".replace("-", "−") in marks
     for number, prior in enumerate(("half-normal(scale 0.5)", "half-normal(scale 1)"), start=1):
         assert found[f"choices.prior_{number}"].value["tau_prior"] == prior
+
+
+def test_every_pooled_number_stands_with_its_range_over_each_kind_of_choice(page: Report) -> None:
+    found = results(page)
+    pooled = {
+        name: r.value
+        for name, r in found.items()
+        if r.method.startswith("SMD, random effects") and r.value["k"] > 1
+    }
+    ranges = found["choices.ranges"].value
+    assert set(ranges) == set(pooled)
+    for name, kinds in ranges.items():
+        k, own = pooled[name]["k"], pooled[name]["estimate"]
+        assert kinds["estimators"][0] == 9
+        assert kinds["sets"][0] == 2**k - k - 1
+        for _, lowest, highest in kinds.values():
+            assert lowest - ARITHMETIC <= own <= highest + ARITHMETIC
+
+
+def test_the_conflict_and_the_dispute_of_the_pharmacology_stand_on_the_page(page: Report) -> None:
+    """Design, pharmacology B 1c and 1e: theta 0.11 to 0.22 against 0.53; 10 against 50 µM."""
+    found = results(page)
+    conflict, dispute = found["action.conflict"].value, found["action.dispute"].value
+    assert conflict["theta_needed"] == pytest.approx([0.11, 0.22], abs=0.005)
+    assert conflict["theta_crossing"] == pytest.approx(0.53, abs=0.015)
+    assert dispute["concentrations_um"] == [8, 10, 50]
+    assert dispute["blocked"][0][0] == pytest.approx(0.15, abs=0.005)
+    for name in ("conflict", "dispute"):
+        assert figure(page, name).alt
+
+
+def test_occupancy_is_drawn_over_hours_and_the_score_over_days(page: Report) -> None:
+    first, second = figure(page, "response").wide["hconcat"]
+    assert max(row["t"] for row in first["data"]["values"]) == pytest.approx(8)
+    assert max(row["t"] for row in second["data"]["values"]) == pytest.approx(14)
+
+
+def test_the_first_screen_gives_sizes_with_their_intervals_and_certainty(page: Report) -> None:
+    works, duration, safety, sure = (str(card["answer"]) for card in page.summary)
+    assert "6.9 MADRS points lower at about 24 hours (1.8 to 12.0; 7 trials)" in works
+    assert "placebo under anaesthesia: no clear difference" in works
+    assert "Hardly known beyond day 10 after the last dose" in duration
+    assert "dissociation 34 (22 to 53 across 4 trials)" in safety
+    assert "confirmed by a person" in sure

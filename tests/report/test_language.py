@@ -17,13 +17,18 @@ from klarsyn.report.document import Figure, Prose, Report, TableBlock
 from klarsyn.report.labels import in_language
 from klarsyn.report.words import read_words
 
-# English function words that Norwegian does not have; «for», «at», «by», «under», «over» are both.
+# English function words that Norwegian lacks; «for», «at», «by», «under» and «over» are in both.
 ENGLISH = frozenset(
-    "the of and with was were than which that this from are not each into against only who after "
-    "before what how does would cannot their there been have has".split()
+    re.findall(
+        r"\w+",
+        """the of and with was were than which that this from are not each into against only who
+        after before what how does would cannot their there been have has""",
+    )
 )
 # Nor can these stand in an English sentence.
-NORWEGIAN = frozenset("og ikke som er på av til med den det enn eller mot ble uten hvor".split())
+NORWEGIAN = frozenset(
+    re.findall(r"\w+", "og ikke som er på av til med den det enn eller mot ble uten hvor")
+)
 # What stays as it is: names of methods, scales, trials and places.
 SAME = 0.12  # share of entries that may read alike in both languages (numbers, names, axes)
 

@@ -38,7 +38,7 @@ def completeness(
         "field": "trial",
         "type": "nominal",
         "sort": None,
-        "axis": {"title": None, "labelLimit": 185 if narrow else 280, "domain": False,
+        "axis": {"title": None, "labelLimit": 240 if narrow else 280, "domain": False,
                  "ticks": False},
     }  # fmt: skip
     colour = {

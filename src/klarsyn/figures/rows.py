@@ -73,7 +73,7 @@ def in_rows(
         for i, r in enumerate(rows)
     ]
     if narrow:
-        above = [t | {"y": t["y"] - 0.36, "label": _broken(t["label"], longest)} for t in texts]
+        above = [t | {"y": t["y"] - 0.36, "label": broken(t["label"], longest)} for t in texts]
         columns = words(above, "label", 0, "left", y, over=True)
         columns += words(above, "numbers", NARROW_WIDTH, "right", y, over=True)
         tall = any(isinstance(t["label"], list) for t in above)
@@ -86,7 +86,7 @@ def in_rows(
     return {"hconcat": [left, middle, right], "spacing": 8}
 
 
-def _broken(text: str, longest: int | None) -> str | list[str]:
+def broken(text: str, longest: int | None) -> str | list[str]:
     """The text in one line, or broken at a space into two."""
     if longest is None or len(text) <= longest:
         return text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from klarsyn.figures.rows import in_rows
+from klarsyn.figures.rows import broken, in_rows
 from klarsyn.figures.theme import INK, Spec, detail_cells, hover, layer
 
 
@@ -37,9 +37,10 @@ def timeline(
     narrow: bool = False,
 ) -> Spec:
     """The Vega-Lite specification; `symbols` gives each legend text its Vega shape."""
+    title = broken(x_title, 44) if narrow else x_title
     return in_rows(
         rows,
-        lambda y, shift: _marks(rows, symbols, x_title, ticks, y, shift),
+        lambda y, shift: _marks(rows, symbols, title, ticks, y, shift),
         (400, 290, 165),
         narrow=narrow,
         longest=36,
@@ -49,7 +50,7 @@ def timeline(
 def _marks(
     rows: Sequence[TimelineRow],
     symbols: Mapping[str, str],
-    x_title: str,
+    x_title: str | list[str],
     ticks: Sequence[float],
     y: Spec,
     shift: float,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from klarsyn.errors import InputError, unknown_name
 from klarsyn.pharmacology.phrases import (
+    HOURS,
     MASS_UNITS,
     NUMBER,
     SALTS,

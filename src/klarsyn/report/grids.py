@@ -51,7 +51,7 @@ def derive_grid(context: Context) -> AllAnalyses | None:
         return None
     first = derive_effects(context.base, context.settings.windows[0].question)
     sd = typical_sd(context, first)
-    cells = _cells(context, sd)
+    cells = measured_cells(context, sd)
     trials = _trials(context, cells)
     sets = _sets(context, trials, cells)
     if not sets:
@@ -84,7 +84,7 @@ def derive_grid(context: Context) -> AllAnalyses | None:
 Cells = dict[tuple[str, str], dict[str, TrialEffect]]
 
 
-def _cells(context: Context, sd: float | None) -> Cells:
+def measured_cells(context: Context, sd: float | None) -> Cells:
     """The effect of each trial for each measure and time, in standard deviations."""
     out: Cells = {}
     for window in context.settings.windows:

@@ -47,11 +47,11 @@ def command(base: str, out: str, lang: str, as_json: bool) -> None:
 
         print_json(json.loads(files["results.json"]))
         return
-    _print_answers(report)
+    _print_answers(report, context.words.plain("page.notice"))
     click.echo(f"\nThe page: {Path(out) / 'index.html'}")
 
 
-def _print_answers(report: Any) -> None:
+def _print_answers(report: Any, notice: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -60,7 +60,7 @@ def _print_answers(report: Any) -> None:
         table.add_row(card["question"], card["answer"])
     console = Console(highlight=False)
     console.print(table)
-    console.print("Research synthesis, not medical advice.")
+    console.print(notice)
 
 
 def _progress() -> Any:

@@ -17,11 +17,11 @@ from klarsyn.provenance import digest_of
 from klarsyn.report.context import Context
 from klarsyn.report.document import Figure, Prose, Result, Section, anchor_of, paragraphs
 from klarsyn.report.sections.gaps import gaps_blocks
+from klarsyn.report.sections.ranges import ESTIMATORS, range_blocks
 from klarsyn.synthesis.extraction import Extraction, TrialEffect, as_effects, derive_effects
 from klarsyn.synthesis.pairwise import Pooled, pool
 from klarsyn.synthesis.subsets import Subsets, subsets
 
-ESTIMATORS = ("REML", "ML", "DL", "PM", "EB", "SJ", "HS", "HE", "EE")
 TESTS = ("z", "knha", "adhoc")
 CORRELATIONS = (0.0, 0.8)
 MOST_POINTS = 4095
@@ -51,18 +51,20 @@ def build_choices(context: Context) -> tuple[Section, Any] | None:
     result = _result(context, base, choices, every, group.effects)
     sentence = _sentence(context, result, comparator)
     adjusted, behind = gaps_blocks(context, base, group.effects)
+    ranges = range_blocks(context)
     section = Section(
         id="choices",
         title=context.words.plain("choices.title"),
         blocks=[
             Prose(paragraphs=paragraphs(sentence), tone="finding"),
             _choice_figure(context, base, choices, result),
+            *([ranges[0], Prose(paragraphs=paragraphs(ranges[1]))] if ranges else []),
             _cloud_figure(context, base, every),
             _funnel_figure(context, base, group.effects),
             Prose(paragraphs=paragraphs(_asymmetry(context, len(group.effects))), tone="caution"),
             *adjusted,
         ],
-        results=[result, *behind],
+        results=[result, *behind, *([ranges[2]] if ranges else [])],
     )
     return section, sentence
 

@@ -109,10 +109,10 @@ def _conflict_sentence(context: Context, found: MagnesiumConflict, result: Resul
     carried = result.value["selectivity_carried"]
     return context.words(
         "disputes.conflict_sentence",
-        ic50=n.interval(*found.wanted, 1),
-        needed=context.result_claim(result, n.interval(*found.needed)),
+        ic50=n.interval(found.wanted[0], found.wanted[1], 1),
+        needed=context.result_claim(result, n.interval(found.needed[0], found.needed[1])),
         crossing=context.result_claim(result, n.fixed(found.crossing)),
-        carried=context.result_claim(result, n.interval(*carried, 1)),
+        carried=context.result_claim(result, n.interval(carried[0], carried[1], 1)),
     )
 
 

@@ -144,7 +144,9 @@ def _counts(context: Context, effects: Sequence[TrialEffect]) -> Result:
     """How many trials still compare the groups at each of the usual times after the last dose."""
     late = [e for e in effects if e.days >= 28]
     apart = {e.trial for e in late if limits(e)[1] < 0 or limits(e)[0] > 0}
-    value = {f"day{day}": len({e.trial for e in effects if e.days >= day}) for day in REACH}
+    value: dict[str, float] = {
+        f"day{day}": len({e.trial for e in effects if e.days >= day}) for day in REACH
+    }
     controlled = [t for t in context.base.trials if t.comparator not in {"none", ""}]
     value |= {"controlled": len(controlled), "apart_at_day28": len(apart)}
     lasts = sorted({e.trial: e.days for e in effects}.values(), reverse=True)

@@ -193,7 +193,7 @@ def _answer(context: Context, common: Sequence[tuple[Seen, float]], rare: Sequen
     known = [(outcome, r) for outcome, _, r in rare if r is not None][:2]
     w, n = context.words, context.numbers
     if not known:
-        texts.append(w("safety.nothing"))
+        texts.append(w("safety.nothing" if common else "safety.nothing_at_all"))
     else:
         clauses = [
             w(

@@ -116,7 +116,11 @@ def _caption(context: Context, view: View) -> Any:
     reasons = {r: sum(u.reason == r for u in missing) for r in sorted({u.reason for u in missing})}
     told = "; ".join(w.plain(f"works.reason_{r}", count=c) for r, c in reasons.items())
     asked = context.result_claim(_unanswered(view), str(len(missing)))
+    converted = [e for g in view.groups for e in g.effects if "ln OR" in e.formula]
     marks = w("works.caption", method=context.option(s.method), test=context.option(s.test))
+    if converted:
+        trials = ", ".join(e.label for e in converted)
+        marks += " " + w("works.converted", trials=trials)
     return marks + " " + w("works.asked", asked=asked, reasons=told) if missing else marks
 
 

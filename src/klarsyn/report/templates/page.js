@@ -1,7 +1,7 @@
 (function () {
   "use strict";
   var specs = JSON.parse(document.getElementById("specs").textContent);
-  var narrow = window.matchMedia("(max-width: 700px)");
+  var narrow = window.matchMedia("screen and (max-width: 700px)");
   var canvases = Array.prototype.slice.call(document.querySelectorAll("[data-figure]"));
 
   function draw(canvas) {

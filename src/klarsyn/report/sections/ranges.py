@@ -1,0 +1,182 @@
+"""Every pooled number, and how far each kind of choice moves it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from klarsyn.errors import NumericalError
+from klarsyn.figures.forest import ForestAxis, ForestRow, forest
+from klarsyn.figures.theme import PALETTE, finish
+from klarsyn.provenance import digest_of
+from klarsyn.report.context import Context
+from klarsyn.report.document import Figure, Result, anchor_of
+from klarsyn.report.grids import MEASURES, Cells, measured_cells
+from klarsyn.report.pooling import Group, derive_groups
+from klarsyn.report.sections.works import typical_sd
+from klarsyn.report.settings import Window
+from klarsyn.synthesis.extraction import TrialEffect, as_effects, derive_effects
+from klarsyn.synthesis.pairwise import pool
+from klarsyn.synthesis.subsets import subsets
+
+ESTIMATORS = ("REML", "ML", "DL", "PM", "EB", "SJ", "HS", "HE", "EE")
+KINDS = ("estimators", "measures", "sets")
+EXHAUSTIVE, SAMPLE = 16, 4095  # trials up to which every set is fitted; sets drawn beyond
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranged:
+    """A pooled number with the estimates that each kind of choice gives for it."""
+
+    name: str
+    group: Group
+    estimates: dict[str, list[float]]
+
+    @property
+    def every(self) -> list[float]:
+        """All estimates of all kinds."""
+        return [x for found in self.estimates.values() for x in found]
+
+
+def range_blocks(context: Context) -> tuple[Figure, Any, Result] | None:
+    """The figure, its sentence and its result; None where no two trials are pooled."""
+    if context.settings.measure != "SMD":
+        return None
+    views = [
+        (w, derive_groups(context, derive_effects(context.base, w.question)))
+        for w in context.settings.windows
+    ]
+    first = derive_effects(context.base, context.settings.windows[0].question)
+    cells = measured_cells(context, typical_sd(context, first))
+    found = [_ranged(context, w, g, cells) for w, gs in views for g in gs if g.pooled is not None]
+    if not found:
+        return None
+    result = _result(found)
+    return _figure(context, found, result), _sentence(context, found, result), result
+
+
+def _ranged(context: Context, window: Window, group: Group, cells: Cells) -> Ranged:
+    settings = context.settings
+
+    def pooled(effects: Sequence[TrialEffect], method: str) -> float:
+        return pool(as_effects(effects), method=method, test="z").estimate
+
+    like = [
+        [e for e in cells.get((m, window.id), {}).values() if e.comparator == group.comparator]
+        for m in MEASURES
+    ]
+    limit = {} if len(group.effects) <= EXHAUSTIVE else {"sample": SAMPLE, "seed": 1}
+    every = subsets(as_effects(group.effects), method=settings.method, test="z", **limit)
+    label = window.label[context.lang]
+    return Ranged(
+        name=f"{label[:1].upper()}{label[1:]}, {context.comparator(group.comparator).lower()}",
+        group=group,
+        estimates={
+            "estimators": _estimates(ESTIMATORS, lambda m: pooled(group.effects, m)),
+            "measures": _estimates(
+                [effects for effects in like if len(effects) > 1],
+                lambda effects: pooled(effects, settings.method),
+            ),
+            "sets": every.estimate[every.size >= 2].tolist(),
+        },
+    )
+
+
+def _estimates(options: Iterable[Any], make: Callable[[Any], float]) -> list[float]:
+    """What each option gives; one that gives no estimate is left out."""
+    out = []
+    for option in options:
+        try:
+            out.append(make(option))
+        except NumericalError:
+            continue
+    return out
+
+
+def _result(found: Sequence[Ranged]) -> Result:
+    value = {
+        r.group.result.id: {
+            kind: [len(xs), min(xs), max(xs)] for kind, xs in r.estimates.items() if xs
+        }
+        for r in found
+        if r.group.result is not None
+    }
+    return Result(
+        id="choices.ranges",
+        value=value,
+        method="number of options, lowest and highest pooled estimate; each kind changed alone",
+        inputs=tuple(value),
+        digest=digest_of([(r.name, r.estimates) for r in found]),
+    )
+
+
+def _sentence(context: Context, found: Sequence[Ranged], result: Result) -> Any:
+    w, n = context.words, context.numbers
+    turned = sum(min(r.every) <= 0 <= max(r.every) for r in found)
+    widest = max(found, key=lambda r: max(r.every) - min(r.every))
+    return w(
+        "ranges.sentence",
+        numbers=len(found),
+        turned=context.result_claim(result, str(turned)),
+        widest=widest.name[:1].lower() + widest.name[1:],
+        range=context.result_claim(result, n.interval(min(widest.every), max(widest.every))),
+    )
+
+
+def _figure(context: Context, found: Sequence[Ranged], result: Result) -> Figure:
+    w = context.words
+    rows = [row for r in found for row in _rows(context, r, result)]
+    axis = ForestAxis(
+        title=w.plain("works.axis"),
+        left="← " + w.plain("works.left", drug=context.settings.drug[context.lang]),
+        right=w.plain("works.right") + " →",
+    )
+    told = " ".join(f"{row.label}: {row.numbers}." if row.numbers else row.label for row in rows)
+    return Figure(
+        id="ranges",
+        title=w.plain("ranges.figure", numbers=len(found)),
+        alt=w.plain("ranges.alt", told=told),
+        wide=finish(forest(rows, axis)),
+        narrow=finish(forest(rows, axis, narrow=True)),
+        caption=w("ranges.caption"),
+    )
+
+
+def _rows(context: Context, r: Ranged, result: Result) -> list[ForestRow]:
+    w, n, p = context.words, context.numbers, r.group.pooled
+    assert p is not None
+    link = "#" + anchor_of("result", result.id)
+    text = n.with_interval(p.estimate, p.ci_lower, p.ci_upper)
+    colour = context.colour(r.group.comparator)
+    own = ForestRow(
+        kind="pooled",
+        label=w.plain("choices.as_shown"),
+        estimate=p.estimate,
+        lower=p.ci_lower,
+        upper=p.ci_upper,
+        numbers=text,
+        colour=colour,
+        details={w.plain("choices.choice"): r.name, w.plain("hover.effect"): text},
+        link=link,
+    )
+    ranges = [
+        ForestRow(
+            kind="study",
+            label=w.plain(f"ranges.{kind}", count=n.whole(len(xs))),
+            estimate=p.estimate,
+            lower=min(xs),
+            upper=max(xs),
+            weight=0.05,
+            numbers=n.interval(min(xs), max(xs)),
+            colour=PALETTE[6],
+            details={
+                w.plain("choices.choice"): w.plain(f"ranges.{kind}", count=n.whole(len(xs))),
+                w.plain("ranges.range"): n.interval(min(xs), max(xs)),
+            },
+            link=link,
+        )
+        for kind in KINDS
+        if len(xs := r.estimates[kind]) > 1
+    ]
+    return [ForestRow(kind="heading", label=r.name), own, *ranges]
