@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from functools import cache
 from typing import Any
 
-import numpy as np
 import pytest
 from meta_rows import data
 from more import Compute, Values, analyses, misses, prefixed
 
-from klarsyn.stats.tau2_intervals import relative_intervals, tau2_interval
 from klarsyn.stats.heterogeneity import typical_variance
+from klarsyn.stats.tau2_intervals import relative_intervals, tau2_interval
 from klarsyn.synthesis.effects import Effects, effects_from_arrays, effects_from_table
 from klarsyn.synthesis.influence import cumulative, influence, leave_one_out
 from klarsyn.synthesis.location_scale import regress_location_scale

@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 import pytest
 from meta_rows import data
-from more import Compute, Values, analyses, misses, numbered, prefixed
+from more import Compute, Row, Values, all_rows, analyses, misses, numbered, prefixed
 
 from klarsyn.stats import asymmetry
 from klarsyn.stats.contrasts import Contrasts, contrasts
@@ -27,8 +27,23 @@ from klarsyn.synthesis.rare import Counts, RareFit, count_table, fit_glmm, pool_
 from klarsyn.synthesis.rare_one_group import pool_proportions, pool_single_rates
 
 CLOSED_FORM = 1e-8
-TOLERANCE: dict[str, float] = {}
-ABSOLUTE: dict[str, float] = {}
+INTEGRATION = 1e-7  # of R's sums of log-likelihoods, each integrated to 1e-10
+# R's BFGS stops with a slope of about 1e-6 left (its own gradients are numerical); a flat direction
+# shows it in the fifth digit. Ours maximise by exact derivatives (and are not below, test below).
+OPTIMISER = 2e-5
+TOLERANCE = {
+    **dict.fromkeys(("F06", "F07", "F08", "F09", "F10", "F11", "G05", "G06"), OPTIMISER),
+    "F08.CM.AL": 1e-4,  # tau² = 0.007 with a standard error of 0.06
+    # lme4's Laplace approximation has a noisy inner loop; its own checks allow 0.002.
+    "F12.est": 2e-4, "F12.tau2": 5e-4, "F12.se": 5e-3,
+    # trimfill() mirrors the studies at a centre that it finds with a loose stopping rule.
+    **{f"{a}.{t}": 1e-5 for a in ("G01", "G07", "G07.cohen") for t in ("L0", "R0", "Q0", "right")},
+    "G04.rank.p": 1e-6,  # R takes an exact p of 5e-8 from 1 − (1 − p)
+    # The sum over tau here and there; quantiles by interpolation between 12,000 points.
+    **dict.fromkeys(("H01", "H02", "H03"), OPTIMISER), **dict.fromkeys(("H04", "H05"), OPTIMISER),
+}  # fmt: skip
+# The likelihood falls from tau² = 0 on; R's optimisers stop near it.
+ABSOLUTE = {"G05.beta.tau2": 1e-11, "H05.quad.ML.psi": 1e-15}
 Array = np.ndarray
 SETS = {
     "dat.hahn2001": ("ai", "n1i", "ci", "n2i"), "dat.damico2009": ("xt", "nt", "xc", "nc"),
@@ -355,7 +370,18 @@ COMPUTE: dict[str, Compute] = {
 }
 
 
+@cache
+def computed(analysis: str) -> Values:
+    return COMPUTE[analysis]()
+
+
 @pytest.mark.parametrize("analysis", [a for a in analyses() if a[0] in "FGH"])
 def test_every_row_of_the_analysis_is_reproduced(analysis: str) -> None:
-    found = misses(analysis, COMPUTE[analysis](), TOLERANCE, CLOSED_FORM, ABSOLUTE)
+    found = misses(analysis, computed(analysis), TOLERANCE, CLOSED_FORM, ABSOLUTE)
     assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("row", [r for r in all_rows() if r.name.endswith("ll")
+                                 and r.analysis[0] in "FGH"], ids=lambda r: r.id)  # fmt: skip
+def test_no_likelihood_lies_below_the_reference_s(row: Row) -> None:
+    assert computed(row.analysis)[row.name] >= row.value - INTEGRATION

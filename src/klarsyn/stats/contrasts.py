@@ -172,7 +172,10 @@ def check_cells(kind: Measure, columns: Cells, labels: Sequence[str] = ()) -> No
 
 def _problem(y: float, v: float) -> str:
     if not np.isfinite(y):
-        return "the effect is not estimable (a zero cell, a mean without a logarithm, too few patients)"
+        return (
+            "the effect is not estimable (a zero cell, a mean without a logarithm, or too few "
+            "patients)"
+        )
     if not np.isfinite(v):
         return "the sampling variance is not estimable"
     if v <= 0:
