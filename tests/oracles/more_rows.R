@@ -1,7 +1,7 @@
 # Reference rows on data sets that meta_analysis.csv does not use: writes more_rows.csv and, into
 # data/, the columns of the data sets that the rows are made from.
 #
-#   Rscript tests/oracles/more_rows.R        (from the root of the repository; about a minute)
+#   Rscript tests/oracles/more_rows.R        (from the root of the repository; three minutes)
 #
 # Made with R 4.2.2, metafor 3.8-1, metadat 1.2-0, clubSandwich 0.5.8, robumeta 2.0, lme4 1.1-31,
 # numDeriv 2016.8-1.1 (Debian 12). metafor is given tight stopping rules, because its default
@@ -330,21 +330,22 @@ put("C09", "dat.baskerville2012", "SMD", "metafor: permutest exact, factor of tw
 })
 put("C10", "dat.lee2004", "RR", "metafor: leave1out, influence (every measure), cumul", {
   d <- escalc(measure = "RR", ai = ai, n1i = n1i, ci = ci, n2i = n2i, data = dat.lee2004)
-  m <- uni(yi, vi, data = d); l <- leave1out(m); i <- influence(m)$inf; u <- cumul(m, order = d$year)
+  m <- uni(yi, vi, data = d); l <- leave1out(m); i <- influence(m)$inf; b <- influence(m)$dfbs[[1]]; u <- cumul(m, order = d$year)
   k <- seq_len(m$k)
   c(l1o.est = setNames(l$estimate, k), l1o.se = setNames(l$se, k), l1o.tau2 = setNames(l$tau2, k),
     l1o.I2 = setNames(l$I2, k), l1o.Q = setNames(l$Q, k), rstud = setNames(i$rstudent, k),
     dffits = setNames(i$dffits, k), cook = setNames(i$cook.d, k), covr = setNames(i$cov.r, k),
     tau2del = setNames(i$tau2.del, k), QEdel = setNames(i$QE.del, k), hat = setNames(i$hat, k),
-    weight = setNames(i$weight, k), cumul.est = setNames(u$estimate, k),
+    weight = setNames(i$weight, k), dfbs = setNames(b, k), cumul.est = setNames(u$estimate, k),
     cumul.se = setNames(u$se, k), cumul.tau2 = setNames(u$tau2, k))
 })
 put("C11", "dat.baskerville2012", "SMD", "metafor: influence with knha and DL; cumul, knha", {
   m <- uni(smd, se^2, data = dat.baskerville2012, test = "knha", method = "DL")
-  i <- influence(m)$inf; u <- cumul(m, order = dat.baskerville2012$year); l <- leave1out(m)
+  i <- influence(m)$inf; b <- influence(m)$dfbs[[1]]; l <- leave1out(m)
   k <- c(1, 2, 10, 23)
   c(rstud = setNames(i$rstudent[k], k), dffits = setNames(i$dffits[k], k),
     cook = setNames(i$cook.d[k], k), covr = setNames(i$cov.r[k], k), hat = setNames(i$hat[k], k),
+    dfbs = setNames(b[k], k),
     l1o.lb = setNames(l$ci.lb[k], k), l1o.ub = setNames(l$ci.ub[k], k))
 })
 put("C12", "dat.debruin2009", "PLO", "metafor: subgroups, common and separate tau2", {

@@ -405,6 +405,7 @@ def c10() -> Values:
         found = {
             "rstud": c.rstudent, "dffits": c.dffits, "cook": c.cook, "covr": c.cov_ratio,
             "tau2del": c.tau2_without, "QEdel": c.q_without, "hat": c.hat, "weight": c.weight,
+            "dfbs": c.dfbetas,
         }  # fmt: skip
         out |= {f"{name}.{i}": value for name, value in found.items()}
     for i, s in enumerate(years, 1):
@@ -421,7 +422,7 @@ def c11() -> Values:
         c, s = cases[i - 1], left[i - 1]
         found = {
             "rstud": c.rstudent, "dffits": c.dffits, "cook": c.cook, "covr": c.cov_ratio,
-            "hat": c.hat, "l1o.lb": s.ci_lower, "l1o.ub": s.ci_upper,
+            "hat": c.hat, "dfbs": c.dfbetas, "l1o.lb": s.ci_lower, "l1o.ub": s.ci_upper,
         }  # fmt: skip
         out |= {f"{name}.{i}": value for name, value in found.items()}
     return out
