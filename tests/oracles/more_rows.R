@@ -288,6 +288,15 @@ put("C04", "dat.viechtbauer2021", "OR", "metafor: regression on dose, adhoc, and
   c(beta(m), tau2 = m$tau2, R2 = m$R2, quad = beta(q), quad.tau2 = q$tau2, quad.QM = q$QM,
     quad.R2 = q$R2)
 })
+put("C14", "dat.laopaiboon2015, dat.debruin2009", "RR, PLO", "metafor: a slope for each level, nested levels, all pairs of levels", {
+  d <- escalc(measure = "RR", ai = ai, n1i = n1i, ci = ci, n2i = n2i, data = dat.laopaiboon2015)
+  m <- suppressWarnings(uni(yi, vi, mods = ~ year:factor(diag.ab), data = d))
+  e <- escalc(measure = "PLO", xi = xi, ni = ni, data = dat.debruin2009)
+  n <- uni(yi, vi, mods = ~ ethnicity + ethnicity:patients, data = e)
+  p <- uni(yi, vi, mods = ~ 0 + ethnicity:patients, data = e)
+  c(beta(m), tau2 = m$tau2, QM = m$QM, n = beta(n), n.tau2 = n$tau2, n.QM = n$QM, p.tau2 = p$tau2,
+    p.QM = p$QM)
+})
 put("C05", "dat.baskerville2012", "SMD", "metafor: location-scale, two scale moderators, ML and REML", {
   d <- dat.baskerville2012
   bfgs <- list(optimizer = "optim", optmethod = "BFGS", reltol = 1e-15, maxit = 10000)

@@ -454,12 +454,25 @@ def c13() -> Values:
     return out
 
 
+def c14() -> Values:
+    effects, ab = made("dat.laopaiboon2015", "RR", COUNTS), "factor(diag.ab)"
+    m = regress(effects, [f"year:{ab}"], test="z", drop_problems=True)
+    shares, pair = made("dat.debruin2009", "PLO", SHARES), "ethnicity:patients"
+    n = regress(shares, ["ethnicity", pair], test="z")
+    p = regress(shares, [pair], test="z", intercept=False)
+    assert regress(shares, [pair], test="z").tau2 == pytest.approx(p.tau2, rel=CLOSED_FORM)
+    return coefficients(m) | prefixed("n", coefficients(n)) | {
+        "tau2": m.tau2, "QM": m.omnibus.statistic, "n.tau2": n.tau2,
+        "n.QM": n.omnibus.statistic, "p.tau2": p.tau2, "p.QM": p.omnibus.statistic,
+    }  # fmt: skip
+
+
 COMPUTE: dict[str, Compute] = {
     f.__name__.upper(): f
     for f in (
         *(a01, a02, a03, a04, a05, a06, a07, a08, a09, a10, a11, a12),
         *(b01, b02, b03, b04, b05, b06, b07, b08),
-        *(c01, c02, c03, c04, c05, c06, c07, c08, c09, c10, c11, c12, c13),
+        *(c01, c02, c03, c04, c05, c06, c07, c08, c09, c10, c11, c12, c13, c14),
     )
 }
 

@@ -79,6 +79,8 @@ def contrasts(
     if variance not in kind.variances:
         raise unknown_name(f"variance of {measure}", variance, kind.variances)
     amount = (0.0 if measure in _NO_CORRECTION else 0.5) if add is None else float(add)
+    if not 0 <= amount < np.inf:
+        raise InputError(f"The continuity correction `add` is 0 or more; {amount:g} is not.")
     columns = complete(measure, cells, labels)
     check_cells(kind, columns, labels)
     size = len(next(iter(columns.values())))
