@@ -106,8 +106,10 @@ def test_subsets_counts_them(file: str, capsys: pytest.CaptureFixture[str]) -> N
     ("rows", "args", "sentence"),
     [
         ("a,0.1,0.2\nb,0.3,0\n", (), "b: the sampling variance is zero"),
-        ("a,0.1,0.2\nb,,1\n", (), "b: its cell in column 'yi' is empty"),
-        ("a,0.1,0.2\nb,nan,1\n", (), "b: its cell in column 'yi' is empty"),
+        ("a,0.1,0.2\nb,,1\n", (), "b: its cell in column 'yi' (row 3) is empty"),
+        ("a,0.1,0.2\nb,nan,1\n", (), "b: its cell in column 'yi' (row 3) is empty"),
+        ("a,0.1,0.2\n", ("--add", "-1"), "`add` is 0 or more; -1 is not"),
+        ("a,0.1,1e300\nb,0.2,2e300\n", (), "Express the effects in another unit"),
         ("a,0.1,0.2\nb,x,1\n", (), "row 3, column 'yi': 'x' is not a number"),
         ("", (), "0 rows below its header"),
         ("a,0.1,0.2\n", ("--method", "REM"), "Nearest: REML"),

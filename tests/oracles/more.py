@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -46,6 +46,11 @@ def analyses() -> tuple[str, ...]:
 def prefixed(prefix: str, values: Mapping[str, float]) -> Values:
     """`prefix.name` for each name."""
     return {f"{prefix}.{name}": value for name, value in values.items()}
+
+
+def numbered(name: str, values: Sequence[float], start: int = 0) -> Values:
+    """`name` with a running number for each value."""
+    return {f"{name}{i}": float(v) for i, v in enumerate(values, start)}
 
 
 def longest(row: str, tolerances: Mapping[str, float], otherwise: float) -> float:

@@ -1,7 +1,7 @@
 # Reference rows on data sets that meta_analysis.csv does not use: writes more_rows.csv and, into
 # data/, the columns of the data sets that the rows are made from.
 #
-#   Rscript tests/oracles/more_rows.R        (from the root of the repository; about a minute)
+#   Rscript tests/oracles/more_rows.R        (from the root of the repository; three minutes)
 #
 # Made with R 4.2.2, metafor 3.8-1, metadat 1.2-0, clubSandwich 0.5.8, robumeta 2.0, lme4 1.1-31,
 # numDeriv 2016.8-1.1 (Debian 12). metafor is given tight stopping rules, because its default
@@ -27,7 +27,7 @@ put <- function(id, dataset, measure, method, call) {
   }
   rows[[id]] <<- data.frame(id = paste(id, names(values), sep = "."), dataset, measure, method,
                             call = c(text, rep("", length(values) - 1)), quantity = names(values),
-                            value = formatC(unname(values), digits = 12, format = "g"))
+                            value = trimws(formatC(unname(values), digits = 12, format = "g")))
   invisible()
 }
 
@@ -288,6 +288,15 @@ put("C04", "dat.viechtbauer2021", "OR", "metafor: regression on dose, adhoc, and
   c(beta(m), tau2 = m$tau2, R2 = m$R2, quad = beta(q), quad.tau2 = q$tau2, quad.QM = q$QM,
     quad.R2 = q$R2)
 })
+put("C14", "dat.laopaiboon2015, dat.debruin2009", "RR, PLO", "metafor: a slope for each level, nested levels, all pairs of levels", {
+  d <- escalc(measure = "RR", ai = ai, n1i = n1i, ci = ci, n2i = n2i, data = dat.laopaiboon2015)
+  m <- suppressWarnings(uni(yi, vi, mods = ~ year:factor(diag.ab), data = d))
+  e <- escalc(measure = "PLO", xi = xi, ni = ni, data = dat.debruin2009)
+  n <- uni(yi, vi, mods = ~ ethnicity + ethnicity:patients, data = e)
+  p <- uni(yi, vi, mods = ~ 0 + ethnicity:patients, data = e)
+  c(beta(m), tau2 = m$tau2, QM = m$QM, n = beta(n), n.tau2 = n$tau2, n.QM = n$QM, p.tau2 = p$tau2,
+    p.QM = p$QM)
+})
 put("C05", "dat.baskerville2012", "SMD", "metafor: location-scale, two scale moderators, ML and REML", {
   d <- dat.baskerville2012
   bfgs <- list(optimizer = "optim", optmethod = "BFGS", reltol = 1e-15, maxit = 10000)
@@ -330,21 +339,22 @@ put("C09", "dat.baskerville2012", "SMD", "metafor: permutest exact, factor of tw
 })
 put("C10", "dat.lee2004", "RR", "metafor: leave1out, influence (every measure), cumul", {
   d <- escalc(measure = "RR", ai = ai, n1i = n1i, ci = ci, n2i = n2i, data = dat.lee2004)
-  m <- uni(yi, vi, data = d); l <- leave1out(m); i <- influence(m)$inf; u <- cumul(m, order = d$year)
+  m <- uni(yi, vi, data = d); l <- leave1out(m); i <- influence(m)$inf; b <- influence(m)$dfbs[[1]]; u <- cumul(m, order = d$year)
   k <- seq_len(m$k)
   c(l1o.est = setNames(l$estimate, k), l1o.se = setNames(l$se, k), l1o.tau2 = setNames(l$tau2, k),
     l1o.I2 = setNames(l$I2, k), l1o.Q = setNames(l$Q, k), rstud = setNames(i$rstudent, k),
     dffits = setNames(i$dffits, k), cook = setNames(i$cook.d, k), covr = setNames(i$cov.r, k),
     tau2del = setNames(i$tau2.del, k), QEdel = setNames(i$QE.del, k), hat = setNames(i$hat, k),
-    weight = setNames(i$weight, k), cumul.est = setNames(u$estimate, k),
+    weight = setNames(i$weight, k), dfbs = setNames(b, k), cumul.est = setNames(u$estimate, k),
     cumul.se = setNames(u$se, k), cumul.tau2 = setNames(u$tau2, k))
 })
 put("C11", "dat.baskerville2012", "SMD", "metafor: influence with knha and DL; cumul, knha", {
   m <- uni(smd, se^2, data = dat.baskerville2012, test = "knha", method = "DL")
-  i <- influence(m)$inf; u <- cumul(m, order = dat.baskerville2012$year); l <- leave1out(m)
+  i <- influence(m)$inf; b <- influence(m)$dfbs[[1]]; l <- leave1out(m)
   k <- c(1, 2, 10, 23)
   c(rstud = setNames(i$rstudent[k], k), dffits = setNames(i$dffits[k], k),
     cook = setNames(i$cook.d[k], k), covr = setNames(i$cov.r[k], k), hat = setNames(i$hat[k], k),
+    dfbs = setNames(b[k], k),
     l1o.lb = setNames(l$ci.lb[k], k), l1o.ub = setNames(l$ci.ub[k], k))
 })
 put("C12", "dat.debruin2009", "PLO", "metafor: subgroups, common and separate tau2", {
@@ -498,6 +508,518 @@ put("D11", "dat.crede2010", "ZCOR", "robumeta: CORR and HIER", {
       I2 = as.numeric(m$mod_info$I.2)) }
   c(corr = f(modelweights = "CORR", rho = 0.5, small = TRUE),
     hier = f(modelweights = "HIER", small = TRUE))
+})
+
+# ---------------------------------------------------------------------------------------------
+# E. Networks, from the covariance matrix of all contrasts of each study with its first arm
+# ---------------------------------------------------------------------------------------------
+
+# `level` and `v` are each arm's own level and variance on an additive scale; heterogeneity is the
+# same for every contrast, so that two contrasts with the same arm share half of it (`S`).
+network <- function(study, trt, level, v) {
+  trts <- sort(unique(trt), method = "radix"); y <- NULL; X <- NULL; V <- list(); S <- list()
+  of <- character(); arms <- list()
+  for (s in unique(study)) {
+    i <- which(study == s); i <- i[order(trt[i], method = "radix")]; k <- length(i) - 1
+    y <- c(y, level[i[-1]] - level[i[1]])
+    X <- rbind(X, t(sapply(i[-1], function(j) (trts == trt[j]) - (trts == trt[i[1]]))))
+    V[[s]] <- diag(v[i[-1]], k) + v[i[1]]; S[[s]] <- diag(0.5, k) + 0.5
+    of <- c(of, rep(s, k)); arms[[s]] <- trt[i]
+  }
+  list(y = y, X = X, V = as.matrix(bldiag(V)), S = as.matrix(bldiag(S)), study = of, trts = trts,
+       arms = arms)
+}
+odds <- function(study, trt, r, n) {
+  ok <- ave(r, study, FUN = sum) > 0 & ave(n - r, study, FUN = sum) > 0
+  a <- 0.5 * (ave(r == 0 | r == n, study, FUN = max) > 0)
+  network(study[ok], trt[ok], log((r + a) / (n - r + a))[ok], (1 / (r + a) + 1 / (n - r + a))[ok])
+}
+gls <- function(N, X, t2 = 0) {
+  W <- solve(N$V + t2 * N$S); C <- solve(t(X) %*% W %*% X)
+  b <- drop(C %*% t(X) %*% W %*% N$y); e <- N$y - drop(X %*% b)
+  P <- W - W %*% X %*% C %*% t(X) %*% W
+  list(b = b, C = C, Q = drop(e %*% W %*% e), W = W, P = P, df = length(N$y) - ncol(X))
+}
+tau2 <- function(N, X, method) {
+  if (method == "common") return(0)
+  g <- gls(N, X)
+  if (method == "DL") return(max(0, (g$Q - g$df) / sum(g$P * N$S)))
+  f <- function(t) {
+    g <- gls(N, X, t)
+    if (method == "PM") return(g$Q - g$df)
+    drop(t(N$y) %*% g$P %*% N$S %*% g$P %*% N$y) - sum((if (method == "REML") g$P else g$W) * N$S)
+  }
+  if (f(0) <= 0) 0 else uniroot(f, c(0, 20 * var(N$y)), tol = 1e-15)$root
+}
+basic <- function(N, ref) N$X[, N$trts != ref, drop = FALSE]
+league <- function(N, ref, method) {
+  X <- basic(N, ref); t2 <- tau2(N, X, method); g <- gls(N, X, t2)
+  names <- make.names(N$trts[N$trts != ref]); q <- gls(N, X)
+  c(tau2 = t2, Q = q$Q, df = q$df, setNames(g$b, paste0("est.", names)),
+    setNames(sqrt(diag(g$C)), paste0("se.", names)))
+}
+scores <- function(N, ref, method, sign) {
+  X <- basic(N, ref); g <- gls(N, X, tau2(N, X, method))
+  b <- c(0, g$b); C <- rbind(0, cbind(0, g$C)); names <- c(ref, N$trts[N$trts != ref])
+  p <- sapply(seq_along(b), function(i) mean(pnorm(sign * (b[i] - b[-i]) /
+    sqrt(C[i, i] + diag(C)[-i] - 2 * C[i, -i]))))
+  setNames(p, paste0("P.", make.names(names)))
+}
+designs <- function(N, ref) {
+  key <- sapply(N$arms, paste, collapse = ":")[N$study]
+  D <- do.call(cbind, lapply(unique(key), function(k) {
+    U <- N$X * (key == k); U <- U[, colSums(abs(U)) > 0, drop = FALSE]; U[, -1, drop = FALSE] }))
+  X <- basic(N, ref); w <- gls(N, D); a <- gls(N, X); t2 <- tau2(N, D, "DL"); t3 <- tau2(N, D, "REML")
+  c(Q.within = w$Q, df.within = w$df, Q.between = a$Q - w$Q, df.between = a$df - w$df,
+    tau2.within = t2, Q.random = gls(N, X, t2)$Q - gls(N, D, t2)$Q, REML.tau2.within = t3,
+    REML.Q.random = gls(N, X, t3)$Q - gls(N, D, t3)$Q)
+}
+nodesplit <- function(N, ref, a, b, method = "REML") {
+  X <- basic(N, ref); t2 <- tau2(N, X, method); g <- gls(N, X, t2)
+  trts <- N$trts[N$trts != ref]; x <- (trts == a) - (trts == b)
+  net <- c(sum(x * g$b), sqrt(drop(x %*% g$C %*% x)))
+  both <- names(N$arms)[sapply(N$arms, function(s) all(c(a, b) %in% s))]
+  one <- sapply(both, function(s) { r <- N$study == s; arms <- N$arms[[s]]
+    l <- c(0, N$y[r]); C <- rbind(0, cbind(0, N$V[r, r])); i <- match(a, arms); j <- match(b, arms)
+    c(l[i] - l[j], C[i, i] + C[j, j] - 2 * C[i, j]) })
+  w <- 1 / (one[2, ] + t2); dir <- c(sum(w * one[1, ]) / sum(w), 1 / sqrt(sum(w)))
+  rest <- 1 / net[2]^2 - 1 / dir[2]^2
+  back <- c((net[1] / net[2]^2 - dir[1] / dir[2]^2) / rest, 1 / sqrt(rest))
+  k <- !N$study %in% both
+  M <- list(y = N$y[k], V = N$V[k, k], S = N$S[k, k]); Z <- X[k, ]
+  use <- colSums(abs(Z)) > 0; h <- gls(M, Z[, use], t2)
+  sidde <- c(sum(x[use] * h$b), sqrt(drop(x[use] %*% h$C %*% x[use])))
+  # side-splitting, symmetric: half the inconsistency on each arm of the studies with both
+  z <- rep(0, length(N$y)); f <- N$X[, N$trts == a] - N$X[, N$trts == b]
+  z[!k] <- f[!k] / 2; Y <- cbind(X, z); s2 <- tau2(N, Y, method); u <- gls(N, Y, s2)
+  n <- ncol(Y)
+  c(direct = dir[1], direct.se = dir[2], share = (net[2] / dir[2])^2, back = back[1],
+    back.se = back[2], sidde = sidde[1], sidde.se = sidde[2], omega = u$b[[n]],
+    omega.se = sqrt(u$C[n, n]), omega.tau2 = s2)
+}
+METHODS <- c("common", "DL", "PM", "ML", "REML")
+
+keep("dat.baker2009", c("study", "treatment", "exac", "total"))
+N.baker <- with(dat.baker2009, odds(as.character(study), treatment, exac, total))
+put("E01", "dat.baker2009", "OR", "GLS with whole covariance, 8 treatments, 10 multi-arm trials", {
+  c(each(METHODS, function(m) league(N.baker, "Placebo", m)), scores(N.baker, "Placebo", "REML", -1),
+    designs(N.baker, "Placebo"))
+})
+put("E02", "dat.baker2009", "OR", "node-splits by three methods", {
+  c(FP = nodesplit(N.baker, "Placebo", "Fluticasone", "Salmeterol"),
+    ST = nodesplit(N.baker, "Placebo", "Salmeterol", "Tiotropium"))
+})
+put("E03", "dat.baker2009", "OR", "additive components, Placebo inactive", {
+  parts <- strsplit(N.baker$trts, "+", fixed = TRUE); all <- sort(unique(unlist(parts)))
+  all <- all[all != "Placebo"]; C <- t(sapply(parts, function(p) as.numeric(all %in% p)))
+  X <- N.baker$X %*% C
+  f <- function(m) { t2 <- tau2(N.baker, X, m); g <- gls(N.baker, X, t2)
+    c(tau2 = t2, setNames(g$b, all), setNames(sqrt(diag(g$C)), paste0("se.", all))) }
+  q <- gls(N.baker, X)
+  c(DL = f("DL"), REML = f("REML"), Q = q$Q, df = q$df, Q.diff = q$Q - gls(N.baker, basic(N.baker,
+    "Placebo"))$Q)
+})
+keep("dat.dogliotti2014", c("study", "treatment", "stroke", "total"))
+N.dogliotti <- with(dat.dogliotti2014, odds(as.character(study), treatment, stroke, total))
+put("E04", "dat.dogliotti2014", "OR", "GLS, scores, designs, node-splits", {
+  r <- "Placebo/Control"
+  c(each(METHODS, function(m) league(N.dogliotti, r, m)), scores(N.dogliotti, r, "DL", -1),
+    designs(N.dogliotti, r), AV = nodesplit(N.dogliotti, r, "Aspirin", "VKAs"))
+})
+put("E05", "dat.dogliotti2014", "RR, RD", "GLS on risks (no empty cells needed)", {
+  d <- subset(dat.dogliotti2014, ave(stroke, study, FUN = min) > 0); s <- as.character(d$study)
+  p <- d$stroke / d$total
+  c(RR = league(network(s, d$treatment, log(p), 1 / d$stroke - 1 / d$total), "VKAs", "REML"),
+    RD = league(network(s, d$treatment, p, p * (1 - p) / d$total), "VKAs", "REML"))
+})
+franchini <- with(dat.franchini2012, {
+  d <- data.frame(study = rep(Study, 3), treatment = c(Treatment1, Treatment2, Treatment3),
+                  mean = c(y1, y2, y3), sd = c(sd1, sd2, sd3), n = c(n1, n2, n3))
+  d[!is.na(d$mean), ] })
+keep("franchini2012_arms", names(franchini), from = franchini)
+stowe <- with(dat.stowe2010, {
+  d <- data.frame(study = rep(study, 3), treatment = c(t1, t2, t3), mean = c(y1, y2, y3),
+                  sd = c(sd1, sd2, sd3), n = c(n1, n2, n3))
+  d[!is.na(d$mean), ] })
+keep("stowe2010_arms", names(stowe), from = stowe)
+put("E06", "franchini2012_arms", "MD", "GLS, 5 treatments, 7 trials", {
+  N <- with(franchini, network(as.character(study), treatment, mean, sd^2 / n))
+  each(METHODS, function(m) league(N, "Placebo", m))
+})
+put("E07", "stowe2010_arms", "MD", "GLS, a three-arm trial, designs", {
+  N <- with(stowe, network(as.character(study), treatment, mean, sd^2 / n))
+  c(each(METHODS, function(m) league(N, "Placebo", m)), designs(N, "Placebo"),
+    scores(N, "Placebo", "REML", -1))
+})
+linde <- with(dat.linde2015, {
+  d <- data.frame(id = rep(id, 3), treatment = c(treatment1, treatment2, treatment3),
+                  resp = c(resp1, resp2, resp3), n = c(n1, n2, n3))
+  d <- d[d$treatment != "" & !is.na(d$resp), ]
+  twice <- unique(d$id[duplicated(d[c("id", "treatment")])])
+  d <- d[!d$id %in% twice, ]; d[ave(d$n, d$id, FUN = length) > 1, ] })
+keep("linde2015_arms", names(linde), from = linde)
+put("E08", "linde2015_arms", "OR", "GLS, 9 classes of antidepressants, node-split", {
+  N <- with(linde, odds(as.character(id), treatment, resp, n))
+  c(each(METHODS, function(m) league(N, "Placebo", m)), scores(N, "Placebo", "REML", 1),
+    designs(N, "Placebo"), ST = nodesplit(N, "Placebo", "SSRI", "TCA", "REML"))
+})
+keep("dat.dong2013", c("id", "treatment", "death", "randomized"))
+put("E09", "dat.dong2013", "OR", "Mantel-Haenszel by design, two-arm trials, then GLS", {
+  d <- subset(dat.dong2013, ave(id, id, FUN = length) == 2)
+  d <- d[order(d$id, d$treatment, method = "radix"), ]
+  a <- d[!duplicated(d$id), ]; b <- d[duplicated(d$id), ]; key <- paste(a$treatment, b$treatment)
+  one <- lapply(unique(key), function(k) {
+    i <- key == k & a$death + b$death > 0
+    if (sum(a$death[i]) == 0 || sum(b$death[i]) == 0) return(NULL)
+    m <- rma.mh(measure = "OR", ai = b$death[i], n1i = b$randomized[i], ci = a$death[i],
+                n2i = a$randomized[i])
+    list(y = m$beta[1], v = m$se^2, from = a$treatment[i][1], to = b$treatment[i][1]) })
+  one <- Filter(Negate(is.null), one); trts <- sort(unique(unlist(lapply(one, `[`, c("from", "to")))))
+  N <- list(y = sapply(one, `[[`, "y"), V = diag(sapply(one, `[[`, "v")), trts = trts,
+            X = t(sapply(one, function(o) (trts == o$to) - (trts == o$from))))
+  g <- gls(c(N, list(S = 0 * N$V)), basic(N, "Placebo")); n <- make.names(trts[trts != "Placebo"])
+  c(setNames(g$b, paste0("est.", n)), setNames(sqrt(diag(g$C)), paste0("se.", n)), Q = g$Q, df = g$df)
+})
+put("E10", "dat.dong2013", "OR", "GLS, studies without deaths left out, half added", {
+  N <- with(dat.dong2013, odds(as.character(id), treatment, death, randomized))
+  c(common = league(N, "Placebo", "common"), REML = league(N, "Placebo", "REML"))
+})
+
+# ---------------------------------------------------------------------------------------------
+# F. Rare events: stratified by metafor, models by the trapezoid over the random effect
+# ---------------------------------------------------------------------------------------------
+
+keep("dat.hahn2001", c("study", "ai", "n1i", "ci", "n2i"))
+keep("dat.damico2009", c("study", "year", "xt", "nt", "xc", "nc", "conceal", "blind"))
+keep("dat.collins1985a", c("id", "trial", "trt", "ctrl", "nti", "b.xti", "nci", "b.xci"))
+keep("dat.graves2010", c("study", "ai", "n1i", "ci", "n2i"))
+counts <- list(
+  hahn = with(dat.hahn2001, data.frame(a = ai, n1 = n1i, c = ci, n2 = n2i)),
+  damico = with(dat.damico2009, data.frame(a = xt, n1 = nt, c = xc, n2 = nc)),
+  collins = with(subset(dat.collins1985a, !is.na(b.xti)),
+                 data.frame(a = b.xti, n1 = nti, c = b.xci, n2 = nci)),
+  axfors = with(dat.axfors2021, data.frame(a = hcq_arm_event, n1 = hcq_arm_total,
+                                           c = control_arm_event, n2 = control_arm_total)))
+stratified <- function(d) {
+  f <- function(ms) { m <- rma.mh(measure = ms, ai = a, n1i = n1, ci = c, n2i = n2, data = d)
+    c(est = m$beta[[1]], se = m$se, lb = m$ci.lb, p = m$pval, Q = m$QE) }
+  o <- rma.mh(measure = "OR", ai = a, n1i = n1, ci = c, n2i = n2, data = d)
+  p <- rma.peto(ai = a, n1i = n1, ci = c, n2i = n2, data = d)
+  c(OR = f("OR"), RR = f("RR"), RD = f("RD"), CMH = o$MH, CMHp = o$MHp, BD = o$BD, TA = o$TA,
+    Peto = c(est = p$beta[[1]], se = p$se, Q = p$QE, used = sum(d$a + d$c > 0 & d$a + d$c < d$n1 + d$n2)))
+}
+put("F01", "dat.hahn2001", "OR, RR, RD", "metafor: rma.mh without correction, rma.peto",
+    stratified(counts$hahn))
+put("F02", "dat.damico2009", "OR, RR, RD", "metafor: rma.mh, rma.peto", stratified(counts$damico))
+put("F03", "dat.collins1985a", "OR, RR, RD", "metafor: rma.mh, rma.peto",
+    stratified(counts$collins))
+put("F04", "dat.axfors2021", "OR, RR, RD", "metafor: rma.mh, rma.peto", stratified(counts$axfors))
+put("F05", "dat.hart1999", "IRR, IRD", "metafor: rma.mh of rates", {
+  f <- function(ms) { m <- rma.mh(measure = ms, x1i = x1i, t1i = t1i, x2i = x2i, t2i = t2i,
+      data = dat.hart1999)
+    c(est = m$beta[[1]], se = m$se, Q = m$QE) }
+  c(IRR = f("IRR"), IRD = f("IRD"))
+})
+
+grid <- seq(-9, 9, length.out = 361)  # of the standardised random effect
+logw <- dnorm(grid, log = TRUE) + log(grid[2] - grid[1])
+lse <- function(m) { t <- apply(m, 1, max); t + log(rowSums(exp(m - t))) }
+# `study(theta)` gives each study's log-likelihood at the columns of a matrix (studies x grid).
+integrated <- function(study, k) function(p) {
+  sum(lse(study(matrix(p[1] + p[2] * grid, k, length(grid), byrow = TRUE)) + rep(logw, each = k)))
+}
+noncentral <- function(d) {
+  d <- subset(d, a + c > 0 & a + c < n1 + n2)
+  parts <- lapply(seq_len(nrow(d)), function(i) with(d[i, ], {
+    x <- max(0, a + c - n2):min(n1, a + c)
+    list(x = x, w = lchoose(n1, x) + lchoose(n2, a + c - x), a = a) }))
+  list(k = nrow(d), f = function(t) t(sapply(seq_along(parts), function(i) with(parts[[i]],
+    w[match(a, x)] + a * t[i, ] - lse(outer(t[i, ], x) + rep(w, each = ncol(t)))))))
+}
+conditional <- function(a, m, offset) list(k = length(a), f = function(t)
+  lchoose(m, a) + a * plogis(t + offset, log.p = TRUE) + (m - a) * plogis(-t - offset, log.p = TRUE))
+# Both groups with an intercept for each study, maximised by Newton's method given mu and tau.
+unconditional <- function(d) {
+  d <- subset(d, a + c > 0 & a + c < n1 + n2); k <- nrow(d)
+  cell <- function(alpha, t) with(d, {
+    p <- alpha + t / 2; q <- alpha - t / 2
+    lchoose(n1, a) + lchoose(n2, c) + a * plogis(p, log.p = TRUE) + (n1 - a) * plogis(-p, log.p = TRUE) +
+      c * plogis(q, log.p = TRUE) + (n2 - c) * plogis(-q, log.p = TRUE) })
+  alpha0 <- with(d, qlogis((a + c + 0.5) / (n1 + n2 + 1)))
+  function(p) {
+    t <- matrix(p[1] + p[2] * grid, k, length(grid), byrow = TRUE); w <- rep(logw, each = k)
+    one <- function(alpha) lse(cell(alpha, t) + w)
+    alpha <- alpha0; h <- 1e-3
+    for (n in 1:40) {
+      u <- one(alpha + h); m <- one(alpha); l <- one(alpha - h)
+      step <- ((u - l) / (2 * h)) / ((u - 2 * m + l) / h^2)
+      alpha <- alpha - pmax(pmin(step, 1), -1)
+      if (max(abs(step)) < 1e-9) break
+    }
+    alpha0 <<- alpha
+    sum(one(alpha))
+  }
+}
+best <- function(ll, start = c(0, 0.5)) {
+  f <- function(p) -ll(p)
+  o <- optim(start, f, method = "BFGS", control = list(reltol = 1e-15, maxit = 1000))
+  o <- optim(o$par, f, method = "BFGS", control = list(reltol = 1e-16, maxit = 1000))
+  if (abs(o$par[2]) < 0.01) {
+    g <- function(m) f(c(m, 0)); m <- optimize(g, o$par[1] + c(-1, 1), tol = 1e-10)$minimum
+    return(c(est = m, se = 1 / sqrt(hessian(g, m)[1]), tau2 = 0, ll = -g(m)))
+  }
+  H <- solve(hessian(f, o$par)); t <- abs(o$par[2])
+  c(est = o$par[1], se = sqrt(H[1, 1]), tau2 = t^2, se.tau2 = 2 * t * sqrt(H[2, 2]), ll = -o$value)
+}
+mixed <- function(d) {
+  e <- noncentral(d); u <- subset(d, a + c > 0 & a + c < n1 + n2)
+  b <- with(u, conditional(a, a + c, log(n1 / n2)))
+  c(CM.EL = best(integrated(e$f, e$k)), CM.AL = best(integrated(b$f, b$k)),
+    UM.FS = best(unconditional(d))[1:3])
+}
+betabinomial <- function(d) {
+  f <- function(p, x, n, l) { m <- plogis(l); s <- exp(-p); A <- m * s; B <- (1 - m) * s
+    sum(lchoose(n, x) + lbeta(x + A, n - x + B) - lbeta(A, B)) }
+  g <- function(p) -with(d, f(p[3], a, n1, p[1] + p[2]) + f(p[3], c, n2, p[1]))
+  o <- optim(c(-1, 0, -2), g, method = "BFGS", control = list(reltol = 1e-16, maxit = 5000))
+  H <- solve(hessian(g, o$par))
+  c(est = o$par[2], se = sqrt(H[2, 2]), rho = plogis(o$par[3]), ll = -o$value)
+}
+put("F06", "dat.hahn2001", "OR", "CM.EL, CM.AL, UM.FS, beta-binomial, integrated directly",
+    c(mixed(counts$hahn), BB = betabinomial(counts$hahn)))
+put("F07", "dat.damico2009", "OR", "CM.EL, CM.AL, UM.FS, beta-binomial, integrated directly",
+    c(mixed(counts$damico), BB = betabinomial(counts$damico)))
+put("F08", "dat.collins1985a", "OR", "CM.EL, CM.AL, UM.FS, beta-binomial, integrated directly",
+    c(mixed(counts$collins), BB = betabinomial(counts$collins)))
+put("F09", "dat.axfors2021", "OR", "CM.AL, beta-binomial, integrated directly", {
+  u <- subset(counts$axfors, a + c > 0); b <- with(u, conditional(a, a + c, log(n1 / n2)))
+  c(CM.AL = best(integrated(b$f, b$k)), BB = betabinomial(counts$axfors))
+})
+put("F10", "dat.hart1999", "IRR", "CM.EL of rates, integrated directly", {
+  best(with(dat.hart1999, { b <- conditional(x1i, x1i + x2i, log(t1i / t2i))
+    integrated(b$f, b$k) }))
+})
+put("F11", "dat.debruin2009, dat.hannum2020, dat.hart1999", "PLO, IRLN", "one group's models", {
+  grid <<- seq(-7, 7, length.out = 4001)  # groups of thousands: narrow likelihoods
+  logw <<- dnorm(grid, log = TRUE) + log(grid[2] - grid[1])
+  one <- function(d) best(with(d, { b <- conditional(xi, ni, 0); integrated(b$f, b$k) }))
+  rates <- with(dat.hart1999, integrated(function(t) dpois(x2i, t2i * exp(t), log = TRUE), 6))
+  c(debruin = one(dat.debruin2009), hannum = one(dat.hannum2020), hart = best(rates, c(-3, 0.5)))
+})
+put("F12", "dat.damico2009", "OR", "metafor and lme4: UM.RS by Laplace's approximation", {
+  m <- suppressWarnings(rma.glmm(measure = "OR", ai = a, n1i = n1, ci = c, n2i = n2,
+                                 data = counts$damico, model = "UM.RS"))
+  c(est = m$beta[1], se = m$se, tau2 = m$tau2)
+})
+
+# ---------------------------------------------------------------------------------------------
+# G. Small studies and selection
+# ---------------------------------------------------------------------------------------------
+
+# trimfill() fits the filled data with its own stopping rule; here they are fitted again, tightly.
+filled <- function(f) { m <- uni(f$yi, f$vi, method = f$method)
+  c(k0 = f$k0, se.k0 = f$se.k0, est = m$beta[[1]], se = m$se, tau2 = m$tau2) }
+PREDICTORS <- c("sei", "vi", "ni", "ninv", "sqrtni", "sqrtninv")
+lee <- escalc(measure = "OR", ai = ai, n1i = n1i, ci = ci, n2i = n2i, data = dat.lee2004)
+small <- function(m) {
+  g <- function(...) { r <- regtest(m, ...)
+    c(stat = r$zval, p = r$pval, if (!is.null(r$est)) c(limit = r$est[[1]])) }
+  t <- function(e, ...) { f <- trimfill(m, estimator = e, ...)
+    filled(f) }
+  r <- ranktest(m)
+  c(rma = each(PREDICTORS, function(p) g(predictor = p)),
+    lm = each(PREDICTORS, function(p) g(predictor = p, model = "lm")),
+    rank.tau = r$tau[[1]], rank.p = r$pval, L0 = t("L0"), R0 = t("R0"),
+    right = t("L0", side = "right"))
+}
+put("G01", "dat.lee2004", "OR", "metafor: regtest by every predictor, ranktest, trimfill", {
+  small(uni(yi, vi, ni = n1i + n2i, data = lee))
+})
+put("G02", "dat.baskerville2012", "SMD", "metafor: ranktest, trimfill, fsn; DL", {
+  m <- uni(smd, se^2, data = dat.baskerville2012, method = "DL")
+  f <- function(ty, ...) with(dat.baskerville2012, as.numeric(fsn(smd, se^2, type = ty, ...)$fsnum))
+  t <- function(e, ...) { f <- trimfill(m, estimator = e, ...)
+    filled(f)[-2] }
+  r <- ranktest(m); e <- regtest(m, predictor = "sei"); l <- regtest(m, model = "lm")
+  c(rank.tau = r$tau[[1]], rank.p = r$pval, e.z = e$zval, e.limit = e$est[[1]], l.t = l$zval,
+    l.limit = l$est[[1]], L0 = t("L0"), R0 = t("R0"), rosenthal = f("Rosenthal"),
+    orwin = f("Orwin", target = 0.1), rosenberg = f("Rosenberg"))
+})
+keep("dat.cohen1981", c("study", "ni", "ri"))
+put("G07", "dat.molloy2014", "ZCOR", "metafor: regtest, ranktest, trimfill with Q0 where it exists", {
+  m <- uni(measure = "ZCOR", ri = ri, ni = ni, data = dat.molloy2014)
+  n <- uni(measure = "COR", ri = ri, ni = ni, data = dat.cohen1981)
+  q <- function(m) filled(trimfill(m, estimator = "Q0"))
+  c(small(m), Q0 = q(m), cohen.Q0 = q(n), cohen = small(n))
+})
+put("G03", "dat.lee2004", "OR", "lm: Harbord, Peters, Macaskill, Deeks, arcsine; PET-PEESE", {
+  a <- lee$ai; c1 <- lee$ci; n1 <- lee$n1i; n2 <- lee$n2i; m <- a + c1; n <- n1 + n2
+  t <- function(f) { s <- coef(summary(f)); c(stat = s[2, 3], p = s[2, 4]) }
+  Z <- a - m * n1 / n; I <- n1 * n2 * m * (n - m) / (n^2 * (n - 1))
+  as <- escalc(measure = "AS", ai = a, n1i = n1, ci = c1, n2i = n2)
+  e <- 4 * n1 * n2 / n
+  pet <- lm(lee$yi ~ sqrt(lee$vi), weights = 1 / lee$vi)
+  peese <- lm(lee$yi ~ lee$vi, weights = 1 / lee$vi)
+  c(harbord = t(lm(Z / I ~ sqrt(1 / I), weights = I)), peters = t(lm(lee$yi ~ I(1 / n),
+      weights = m * (n - m) / n)), macaskill = t(lm(lee$yi ~ n, weights = m * (n - m) / n)),
+    deeks = t(lm(lee$yi ~ I(1 / sqrt(e)), weights = e)),
+    arcsine = t(lm(as$yi ~ sqrt(as$vi), weights = 1 / as$vi)),
+    pet = coef(pet)[[1]], pet.se = coef(summary(pet))[1, 2], pet.slope = coef(pet)[[2]],
+    peese = coef(peese)[[1]], peese.se = coef(summary(peese))[1, 2])
+})
+put("G04", "dat.curtis1998", "SMD", "lm: Pustejovsky-Rodgers and Egger; metafor: ranktest with ties", {
+  d <- escalc(measure = "SMD", m1i = m1i, sd1i = sd1i, n1i = n1i, m2i = m2i, sd2i = sd2i, n2i = n2i,
+              data = dat.curtis1998)
+  v <- 1 / d$n1i + 1 / d$n2i
+  p <- coef(summary(lm(d$yi ~ sqrt(v), weights = 1 / v)))
+  e <- coef(summary(lm(d$yi ~ sqrt(d$vi), weights = 1 / d$vi)))
+  r <- suppressWarnings(ranktest(d$yi, d$vi))
+  c(pr.stat = p[2, 3], pr.p = p[2, 4], e.stat = e[2, 3], rank.tau = r$tau[[1]], rank.p = r$pval)
+})
+sm <- function(m, ...) {
+  for (e in c(1e-13, 1e-11, 1e-10, 1e-8)) {
+    control <- list(optimizer = "nlminb", rel.tol = e, iter.max = 2000, eval.max = 5000,
+                    intCtrl = list(rel.tol = 1e-10, subdivisions = 5000))
+    f <- try(suppressWarnings(selmodel(m, ..., control = control)), silent = TRUE)
+    if (!inherits(f, "try-error")) return(f)
+  }
+  stop(f)
+}
+got <- function(s) c(est = s$beta[1], se = s$se, tau2 = s$tau2, delta = setNames(s$delta,
+  seq_along(s$delta)), ll = as.numeric(logLik(s)), LRT = s$LRT)
+put("G05", "dat.baskerville2012", "SMD", "metafor: selmodel, every weight function", {
+  m <- uni(smd, se^2, data = dat.baskerville2012, method = "ML")
+  c(step = got(sm(m, type = "stepfun", steps = 0.025)),
+    three = got(sm(m, type = "stepfun", steps = c(0.01, 0.3))),
+    beta = got(sm(m, type = "beta")), halfnorm = got(sm(m, type = "halfnorm")),
+    negexp = got(sm(m, type = "negexp")), logistic = got(sm(m, type = "logistic")),
+    power = got(sm(m, type = "power")), prec = got(sm(m, type = "negexp", prec = "sei")))
+})
+put("G06", "dat.lee2004", "OR", "metafor: selmodel of negative effects, two-sided, given weights", {
+  m <- uni(yi, vi, data = lee, method = "ML")
+  c(less = got(sm(m, type = "stepfun", steps = 0.025, alternative = "less")),
+    both = got(sm(m, type = "stepfun", steps = 0.05, alternative = "two.sided")),
+    beta = got(sm(m, type = "beta", alternative = "less")),
+    given = got(sm(m, type = "stepfun", steps = c(0.05, 1), delta = c(1, 0.3),
+                   alternative = "less"))[c("est", "se", "tau2", "ll")],
+    halfnorm = got(sm(m, type = "halfnorm", alternative = "less")))
+})
+
+# ---------------------------------------------------------------------------------------------
+# H. Bayes by summation over tau, dose-response by generalised least squares
+# ---------------------------------------------------------------------------------------------
+
+# mu given tau is normal; tau is summed over a fine grid (of its fourth root, which is dense at 0).
+bayes <- function(y, v, prior, mu0 = 0, sd0 = Inf, top = 30) {
+  u <- seq(0, top^0.25, length.out = 12001)[-1]; tau <- u^4
+  W <- 1 / outer(v, tau^2, "+"); p0 <- 1 / sd0^2
+  prec <- colSums(W) + p0; mean <- (colSums(W * y) + mu0 * p0) / prec
+  quad <- colSums(W * y^2) + mu0^2 * p0 - prec * mean^2
+  ll <- 0.5 * colSums(log(W)) - 0.5 * log(prec) - 0.5 * quad - length(y) / 2 * log(2 * pi) +
+    if (p0 > 0) 0.5 * log(p0) else 0.5 * log(2 * pi)
+  lw <- ll + log(prior(tau)) + log(4 * u^3); lw[12000] <- lw[12000] - log(2)
+  w <- exp(lw - max(lw)); h <- u[2] - u[1]; logml <- max(lw) + log(sum(w) * h); w <- w / sum(w)
+  cdf <- function(x, s) sum(w * pnorm(x, mean, s)); s1 <- sqrt(1 / prec)
+  s2 <- sqrt(1 / prec + tau^2)
+  q <- function(p, s) uniroot(function(x) cdf(x, s) - p, c(-50, 50), tol = 1e-12)$root
+  qt <- function(p) approx(cumsum(w) - w / 2, tau, p, ties = "ordered")$y
+  m <- sum(w * mean); t <- sum(w * tau)
+  c(mu.mean = m, mu.sd = sqrt(sum(w * (s1^2 + (mean - m)^2))), mu.median = q(0.5, s1),
+    mu.low = q(0.025, s1), mu.high = q(0.975, s1), mu.below = cdf(0, s1), tau.mean = t,
+    tau.sd = sqrt(sum(w * (tau - t)^2)), tau.median = qt(0.5), tau.low = qt(0.025),
+    tau.high = qt(0.975), new.median = q(0.5, s2), new.low = q(0.025, s2), new.high = q(0.975, s2),
+    new.below = cdf(0, s2), study1 = sum(w * (y[1] * tau^2 + v[1] * mean) / (tau^2 + v[1])),
+    if (p0 > 0) c(logml = logml))
+}
+cannon <- escalc(measure = "RR", ai = ep1t, n1i = nt, ci = ep1c, n2i = nc, data = dat.cannon2006)
+hart <- escalc(measure = "IRR", x1i = x1i, t1i = t1i, x2i = x2i, t2i = t2i, data = dat.hart1999)
+put("H01", "dat.cannon2006", "RR", "summed over tau: seven priors", {
+  f <- function(...) bayes(cannon$yi, cannon$vi, ...)
+  c(hn = f(function(t) 2 * dnorm(t, 0, 0.5), 0, 4), hc = f(function(t) 2 * dcauchy(t, 0, 0.5), 0, 4),
+    ht = f(function(t) 2 * dt(t / 0.3, 4) / 0.3, 0, 2),
+    ex = f(function(t) dexp(t, 1 / 0.4), 0, 4), ln = f(function(t) dlnorm(t, -2.5, 0.8), 0, 4),
+    ig = f(function(t) 2 * t * dgamma(1 / t^2, 2, rate = 0.1) / t^4, 0, 4),
+    un = f(function(t) 0.5 * (t <= 2), 0, 4, top = 2))
+})
+put("H02", "dat.hart1999", "IRR", "summed over tau: flat mu, informative mu", {
+  f <- function(...) bayes(hart$yi, hart$vi, ...)
+  c(flat = f(function(t) 2 * dnorm(t, 0, 1)), sceptic = f(function(t) 2 * dnorm(t, 0, 0.5), 0.1, 0.2))
+})
+put("H03", "dat.baskerville2012", "SMD", "summed over tau, k = 23", {
+  with(dat.baskerville2012, bayes(smd, se^2, function(t) 2 * dnorm(t, 0, 0.5), 0, 1))
+})
+
+# One-stage dose-response: y = X b + Z u + e within each study, Z = X; REML or ML.
+mixedgls <- function(y, X, V, id, method, q = ncol(X)) {
+  same <- outer(id, id, "=="); n <- length(y)
+  f <- function(p) {
+    L <- matrix(0, q, q); L[lower.tri(L, TRUE)] <- p; G <- L %*% t(L)
+    S <- V + same * (X %*% G %*% t(X)); W <- solve(S); A <- t(X) %*% W %*% X
+    b <- solve(A, t(X) %*% W %*% y); e <- y - X %*% b
+    d <- determinant(S)$modulus + drop(t(e) %*% W %*% e) + n * log(2 * pi)
+    if (method == "REML") d <- d + determinant(A)$modulus - determinant(crossprod(X))$modulus -
+      ncol(X) * log(2 * pi)
+    structure(as.numeric(d) / 2, b = drop(b), se = sqrt(diag(solve(A))), G = G)
+  }
+  ends <- lapply(c(1, 0.1), function(s) {
+    start <- (s * sd(y) / apply(abs(X), 2, max))
+    p0 <- diag(start, q)[lower.tri(diag(q), TRUE)]
+    scale <- outer(1 / apply(abs(X), 2, max), rep(1, q))[lower.tri(diag(q), TRUE)]
+    o <- list(par = p0)
+    for (i in 1:4) o <- optim(o$par, function(p) as.numeric(f(p)), method = "BFGS",
+                              control = list(reltol = 1e-16, maxit = 5000, parscale = scale))
+    o })
+  o <- ends[[which.min(sapply(ends, `[[`, "value"))]]; a <- f(o$par); G <- attr(a, "G")
+  c(b = setNames(attr(a, "b"), seq_len(q)), se = setNames(attr(a, "se"), seq_len(q)),
+    psi = setNames(diag(G), seq_len(q)), ll = -as.numeric(a))
+}
+risks <- do.call(rbind, lapply(split(dat.obrien2003, dat.obrien2003$study), function(d) {
+  d <- d[order(d$bmi), ]; p <- d$cases / d$total
+  data.frame(study = d$study, dose = d$bmi, effect = log(p / p[1]),
+             se = c(NA, sqrt(1 / d$cases - 1 / d$total + 1 / d$cases[1] - 1 / d$total[1])[-1]),
+             cases = d$cases, n = d$total, design = "cumulative-incidence") }))
+risks <- risks[ave(risks$n, risks$study, FUN = length) > 1, ]
+keep("obrien2003_risks", names(risks), from = risks)
+put("H04", "obrien2003_risks", "log RR", "crude risks share 1/c - 1/n of the reference; GLS", {
+  r <- risks[!is.na(risks$se), ]; ref <- risks[is.na(risks$se), ]; k <- match(r$study, ref$study)
+  V <- outer(r$study, r$study, "==") * (1 / ref$cases - 1 / ref$n)[k]
+  diag(V) <- r$se^2
+  x <- r$dose - ref$dose[k]; z <- r$dose^2 - ref$dose[k]^2
+  knots <- c(20, 25, 32)
+  rcs <- function(d) { p <- function(u) pmax(u, 0)^3; t <- knots
+    (p(d - t[1]) - p(d - t[2]) * (t[3] - t[1]) / (t[3] - t[2]) + p(d - t[3]) * (t[2] - t[1]) /
+      (t[3] - t[2])) / (t[3] - t[1])^2 }
+  s <- rcs(r$dose) - rcs(ref$dose[k])
+  common <- function(X) { W <- solve(V); C <- solve(t(X) %*% W %*% X); b <- drop(C %*% t(X) %*% W %*% r$effect)
+    e <- r$effect - drop(X %*% b)
+    c(b = setNames(b, seq_along(b)), se = setNames(sqrt(diag(C)), seq_along(b)), Q = drop(e %*% W %*% e)) }
+  f <- function(X, me) mixedgls(r$effect, X, V, r$study, me)
+  c(linear = f(cbind(x), "REML"), linear.ML = f(cbind(x), "ML"), quad = f(cbind(x, z), "ML"),
+    spline = f(cbind(x, s), "REML"), common = common(cbind(x, s)), common.quad = common(cbind(x, z)))
+})
+# Dose groups with means: invented numbers.
+means <- data.frame(study = rep(c("A", "B", "C", "D", "E"), c(4, 3, 4, 3, 3)),
+  dose = c(0, 5, 10, 20, 0, 10, 30, 0, 2.5, 10, 40, 0, 5, 20, 5, 10, 40),
+  mean = c(-4.1, -6.9, -8.2, -9.6, -3.2, -7.1, -9.9, -5, -6.2, -9.4, -11.2, -2.2, -4.3, -6.4, -7, -8.5,
+           -10.3), sd = c(8, 7.5, 8.2, 9, 7, 7.7, 8.1, 9, 8.8, 9.4, 9.1, 6.5, 7.1, 6.9, 8, 8.4, 8.8),
+  n = c(40, 41, 38, 39, 60, 58, 61, 33, 35, 34, 30, 80, 77, 79, 50, 52, 49))
+keep("dose_means", names(means), from = means)
+put("H05", "dose_means (invented)", "MD", "GLS with the reference's shared variance; Emax by ML", {
+  d <- means; low <- ave(d$dose, d$study, FUN = min) == d$dose; r <- d[!low, ]; ref <- d[low, ]
+  k <- match(r$study, ref$study); y <- r$mean - ref$mean[k]
+  V <- outer(r$study, r$study, "==") * (ref$sd^2 / ref$n)[k] + diag(r$sd^2 / r$n)
+  X <- cbind(r$dose - ref$dose[k], r$dose^2 - ref$dose[k]^2); same <- outer(r$study, r$study, "==")
+  em <- function(p) { x <- r$dose / (r$dose + exp(p[2])) - ref$dose[k] / (ref$dose[k] + exp(p[2]))
+    S <- V + same * outer(x, x) * p[3]^2; e <- y - p[1] * x
+    as.numeric(determinant(S)$modulus + e %*% solve(S) %*% e + length(y) * log(2 * pi)) / 2 }
+  o <- list(par = c(-8, 2, 0.5))
+  for (i in 1:5) o <- optim(o$par, em, method = "BFGS", control = list(reltol = 1e-16, maxit = 5000))
+  fixed <- function(p) em(c(p, 0)); c0 <- optim(c(-8, 2), fixed, method = "BFGS",
+                                                control = list(reltol = 1e-16))
+  c0 <- optim(c0$par, fixed, method = "BFGS", control = list(reltol = 1e-16))
+  c(linear = mixedgls(y, X[, 1, drop = FALSE], V, r$study, "REML"),
+    quad.ML = mixedgls(y, X, V, r$study, "ML"), emax = o$par[1], log.ed50 = o$par[2],
+    emax.ll = -o$value, common.emax = c0$par[1], common.log.ed50 = c0$par[2], common.ll = -c0$value)
 })
 
 # ---------------------------------------------------------------------------------------------

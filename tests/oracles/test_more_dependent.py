@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 from meta_rows import data
-from more import Compute, Values, all_rows, analyses, misses, prefixed
+from more import Compute, Values, all_rows, analyses, misses, numbered, prefixed
 
 from klarsyn.stats.contrasts import contrasts
 from klarsyn.synthesis.known_covariance import assumed_covariance
@@ -32,10 +31,6 @@ def ml(fit: MultilevelFit) -> Values:
     for i, e in enumerate(fit.coefficients.values()):
         out |= {f"b{i}": e.value, f"se{i}": e.se}
     return out
-
-
-def numbered(name: str, values: Sequence[float], start: int = 0) -> Values:
-    return {f"{name}{i}": float(v) for i, v in enumerate(values, start)}
 
 
 def factor(labels: Array, *, whole: bool = False) -> Array:

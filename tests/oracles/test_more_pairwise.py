@@ -405,6 +405,7 @@ def c10() -> Values:
         found = {
             "rstud": c.rstudent, "dffits": c.dffits, "cook": c.cook, "covr": c.cov_ratio,
             "tau2del": c.tau2_without, "QEdel": c.q_without, "hat": c.hat, "weight": c.weight,
+            "dfbs": c.dfbetas,
         }  # fmt: skip
         out |= {f"{name}.{i}": value for name, value in found.items()}
     for i, s in enumerate(years, 1):
@@ -421,7 +422,7 @@ def c11() -> Values:
         c, s = cases[i - 1], left[i - 1]
         found = {
             "rstud": c.rstudent, "dffits": c.dffits, "cook": c.cook, "covr": c.cov_ratio,
-            "hat": c.hat, "l1o.lb": s.ci_lower, "l1o.ub": s.ci_upper,
+            "hat": c.hat, "dfbs": c.dfbetas, "l1o.lb": s.ci_lower, "l1o.ub": s.ci_upper,
         }  # fmt: skip
         out |= {f"{name}.{i}": value for name, value in found.items()}
     return out
@@ -453,12 +454,25 @@ def c13() -> Values:
     return out
 
 
+def c14() -> Values:
+    effects, ab = made("dat.laopaiboon2015", "RR", COUNTS), "factor(diag.ab)"
+    m = regress(effects, [f"year:{ab}"], test="z", drop_problems=True)
+    shares, pair = made("dat.debruin2009", "PLO", SHARES), "ethnicity:patients"
+    n = regress(shares, ["ethnicity", pair], test="z")
+    p = regress(shares, [pair], test="z", intercept=False)
+    assert regress(shares, [pair], test="z").tau2 == pytest.approx(p.tau2, rel=CLOSED_FORM)
+    return coefficients(m) | prefixed("n", coefficients(n)) | {
+        "tau2": m.tau2, "QM": m.omnibus.statistic, "n.tau2": n.tau2,
+        "n.QM": n.omnibus.statistic, "p.tau2": p.tau2, "p.QM": p.omnibus.statistic,
+    }  # fmt: skip
+
+
 COMPUTE: dict[str, Compute] = {
     f.__name__.upper(): f
     for f in (
         *(a01, a02, a03, a04, a05, a06, a07, a08, a09, a10, a11, a12),
         *(b01, b02, b03, b04, b05, b06, b07, b08),
-        *(c01, c02, c03, c04, c05, c06, c07, c08, c09, c10, c11, c12, c13),
+        *(c01, c02, c03, c04, c05, c06, c07, c08, c09, c10, c11, c12, c13, c14),
     )
 }
 

@@ -81,7 +81,9 @@ def contrasts(
     if variance not in kind.variances:
         raise unknown_name(f"variance of {measure}", variance, kind.variances)
     amount = (0.0 if measure in _NO_CORRECTION else 0.5) if add is None else float(add)
-    columns = complete(measure, cells)
+    if not 0 <= amount < np.inf:
+        raise InputError(f"The continuity correction `add` is 0 or more; {amount:g} is not.")
+    columns = complete(measure, cells, labels)
     check_cells(kind, columns, labels)
     size = len(next(iter(columns.values())))
     corrected = np.zeros(size, dtype=bool)
@@ -116,7 +118,9 @@ def _fewest(columns: Cells, size: int) -> Array:
     return np.full(size, np.nan)
 
 
-def complete(measure: str, cells: Mapping[str, Any]) -> dict[str, Array]:
+def complete(
+    measure: str, cells: Mapping[str, Any], labels: Sequence[str] = ()
+) -> dict[str, Array]:
     """The columns that the measure needs, with group sizes turned into non-events."""
     kind = MEASURES[measure]
     given = {name: np.asarray(column, dtype=float) for name, column in cells.items()}
@@ -127,6 +131,7 @@ def complete(measure: str, cells: Mapping[str, Any]) -> dict[str, Array]:
     if kind.kind == "proportion" and "ni" not in given and {"xi", "mi"} <= set(given):
         given["ni"] = given["xi"] + given["mi"]
     if kind.kind == "generic":
+        _check_limits(given, labels, log=kind.scale == "log")
         given = _from_limits(given, log=kind.scale == "log")
     missing = [name for name in kind.needs if name not in given]
     if missing:
@@ -139,6 +144,18 @@ def complete(measure: str, cells: Mapping[str, Any]) -> dict[str, Array]:
     if len(sizes) != 1:
         raise InputError(f"The columns of {measure} have different lengths: {sorted(sizes)}.")
     return columns
+
+
+def _check_limits(given: Cells, labels: Sequence[str], *, log: bool) -> None:
+    """Raise InputError for limits in the wrong order or ratios that are not above 0."""
+    checks = [(n, given[n] <= 0, "is not above 0, as a ratio must be")
+              for n in ("est", "lower", "upper") if log and n in given]  # fmt: skip
+    if {"lower", "upper"} <= set(given):
+        checks.append(("lower", given["lower"] >= given["upper"], "is not below the upper limit"))
+        if "est" in given:
+            outside = (given["est"] < given["lower"]) | (given["est"] > given["upper"])
+            checks.append(("est", outside, "does not lie between its limits"))
+    _refuse(checks, given, labels)
 
 
 def _from_limits(given: dict[str, Array], *, log: bool) -> dict[str, Array]:
@@ -171,10 +188,21 @@ def check_cells(kind: Measure, columns: Cells, labels: Sequence[str] = ()) -> No
             checks.append((name, column < 0, "is a negative variance"))
     if kind.kind == "proportion":
         checks.append(("xi", columns["xi"] > columns["ni"], "exceeds the group's size"))
+    if kind.kind == "table":
+        for one, two in (("ai", "bi"), ("ci", "di")):
+            empty = (columns[one] == 0) & (columns[two] == 0)
+            checks.append((two, empty, f"and {one} is 0 too; a group needs a size"))
+    _refuse(checks, columns, labels)
+
+
+def _refuse(
+    checks: Sequence[tuple[str, Array, str]], columns: Cells, labels: Sequence[str]
+) -> None:
     for name, bad, why in checks:
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
-            end = "; do the events exceed the group's size?" if name in {"bi", "di"} else "."
+            below = name in {"bi", "di"} and columns[name][row] < 0
+            end = "; do the events exceed the group's size?" if below else "."
             raise InputError(
                 f"{labels[row] if labels else f'Study {row + 1}'}: {name} = "
                 f"{columns[name][row]:g} {why}{end} Correct it or leave the study out."
@@ -183,7 +211,10 @@ def check_cells(kind: Measure, columns: Cells, labels: Sequence[str] = ()) -> No
 
 def _problem(y: float, v: float) -> str:
     if not np.isfinite(y):
-        return "the effect is not estimable (a zero cell, a mean without a logarithm, too few patients)"
+        return (
+            "the effect is not estimable (a zero cell, a mean without a logarithm, or too few "
+            "patients)"
+        )
     if not np.isfinite(v):
         return "the sampling variance is not estimable"
     if v <= 0:

@@ -24,6 +24,8 @@ from klarsyn.stats.weighted import (
 )
 
 Array = np.ndarray
+SMALLEST_V = 1e-75  # fourth powers of a variance still fit into a double
+ROUNDED = 1e-12  # of the sum of squared weights: below it the information is rounding
 ESTIMATORS = {
     "REML": "restricted maximum likelihood (global maximum)",
     "ML": "maximum likelihood (global maximum)",
@@ -71,16 +73,29 @@ class Tau2:
     certificate: Certificate
 
 
+def check_range(v: Array) -> None:
+    """Raise NumericalError `degenerate` where powers of a variance leave the range of numbers."""
+    if v.min() > SMALLEST_V and v.max() < 1 / SMALLEST_V:
+        return
+    raise NumericalError(
+        "degenerate",
+        f"The sampling variances ({v.min():g} to {v.max():g}) leave the range that can be computed "
+        f"with, {SMALLEST_V:g} to {1 / SMALLEST_V:g}. Express the effects in another unit.",
+    )
+
+
 def estimate_tau2(
     y: Array, v: Array, x: Array | None = None, *, method: str, weights: Array | None = None
 ) -> Tau2:
     """τ² of y ~ x with sampling variances v; `x` (k, p) is None for an intercept alone.
 
-    `weights` are those of GENQ and GENQM. Raises UnknownNameError for an unlisted method and
-    NumericalError `too_few_studies` when k ≤ p, where no τ² can be estimated.
+    `weights` are those of GENQ and GENQM. Raises UnknownNameError for an unlisted method,
+    NumericalError `too_few_studies` when k ≤ p, where no τ² can be estimated, and `degenerate`
+    where a variance is so large or small that its powers leave the range of numbers.
     """
     if method not in ESTIMATORS:
         raise unknown_name("estimator of tau2", method, ESTIMATORS)
+    check_range(v)
     k, p = len(y), 1 if x is None else x.shape[1]
     if method in {"EE", "FE"}:
         exact = Certificate(gradient=0.0, curvature=math.nan, boundary=False, maxima=1)
@@ -170,7 +185,10 @@ def _likelihood(y: Array, v: Array, x: Array | None, method: str) -> Tau2:
         maxima=len(peaks),
         others=others,
     )
-    return Tau2(value=value, se=math.sqrt(2 / information), method=method, certificate=certificate)
+    # Beside one study of nearly all weight the information is a difference of equal numbers.
+    known = information > ROUNDED * float(m.sum_ww[0])
+    se = math.sqrt(2 / information) if known else math.nan
+    return Tau2(value=value, se=se, method=method, certificate=certificate)
 
 
 def search_grid(v: Array, top: float) -> Array:

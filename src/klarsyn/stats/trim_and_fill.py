@@ -124,10 +124,13 @@ def _number(ranks: Array, estimator: str) -> tuple[float, float]:
 
 
 def _se_missing(k: int, number: float, estimator: str) -> float:
-    """Duval & Tweedie 2000, equations for the variances of R0, L0 and Q0."""
-    m = max(0.0, number)
+    """Duval & Tweedie 2000, equations for the variances of R0, L0 and Q0, at the unrounded number.
+
+    Below 0 the number itself becomes 0; the variance of L0 and Q0 is still that at the number.
+    """
+    m = number
     if estimator == "R0":
-        return math.sqrt(2 * m + 2)
+        return math.sqrt(2 * max(0.0, m) + 2)
     variance = (
         k * (k + 1) * (2 * k + 1) + 10 * m**3 + 27 * m**2 + 17 * m - 18 * k * m**2 - 18 * k * m
         + 6 * k**2 * m

@@ -38,7 +38,9 @@ def build_design(effects: Effects, moderators: Sequence[str], *, intercept: bool
 
     `moderators` are names of covariates; `factor(x)` treats numbers as levels, `a:b` is the
     product of two. A factor's first level (numbers in order, then words) is the reference; without
-    intercept the first factor keeps all its levels.
+    intercept the first factor keeps all its levels. In a product a factor has a reference only
+    where the rest of the product is a term too, as in R: `x:g` alone is a slope for each level of
+    g, beside `x` the differences between these slopes.
 
     Raises UnknownNameError for a covariate that is not there, InputError for an empty cell,
     NumericalError `rank_deficient` naming columns that follow from others.
@@ -47,8 +49,9 @@ def build_design(effects: Effects, moderators: Sequence[str], *, intercept: bool
     if intercept:
         blocks.append((INTERCEPT, [INTERCEPT], np.ones((effects.k, 1))))
     whole = not intercept
+    present = {frozenset(_parts(term)) for term in moderators}
     for term in moderators:
-        names, columns, was_factor = _term(effects, term, whole)
+        names, columns, was_factor = _term(effects, term, whole, present)
         whole = whole and not was_factor
         blocks.append((term, names, columns))
     if not blocks:
@@ -85,17 +88,30 @@ def _is_empty(cell: Any) -> bool:
     return cell is None or (isinstance(cell, float) and math.isnan(cell))
 
 
-def _term(effects: Effects, term: str, whole: bool) -> tuple[list[str], Array, bool]:
-    parts = [_single(effects, part.strip(), whole) for part in term.split(":")]
-    names, columns, was_factor = parts[0]
-    for more, others, also in parts[1:]:
+def _parts(term: str) -> list[str]:
+    return [part.strip() for part in term.split(":")]
+
+
+def _term(
+    effects: Effects, term: str, whole: bool, present: set[frozenset[str]]
+) -> tuple[list[str], Array, bool]:
+    """Names, columns and whether they add up to a constant when all levels are kept."""
+    parts = _parts(term)
+    if len(parts) == 1:
+        return _single(effects, parts[0], whole)
+    alone = [frozenset(parts) - {part} not in present for part in parts]
+    blocks = [_single(effects, part, keep) for part, keep in zip(parts, alone, strict=True)]
+    names, columns, _ = blocks[0]
+    for more, others, _ in blocks[1:]:
         names = [f"{a}:{b}" for a in names for b in more]
         columns = np.column_stack(
             [columns[:, i] * others[:, j]
              for i in range(columns.shape[1]) for j in range(others.shape[1])]
         )  # fmt: skip
-        was_factor = was_factor or also
-    return names, columns, was_factor
+    factors = all(was_factor for *_, was_factor in blocks)
+    if factors and all(alone) and not whole:  # all combinations beside a constant
+        names, columns = names[1:], columns[:, 1:]
+    return names, columns, factors
 
 
 def _single(effects: Effects, name: str, whole: bool) -> tuple[list[str], Array, bool]:

@@ -189,7 +189,7 @@ def _from_columns(
     size = len(next(iter(named.values()), []))
     rows = table.row_numbers if isinstance(table, Table) else range(2, size + 2)
     names = _labels(named, study, size)
-    empty = _empty_cells(columns, cells, size)
+    empty = _empty_cells(columns, cells, rows)
     whole = [i for i, reason in enumerate(empty) if not reason]
     made = contrasts(
         measure,
@@ -224,11 +224,13 @@ def _spread(values: Array, at: list[int], size: int) -> Array:
     return out
 
 
-def _empty_cells(columns: Mapping[str, str], cells: Mapping[str, Array], size: int) -> list[str]:
+def _empty_cells(
+    columns: Mapping[str, str], cells: Mapping[str, Array], rows: Sequence[int]
+) -> list[str]:
     return [
-        next((f"its cell in column {columns[r]!r} is empty" for r, c in cells.items()
+        next((f"its cell in column {columns[r]!r} (row {row}) is empty" for r, c in cells.items()
               if not np.isfinite(c[i])), "")
-        for i in range(size)
+        for i, row in enumerate(rows)
     ]  # fmt: skip
 
 

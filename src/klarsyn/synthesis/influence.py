@@ -94,7 +94,8 @@ class Influence:
 
     `rstudent` is the deleted residual over its standard error, `dffits` the change of the fitted
     value in standard errors, `cook` Cook's distance, `cov_ratio` the ratio of the estimate's
-    variances without and with the study, `hat` its leverage, `weight` its share in percent.
+    variances without and with the study, `hat` its leverage, `weight` its share in percent,
+    `dfbetas` the change of the estimate in standard errors at the heterogeneity without the study.
     """
 
     study: str
@@ -106,6 +107,7 @@ class Influence:
     q_without: float
     hat: float
     weight: float
+    dfbetas: float
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -264,7 +266,9 @@ def influence(effects: Effects, *, method: str = "REML", test: str = "z") -> Dia
     dffits = shift / np.sqrt(scale * hat * (fits.tau2 + used.v))
     cook = shift**2 / full.se**2
     ratio = scale * fits.se**2 / full.se**2
-    columns = (residual, dffits, cook, ratio, fits.tau2, fits.q, hat, 100 * hat)
+    information = (1 / (used.v + fits.tau2[:, None])).sum(axis=1)
+    dfbetas = shift * np.sqrt(information / scale)
+    columns = (residual, dffits, cook, ratio, fits.tau2, fits.q, hat, 100 * hat, dfbetas)
     rows = tuple(
         Influence(study=name, **dict(zip(_DIAGNOSTICS, row, strict=True)))
         for name, *row in zip(used.study, *(c.tolist() for c in columns), strict=True)

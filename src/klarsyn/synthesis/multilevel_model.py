@@ -159,7 +159,8 @@ def natural_components(model: Model) -> tuple[dict[str, float], dict[str, Matrix
         if term.inner is None and term.columns is None:
             components[f"sigma2[{term.name}]"] = float(matrix[0, 0])
             continue
-        G = matrix / np.outer(term.scale, term.scale)
+        back = np.linalg.inv(term.basis)
+        G = back @ matrix @ back.T
         covariances[term.name] = G
         components |= _named(term, G, float(model.phi[at - 1]))
     return components, covariances

@@ -192,7 +192,8 @@ class NetworkFit:
             f"{self.method}",
             f"tau = {self.tau:.4g}, "
             + (f"I2 = {self.I2:.1f} % (Q), " if math.isfinite(self.I2) else "")
-            + f"Q = {self.Q:.4g} on {self.df} df (p = {self.p:.3g})",
+            + f"Q = {self.Q:.4g} on {self.df} df"
+            + (f" (p = {self.p:.3g})" if self.df > 0 else ""),
         ]
         scores = self.p_scores() if self.better else {}
         for name in self.treatments:

@@ -13,6 +13,7 @@ from klarsyn.errors import InputError
 from klarsyn.stats.covariance_structures import NEEDS_TIME, Structure, structure
 
 Vector = NDArray[np.floating]
+DEPENDENT = 1e-10  # of a column's size: what is left of it beside the others
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +68,7 @@ def nested(**groupings: Sequence[Any]) -> tuple[Intercepts, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodedTerm:
-    """A term with its levels as numbers; `scale` divides the columns of `columns`."""
+    """A term with its levels as numbers; `columns` are the given ones times `basis` inverted."""
 
     name: str
     family: Structure
@@ -76,7 +77,7 @@ class CodedTerm:
     inner: NDArray[np.intp] | None
     inner_labels: tuple[Any, ...]
     columns: Vector | None
-    scale: Vector
+    basis: NDArray[np.floating]
 
     def patterns(self, index: NDArray[np.intp], real: NDArray[np.bool_]) -> NDArray[np.floating]:
         """Which pairs of observations of each block share each covariance element."""
@@ -111,7 +112,7 @@ def coded(term: RandomTerm, observations: int) -> CodedTerm:
             inner=None,
             inner_labels=(),
             columns=None,
-            scale=np.ones(1),
+            basis=np.eye(1),
         )
     if isinstance(term, Inner):
         times = None
@@ -126,13 +127,13 @@ def coded(term: RandomTerm, observations: int) -> CodedTerm:
             inner=inner,
             inner_labels=inner_labels,
             columns=None,
-            scale=np.ones(len(inner_labels)),
+            basis=np.eye(len(inner_labels)),
         )
     columns = np.asarray(term.columns, dtype=float).reshape(observations, -1)
     size = np.sqrt((columns**2).mean(axis=0))
     if not (size > 0).all():
         raise InputError(f"Random slopes {term.name!r}: a column is zero throughout; drop it.")
-    scale = 2.0 ** np.round(np.log2(size))
+    basis = _basis(columns, size, term)
     return CodedTerm(
         name=term.name,
         family=structure(term.structure, columns.shape[1]),
@@ -140,9 +141,26 @@ def coded(term: RandomTerm, observations: int) -> CodedTerm:
         outer_labels=outer_labels,
         inner=None,
         inner_labels=(),
-        columns=columns / scale,
-        scale=scale,
+        columns=np.linalg.solve(basis.T, columns.T).T,
+        basis=basis,
     )
+
+
+def _basis(columns: Vector, size: Vector, term: Slopes) -> NDArray[np.floating]:
+    """What the columns are expressed in: scaled, and where any matrix is allowed uncorrelated.
+
+    A dose and its square go together; apart from that one maximum is not found from another.
+    """
+    scale = np.diag(2.0 ** np.round(np.log2(size)))
+    if term.structure != "UN" or len(size) == 1:
+        return scale
+    scaled = columns / np.diag(scale)
+    triangle = np.linalg.qr(scaled, mode="r") / np.sqrt(len(columns))
+    if np.abs(np.diag(triangle)).min() <= DEPENDENT:
+        raise InputError(
+            f"Random slopes {term.name!r}: a column follows from the others; drop one of them."
+        )
+    return triangle @ scale
 
 
 def _numbered(

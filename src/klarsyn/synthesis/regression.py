@@ -128,10 +128,12 @@ class Regression:
             f"p = {c.p_value:.3g}"
             for c in self.coefficients
         ]
+        # Without heterogeneity to explain there is no share of it.
+        explained = f"R2 {self.r2:.1f} %, " if math.isfinite(self.r2) else ""
         kind = "QM" if math.isinf(self.omnibus.df2) else "F"
         lines.append(
             f"{kind} {self.omnibus.statistic:.4g} on {self.omnibus.df} (p = "
-            f"{self.omnibus.p_value:.3g}); tau2 {self.tau2:.4g}, R2 {self.r2:.1f} %, residual I2 "
+            f"{self.omnibus.p_value:.3g}); tau2 {self.tau2:.4g}, {explained}residual I2 "
             f"{self.i2:.1f} %, {self.k} studies, {self.method}, {self.test}"
         )
         return "\n".join(lines + [sentence for _, sentence in self.warnings])

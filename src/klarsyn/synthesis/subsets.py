@@ -12,6 +12,7 @@ import numpy as np
 from klarsyn.errors import InputError, NumericalError, unknown_name
 from klarsyn.provenance import digest_of, stream
 from klarsyn.stats.batched import BATCHED, Means, fit_means, fit_subsets
+from klarsyn.stats.heterogeneity import check_range
 from klarsyn.synthesis.effects import Effects
 from klarsyn.synthesis.pairwise import TESTS, i2_definition, quantile
 
@@ -139,6 +140,8 @@ def subsets(
     if test not in TESTS:
         raise unknown_name("test", test, TESTS)
     used, _ = effects.usable()
+    if used.k:
+        check_range(used.v)
     if used.k == 0:
         raise NumericalError("too_few_studies", "There is no study with an effect.")
     masks = _masks(used.k, sample, seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import click
@@ -49,12 +50,16 @@ def command(
         [
             (
                 row["study"],
-                f"{row['estimate_with']:.4f}",
-                f"{row['estimate_without']:.4f}",
-                f"{row['i2_with']:.1f}",
-                f"{row['i2_without']:.1f}",
+                _shown(row["estimate_with"], 4),
+                _shown(row["estimate_without"], 4),
+                _shown(row["i2_with"], 1),
+                _shown(row["i2_without"], 1),
             )
             for row in pull(result)
         ],
         title=f"{result.measure} ({result.scale} scale)",
     )
+
+
+def _shown(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}" if math.isfinite(value) else "–"
