@@ -69,15 +69,12 @@ def adjust_estimate(estimate: Estimate, bias: Bias) -> Estimate:
 
 
 def _intervals(named: Sequence[tuple[str, Estimate]]) -> Any:
-    from klarsyn.figures.intervals import intervals_chart
+    from klarsyn.figures.estimates import estimate_lines
 
     log = named[0][1].scale == "log"
-    show = math.exp if log else float
-    rows = [
-        (name, show(e.value), show(e.interval()[0]), show(e.interval()[1])) for name, e in named
-    ]
+    *before, last = [(name, e.value, *e.interval()) for name, e in named]
     title = "Pooled ratio" if log else "Pooled effect"
-    return intervals_chart(rows, title=title, null=1.0 if log else 0.0, log=log)
+    return estimate_lines(before, pooled=[last], title=title, log=log)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
