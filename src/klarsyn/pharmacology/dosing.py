@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -332,14 +331,6 @@ def parse_regimen(text: str, *, basis: str | None = None, route: str | None = No
     return Regimen(steps=tuple(_parse_step(p, basis, route) for p in pieces))
 
 
-def parse_hours(text: str) -> float:
-    """A length of time such as '40 min' or '2 h', in hours."""
-    found = re.fullmatch(rf"\s*{NUMBER}\s*{UNIT}\s*", text)
-    if not found:
-        raise InputError(f"{text!r} is not a length of time. Write for example '40 min' or '2 h'.")
-    return read_length(found[1], found[2])
-
-
 def _parse_step(text: str, basis: str | None, route: str | None) -> Step:
     words = Words(text)
     words.check_points(r"mg|µg|ug|g|h|hours?|min|minutes?")
@@ -476,10 +467,3 @@ def _take_schedule(words: Words) -> Schedule:
         return at_hours([read_length(h.strip(), unit) for h in found[1].split(",")])
     words.take(r"\bonce\b")
     return once()
-
-
-def with_route(regimen: Regimen, route: str) -> Regimen:
-    """The same doses by another route, for comparison."""
-    if route not in ROUTES:
-        raise unknown_name("route", route, ROUTES)
-    return Regimen(steps=tuple(replace(s, route=route) for s in regimen.steps))

@@ -54,11 +54,6 @@ def read_words(lang: str) -> Words:
     return Words(lang, {key: both[lang] for key, both in _catalogue().items()})
 
 
-def with_terms(words: Words, terms: Mapping[str, str]) -> Words:
-    """The catalogue enlarged by a base's own names, as `term.<list>.<name>`."""
-    return Words(words.lang, {**words.entries, **terms})
-
-
 @cache
 def _catalogue() -> dict[str, dict[str, str]]:
     folder = resources.files("klarsyn.report") / "catalogue"
