@@ -1,4 +1,4 @@
-"""Clouds of subset estimates and estimates with each trial left out."""
+"""Clouds of subset estimates: those with one study against those without it."""
 
 from __future__ import annotations
 
