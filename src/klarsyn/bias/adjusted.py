@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from klarsyn.errors import InputError, unknown_name
 from klarsyn.provenance import Source, Sourced, digest_of
-from klarsyn.stats.estimate import Estimate
+from klarsyn.stats.estimate import Z_95, Estimate
 from klarsyn.stats.many_fits import fit_many
 
 METABLIND = Source(
@@ -194,7 +194,7 @@ def prior_from_ratio(
     return BiasPrior(
         name=name,
         mean=math.log(ratio),
-        mean_sd=(math.log(high) - math.log(low)) / (2 * 1.959963984540054),
+        mean_sd=(math.log(high) - math.log(low)) / (2 * Z_95),
         between_sd=between_sd,
         source=source,
     )

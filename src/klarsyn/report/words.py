@@ -47,6 +47,11 @@ class Words:
         return key in self.entries
 
 
+def capital(text: str) -> str:
+    """The text with a capital letter first, the rest as it is."""
+    return text[:1].upper() + text[1:]
+
+
 def read_words(lang: str) -> Words:
     """The catalogue of one language; raises UnknownNameError for another language."""
     if lang not in LANGUAGES:
