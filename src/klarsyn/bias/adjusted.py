@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from klarsyn.errors import InputError, unknown_name
 from klarsyn.provenance import Source, Sourced, digest_of
+from klarsyn.stats.conversions import SMD_PER_LOG_ODDS_RATIO
 from klarsyn.stats.estimate import Z_95, Estimate
 from klarsyn.stats.many_fits import fit_many
 
@@ -232,7 +233,6 @@ DOMAINS = ("blinding", "concealment")
 PATIENTS_MEAN_SD, PATIENTS_BETWEEN_SD = 0.20, 0.21
 # ROBES does not print how bias differs between trials: an assumption, on the log odds ratio.
 BETWEEN_SD = 0.1
-SMD_PER_LOG_ODDS_RATIO = math.sqrt(3) / math.pi
 
 
 def three_priors(domain: str, *, benefit: str, measure: str) -> tuple[BiasPrior, ...]:

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from klarsyn.bias.noninferiority import Counts, Margin, preserved_fraction_margin
 from klarsyn.errors import InputError
 from klarsyn.stats.contrasts import contrasts
+from klarsyn.stats.conversions import LOG_ODDS_RATIO_PER_SMD
 from klarsyn.stats.estimate import Z_95, Estimate
 from klarsyn.synthesis.effects import effects_from_arrays
 from klarsyn.synthesis.pairwise import pool
-
-LOG_ODDS_RATIO_PER_SMD = math.pi / math.sqrt(3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
