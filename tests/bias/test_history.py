@@ -19,6 +19,9 @@ from klarsyn.bias.history import (
 from klarsyn.bias.noninferiority import Counts, fixed_margin, synthesis_test
 from klarsyn.errors import InputError, NumericalError
 
+PERCENT = 0.005  # the share is printed in whole percent
+STOP = 1e-9  # REML stops there
+
 EXACT = 1e-12
 # UK ECT Review Group 2003, abstract: 0.91 (0.54 to 1.27); ELEKT-D: 70 of 170 responded to ECT.
 ECT = (0.91, 0.54, 1.27)
@@ -54,7 +57,9 @@ def test_the_ten_points_of_elekt_d_give_up_half_of_what_ect_is_proven_to_add() -
     """By hand: odds 0.7 over exp(0.54 π/√3) = 2.663 is 0.263, a share of 0.208; 0.412 − 0.208."""
     history = history_from_smd(*ECT, rate=RATE)
     assert history.lower == pytest.approx(0.2037, abs=ROUNDED)
-    assert share_given_up(fixed_margin(0.1, "declared"), history) == pytest.approx(0.49, abs=0.005)
+    assert share_given_up(fixed_margin(0.1, "declared"), history) == pytest.approx(
+        0.49, abs=PERCENT
+    )
     half = margin_from_history(history, 0.5, basis="history")
     assert half.value == pytest.approx(history.lower / 2, rel=EXACT)
     assert half.m1 == history.lower
@@ -80,8 +85,8 @@ def test_alike_arms_elsewhere_have_no_variance_between_them() -> None:
     found = reference_rates(arms)
     assert found is not None
     mean, tau2 = found
-    assert mean.value == pytest.approx(math.log(30 / 20), rel=1e-9)
-    assert tau2 == pytest.approx(0.0, abs=1e-9)
+    assert mean.value == pytest.approx(math.log(30 / 20), rel=STOP)
+    assert tau2 == pytest.approx(0.0, abs=STOP)
     assert reference_rates(arms[:1]) is None
 
 

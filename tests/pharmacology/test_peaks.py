@@ -12,6 +12,9 @@ from klarsyn.pharmacology.peaks import find_peaks
 from klarsyn.pharmacology.population import sample_individuals
 from klarsyn.pharmacology.simulate import METRICS
 
+DOSES = 1e-9  # areas as dose over clearance
+STEP = 1e-6  # the peak lies at the end of the infusion, found on refined steps
+
 KSR = read_model("KSR-1")
 CLOSE = 1e-10  # relative to the peak: eigenvectors below a condition of 1e6 against the series
 SIX = "0.5 mg/kg base iv over 40 min, twice a week for 3 weeks"
@@ -68,8 +71,8 @@ def test_doses_left_out_add_nothing(monkeypatch) -> None:
     fast, slow = _both(people, SIX, "S", monkeypatch, taken=taken)
     _agree(fast, slow)
     area = fast.metrics["S-ketamine"]["auc"] * people.values["CL_S"] / (35 * 1000)
-    assert area == pytest.approx([6.0, 1.0, 1.0], rel=1e-9)
-    assert fast.metrics["S-ketamine"]["tmax"] == pytest.approx([2 / 3] * 3, rel=1e-6)
+    assert area == pytest.approx([6.0, 1.0, 1.0], rel=DOSES)
+    assert fast.metrics["S-ketamine"]["tmax"] == pytest.approx([2 / 3] * 3, rel=STEP)
 
 
 def test_what_the_kernel_cannot_do_it_leaves() -> None:

@@ -14,6 +14,8 @@ from klarsyn.report.document import Report, Result, Section
 from klarsyn.report.guessing import arm_guesses
 from klarsyn.report.sections.adjusted import build_adjusted, carries_bias
 
+WEIGHTS = 0.02  # widened variances change the weights of the trials a little
+
 PRIORS = ("published", "wide", "patients")
 # The section and the forest plot fit the same effects with two REML programs.
 SAME_FIT = 1e-5
@@ -63,7 +65,7 @@ def test_where_all_trials_are_biased_the_published_prior_moves_the_effect_by_its
     mean = result.value["published"]["prior"][0]
     assert mean == pytest.approx(math.log(0.87) * math.sqrt(3) / math.pi, rel=EXACT)
     shift = result.value["published"]["estimate"] - result.value["as_reported"]["estimate"]
-    assert shift == pytest.approx(-mean, abs=0.02)
+    assert shift == pytest.approx(-mean, abs=WEIGHTS)
 
 
 def test_belief_as_seen_stands_beside_them_only_where_the_base_saw_it() -> None:

@@ -171,7 +171,7 @@ def test_on_aggregates_the_tipping_delta_brings_the_limit_to_zero():
     found = dropout_on_aggregates("A", seen(), treated=(100, 80), control=(100, 90))
     assert found.tipping_delta is not None
     high = seen().interval()[1]
-    assert high + 0.2 * found.tipping_delta == pytest.approx(0.0, abs=1e-12)
+    assert high + 0.2 * found.tipping_delta == pytest.approx(0.0, abs=ARITHMETIC)
     assert found.jump.value == pytest.approx(0.8 * -6.0)
 
 
