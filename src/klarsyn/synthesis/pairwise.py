@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -301,15 +301,10 @@ def _pool(
     alone = k == 1
     tau = _tau2(y, v, "EE" if alone else method, weights)
     used_test = "z" if alone else test
-    tau2 = tau.value
+    tau2, df = tau.value, k - 1
     fitted = fit(y, v, None, tau2, weights)
-    estimate, df = float(fitted.beta[0]), k - 1
-    free = math.inf if used_test == "z" else float(df)
-    q_tau = fitted.q if weights is None else fit(y, v, None, tau2).q
-    spread = scale_of_test(used_test, q_tau, df)
-    se = math.sqrt(float(fitted.covariance[0, 0]) * spread)
-    statistic = estimate / se if se > 0 else math.nan
-    crit = quantile(0.5 + level / 2, free)
+    mean = _mean(fitted, fitted.q if weights is None else fit(y, v, None, tau2).q, used_test, df)
+    half = quantile(0.5 + level / 2, mean.df) * mean.se
     q = float(moments(y, v, None, np.zeros(1)).q[0])
     random = method not in {"EE", "FE"} and not alone
     limits = (math.nan, math.nan)
@@ -318,7 +313,7 @@ def _pool(
             y, v, interval=interval, level=level, weights=weights, restricted=method != "ML"
         )
     i2, h2 = _inconsistency(v, tau2, q, df, random)
-    margin = _prediction_margin(prediction, free, df, level, se, tau2, random)
+    margin = _prediction_margin(prediction, mean.df, df, level, mean.se, tau2, random)
     information = _information(y, v, tau2, method, random, None if weights is None else fitted)
     status, warnings = cautions(
         effects,
@@ -326,7 +321,7 @@ def _pool(
         tau.certificate,
         random=random,
         test=used_test,
-        se=se,
+        se=mean.se,
         tau2_lower=limits[0],
     )
     return Pooled(
@@ -334,13 +329,13 @@ def _pool(
         measure=effects.measure,
         method=method,
         test=used_test,
-        estimate=estimate,
-        se=se,
-        ci_lower=estimate - crit * se,
-        ci_upper=estimate + crit * se,
-        statistic=statistic,
-        df=free,
-        p_value=two_sided_p(statistic, free),
+        estimate=mean.estimate,
+        se=mean.se,
+        ci_lower=mean.estimate - half,
+        ci_upper=mean.estimate + half,
+        statistic=mean.statistic,
+        df=mean.df,
+        p_value=two_sided_p(mean.statistic, mean.df),
         tau2=math.nan if alone and method not in {"EE", "FE"} else tau2,
         tau2_se=tau.se,
         tau2_ci=limits,
@@ -349,8 +344,8 @@ def _pool(
         q=q,
         q_df=df,
         q_p=float(chdtrc(df, q)) if df else math.nan,
-        pi_lower=estimate - margin,
-        pi_upper=estimate + margin,
+        pi_lower=mean.estimate - margin,
+        pi_upper=mean.estimate + margin,
         scale=effects.scale,
         level=level,
         log_likelihood=information[0],
@@ -361,17 +356,40 @@ def _pool(
         warnings=warnings,
         excluded=excluded,
         certificate=tau.certificate,
-        definitions={
-            "method": ESTIMATORS[method],
-            "test": TESTS[used_test],
-            "tau2_ci": INTERVALS[interval] if random else "none",
-            "i2": i2_definition(random=random),
-            "pi": PREDICTIONS[prediction] if random else "none",
-            "effects": effects.method,
-        },
+        definitions=_definitions(effects, method, used_test, interval, prediction, random),
         weights=fitted.weights,
         effects=effects,
     )
+
+
+class _Mean(NamedTuple):
+    """The pooled effect, its standard error under the test, and the test's degrees of freedom."""
+
+    estimate: float
+    se: float
+    statistic: float
+    df: float
+
+
+def _mean(fitted: Fit, q_tau: float, test: str, df: int) -> _Mean:
+    """`q_tau` is Q at τ² with inverse-variance weights, whatever weights the fit has."""
+    estimate = float(fitted.beta[0])
+    se = math.sqrt(float(fitted.covariance[0, 0]) * scale_of_test(test, q_tau, df))
+    free = math.inf if test == "z" else float(df)
+    return _Mean(estimate, se, estimate / se if se > 0 else math.nan, free)
+
+
+def _definitions(
+    effects: Effects, method: str, test: str, interval: str, prediction: str, random: bool
+) -> dict[str, str]:
+    return {
+        "method": ESTIMATORS[method],
+        "test": TESTS[test],
+        "tau2_ci": INTERVALS[interval] if random else "none",
+        "i2": i2_definition(random=random),
+        "pi": PREDICTIONS[prediction] if random else "none",
+        "effects": effects.method,
+    }
 
 
 def _tau2(y: Array, v: Array, method: str, weights: Array | None) -> Tau2:
