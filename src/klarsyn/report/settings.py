@@ -71,7 +71,6 @@ class Settings:
     correlation: float
     correlation_reason: Label
     scales: tuple[str, ...]
-    treatments: tuple[str, ...]
     disjoint: frozenset[str]
     windows: tuple[Window, ...]
     comparators: tuple[str, ...]
@@ -139,7 +138,6 @@ def _settings(base: Base, given: dict[str, Any]) -> Settings:
         correlation=common["correlation"],
         correlation_reason=_label(crossover.get("reason", DEFAULT_CORRELATION_REASON)),
         scales=common["scales"],
-        treatments=common["treatments"],
         disjoint=frozenset(given.get("disjoint", ())),
         windows=tuple(_window(w, common) for w in given.get("windows", DEFAULT_WINDOWS)),
         comparators=tuple(given.get("comparators", _comparators(base))),
