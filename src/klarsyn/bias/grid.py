@@ -233,14 +233,7 @@ def sensitivity_grid(
     interval lies wholly on one side of `threshold`. `progress(done, total)` is called after each
     block of fits.
     """
-    _check_names(estimators, ESTIMATORS, "estimator of tau²")
-    _check_names(intervals, INTERVALS, "interval")
-    if benefit not in ("lower", "higher"):
-        raise unknown_name("direction of benefit", benefit, ("lower", "higher"))
-    if not 0 < level < 1:
-        raise InputError(f"A confidence level lies between 0 and 1; {level:g} does not.")
-    if not np.all(np.isfinite(unblinding_shares)) or not len(unblinding_shares):
-        raise InputError("Shares of unblinding are numbers, such as 0, 0.5 and 1.")
+    _check_choices(estimators, intervals, benefit, level, unblinding_shares)
     sets, set_masks = _masks(data.studies, inclusion_sets, keep=True)
     outs, out_masks = _masks(data.studies, exclusions, keep=False)
     rows_y, shape_data, data_choices, rows_v = _rows(data, unblinding_shares, unblinding_bias)
@@ -275,6 +268,23 @@ def sensitivity_grid(
         method=f"{math.prod(shape)} analyses, {level:.0%} intervals",
         digest=digest_of(rows_y, rows_v, masks, [c.options for c in choices], threshold, level),
     )
+
+
+def _check_choices(
+    estimators: Sequence[str],
+    intervals: Sequence[str],
+    benefit: str,
+    level: float,
+    shares: Sequence[float],
+) -> None:
+    _check_names(estimators, ESTIMATORS, "estimator of tau²")
+    _check_names(intervals, INTERVALS, "interval")
+    if benefit not in ("lower", "higher"):
+        raise unknown_name("direction of benefit", benefit, ("lower", "higher"))
+    if not 0 < level < 1:
+        raise InputError(f"A confidence level lies between 0 and 1; {level:g} does not.")
+    if not np.all(np.isfinite(shares)) or not len(shares):
+        raise InputError("Shares of unblinding are numbers, such as 0, 0.5 and 1.")
 
 
 def _check_names(names: Sequence[str], known: Sequence[str], kind: str) -> None:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
+
+if TYPE_CHECKING:
+    from klarsyn.bias.harms import HarmAppraisal
 
 EPILOG = """\b
 The table has one row an arm and harm; years (person-years) is optional, e.g.
@@ -40,7 +45,7 @@ def command(
     as_json: bool,
 ) -> None:
     """State exact limits for each harm, and the patients still needed to exclude a rate."""
-    from klarsyn.app.output import print_json, print_table
+    from klarsyn.app.output import print_json
     from klarsyn.bias.harms import appraise_harm, read_harms
     from klarsyn.errors import InputError
 
@@ -72,16 +77,22 @@ def command(
         print_json([h.to_dict() for h in found])
         return
     for h in found:
-        rows = [
-            [e.name, e.studies, e.events, e.patients, f"{e.effective:.0f}", f"{e.upper:.3%}"]
-            for e in h.exposures
-        ]
-        print_table(
-            ["asked", "studies", "events", "patients", "count as", f"below ({confidence:.0%})"],
-            rows,
-            title=h.harm,
-        )
-        click.echo(h.summary())
-        if h.pooled:
-            click.echo(h.pooled.summary())
-        click.echo("")
+        _show(h, confidence)
+
+
+def _show(h: HarmAppraisal, confidence: float) -> None:
+    from klarsyn.app.output import print_table
+
+    rows = [
+        [e.name, e.studies, e.events, e.patients, f"{e.effective:.0f}", f"{e.upper:.3%}"]
+        for e in h.exposures
+    ]
+    print_table(
+        ["asked", "studies", "events", "patients", "count as", f"below ({confidence:.0%})"],
+        rows,
+        title=h.harm,
+    )
+    click.echo(h.summary())
+    if h.pooled:
+        click.echo(h.pooled.summary())
+    click.echo("")
