@@ -92,14 +92,14 @@ class ReferenceBased:
 
     def plot(self) -> Any:
         """The difference at random and under the strategy (Altair)."""
-        from klarsyn.figures.intervals import intervals_chart
+        from klarsyn.figures.estimates import estimate_lines
 
         random = self.missing_at_random
-        rows = [
-            ("missing at random", random.value, *random.interval()),
-            (self.strategy.replace("_", " "), self.difference.value, *self.interval),
-        ]
-        return intervals_chart(rows, title="Difference at the end", null=0.0)
+        return estimate_lines(
+            [("missing at random", random.value, *random.interval())],
+            pooled=[(self.strategy.replace("_", " "), self.difference.value, *self.interval)],
+            title="Difference at the end",
+        )
 
 
 def reference_based(

@@ -11,7 +11,7 @@ from klarsyn.figures.theme import FAINT, colours
 from klarsyn.report.document import Result, anchor_of, claim
 from klarsyn.report.numbers import Numbers
 from klarsyn.report.settings import Settings
-from klarsyn.report.words import Words
+from klarsyn.report.words import Words, capital
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +39,7 @@ class Context:
 
     def heading(self, kind: str, name: str) -> str:
         """The same with a capital, for the head of a row."""
-        text = self.term(kind, name)
-        return text[:1].upper() + text[1:]
+        return capital(self.term(kind, name))
 
     def option(self, name: str) -> str:
         """A statistical option as a reader would say it; its own name where there are no words."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,6 +94,20 @@ class Report:
     def figures(self) -> tuple[Figure, ...]:
         """All figures, in the order of the page."""
         return tuple(b for s in self.sections for b in s.blocks if isinstance(b, Figure))
+
+
+def unique(results: Iterable[Result]) -> list[Result]:
+    """Each result once, the last of those with one id."""
+    return list({r.id: r for r in results}.values())
+
+
+def spoken(rows: Iterable[Any], *, headings: bool = False) -> list[str]:
+    """What the rows of a figure say in its alt text: label and numbers, and headings if asked."""
+    return [
+        f"{r.label}: {r.numbers}." if r.numbers else f"{r.label}."
+        for r in rows
+        if r.numbers or headings
+    ]
 
 
 def claim(text: str, anchor: str) -> Markup:

@@ -70,21 +70,26 @@ def _figure_files(drawn: Pictures, figure: Figure) -> dict[str, bytes]:
     }
 
 
-def _page(
-    report: Report,
-    words: Words,
-    figures: Mapping[str, Figure],
-    pictures: Mapping[str, Pictures],
-) -> str:
+def templates() -> Any:
+    """The room's Jinja templates: everything escaped, nothing undefined (jinja2.Environment)."""
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-    environment = Environment(
+    return Environment(
         loader=PackageLoader("klarsyn.report", "templates"),
         autoescape=select_autoescape(default=True, default_for_string=True),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def _page(
+    report: Report,
+    words: Words,
+    figures: Mapping[str, Figure],
+    pictures: Mapping[str, Pictures],
+) -> str:
+    environment = templates()
     rows = {row["id"] for row in report.rows}
     environment.filters["anchor"] = lambda name, kind: anchor_of(kind, name)
     environment.filters["place"] = lambda i: anchor_of("row" if i in rows else "result", i)

@@ -10,6 +10,7 @@ from scipy import special
 
 from klarsyn.evidence.trial import Finding
 from klarsyn.stats.contrasts import contrasts, hedges_correction
+from klarsyn.stats.conversions import SMD_PER_LOG_ODDS_RATIO
 
 # The ways, best first. A baseline SD comes last: entry criteria on severity make it too small,
 # and the standardised difference too large.
@@ -87,7 +88,7 @@ def derive_continuous(
 
 def smd_from_odds(ratio: Derived) -> Derived:
     """An SMD, below zero for fewer symptoms, from an odds ratio of response (Chinn 2000)."""
-    factor = math.sqrt(3) / math.pi
+    factor = SMD_PER_LOG_ODDS_RATIO
     return Derived(
         y=-factor * ratio.y,
         v=factor**2 * ratio.v,

@@ -22,14 +22,15 @@ from klarsyn.figures.forest import ForestAxis, ForestRow, forest
 from klarsyn.figures.theme import INK, PALETTE, finish
 from klarsyn.provenance import digest_of
 from klarsyn.report.context import Context
-from klarsyn.report.document import Figure, Prose, Result, Section, anchor_of, paragraphs
+from klarsyn.report.document import Figure, Prose, Result, Section, anchor_of, paragraphs, spoken
 from klarsyn.report.gradings import Ground, compared, derive_ground
 from klarsyn.report.grids import benefit_of
 from klarsyn.report.guessing import ArmGuess
 from klarsyn.report.sections.crossover_counts import crossover_range
 from klarsyn.report.sections.tipping import class_belief
 from klarsyn.report.settings import Window
-from klarsyn.stats.estimate import Estimate
+from klarsyn.report.words import capital
+from klarsyn.stats.estimate import Z_95, Estimate
 from klarsyn.stats.many_fits import ESTIMATORS
 from klarsyn.synthesis.extraction import TrialEffect, derive_effects
 
@@ -197,7 +198,7 @@ def _belief_prior(context: Context, comparator: str, ground: Ground) -> BiasPrio
 
 
 def _se(evidence: BeliefEvidence) -> float:
-    return (evidence.high - evidence.low) / (2 * 1.959963984540054)
+    return (evidence.high - evidence.low) / (2 * Z_95)
 
 
 def _elicited(context: Context, effects: Sequence[TrialEffect]) -> list[list[Bias]]:
@@ -287,11 +288,10 @@ def _figure(context: Context, made: Sequence[Adjusted]) -> Figure:
     )
     if benefit_of(context) == "higher":
         axis = ForestAxis(title=w.plain("works.axis"), limits=reach)
-    told = [f"{r.label}: {r.numbers}." if r.numbers else f"{r.label}." for r in rows]
     return Figure(
         id="adjusted",
         title=w.plain("adjusted.figure"),
-        alt=" ".join([w.plain("adjusted.alt"), *told]),
+        alt=" ".join([w.plain("adjusted.alt"), *spoken(rows, headings=True)]),
         wide=finish(forest(rows, axis)),
         narrow=finish(forest(rows, axis, narrow=True)),
         caption=w("adjusted.caption", method=_how(made[0].found)),
@@ -314,7 +314,7 @@ def _heading(context: Context, m: Adjusted) -> str:
     w = context.words
     trials = w.count("page.trials_count", len(m.effects))
     when = m.window.label[context.lang]
-    return f"{when[:1].upper()}{when[1:]}, {context.comparator(m.comparator)}, {trials}"
+    return f"{capital(when)}, {context.comparator(m.comparator)}, {trials}"
 
 
 def _row(context: Context, m: Adjusted, name: str, e: Estimate, source: str) -> ForestRow:

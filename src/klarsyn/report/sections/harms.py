@@ -14,7 +14,7 @@ from klarsyn.figures.theme import finish
 from klarsyn.figures.upper import LimitRow, limits
 from klarsyn.report.context import Context
 from klarsyn.report.counts import Count, arm_counts, without_overlap
-from klarsyn.report.document import Figure, Prose, Result, anchor_of
+from klarsyn.report.document import Figure, Prose, Result, anchor_of, spoken
 
 # Nobody recorded how the trials of a base asked; counts are taken as they stand.
 AS_TOLD: Mapping[str, float] = {"systematic": 1.0, "spontaneous": 1.0, "unknown": 1.0}
@@ -164,7 +164,6 @@ def _figure(context: Context, found: Mapping[str, Sequence[Seen]]) -> Figure:
     ]
     ends = rates[:: max(1, len(rates) - 1)]
     x_title = w.plain("harms.x")
-    told = [f"{r.label}: {r.numbers}." for r in rows if r.numbers]
 
     def draw(narrow: bool) -> Any:
         return finish(limits(rows, rates=ends, x_title=x_title, narrow=narrow))
@@ -172,7 +171,7 @@ def _figure(context: Context, found: Mapping[str, Sequence[Seen]]) -> Figure:
     return Figure(
         id="harm-limits",
         title=w.plain("harms.figure"),
-        alt=" ".join([w.plain("harms.alt"), *told]),
+        alt=" ".join([w.plain("harms.alt"), *spoken(rows)]),
         wide=draw(False),
         narrow=draw(True),
         caption=w("harms.caption"),

@@ -23,6 +23,7 @@ from klarsyn.report.document import (
     TableBlock,
     anchor_of,
     paragraphs,
+    spoken,
 )
 from klarsyn.report.guessing import CUT, ArmGuess, arm_guesses
 from klarsyn.report.records import cited, record_claim, record_id
@@ -178,9 +179,7 @@ def _figure(
     return Figure(
         id="told-indices",
         title=w.plain("told.figure"),
-        alt=" ".join(
-            [w.plain("told.alt"), *(f"{r.label}: {r.numbers}." for r in rows if r.numbers)]
-        ),
+        alt=" ".join([w.plain("told.alt"), *spoken(rows)]),
         wide=draw(False),
         narrow=draw(True),
         caption=w(
