@@ -101,7 +101,8 @@ def is_draft(risk: RiskOfBias) -> bool:
 
 
 def _answers_of(risk: TrialRisk) -> list[Answer]:
-    return [a for d in risk.domains.values() for a in d.answers if a.answer != NOT_ASKED]
+    judged = [a for d in risk.domains.values() for a in d.answers if a.answer != NOT_ASKED]
+    return judged + [a for a in risk.unjudged if a.answer != NOT_ASKED]
 
 
 def _result(context: Context, risk: TrialRisk, whole: RiskOfBias) -> Result:
@@ -158,14 +159,7 @@ def _standing(context: Context, risk: RiskOfBias) -> Any:
 def _cautions(context: Context, risk: RiskOfBias) -> list[Any]:
     w = context.words
     texts = [w("riskofbias.one_result")]
-    crossed = [
-        t.label
-        for t in context.base.trials
-        if t.design == "crossover" and t.id in risk.trials
-        and CROSSOVER not in risk.trials[t.id].domains
-    ]  # fmt: skip
-    if crossed:
-        texts.append(w("riskofbias.crossover", trials=", ".join(crossed)))
+    texts += _crossed(context, risk)
     texts += _adhering(context)
     left = sum(t.randomised is True and t.id not in risk.trials for t in context.base.trials)
     if left:
@@ -173,6 +167,31 @@ def _cautions(context: Context, risk: RiskOfBias) -> list[Any]:
     if is_draft(risk):
         texts.append(w("riskofbias.replace", base=context.base.name))
     return texts
+
+
+def _crossed(context: Context, risk: RiskOfBias) -> list[Any]:
+    """What is known of periods and carry-over in the crossover trials among those judged."""
+    w = context.words
+    found = [t for t in context.base.trials if t.design == "crossover" and t.id in risk.trials]
+    plain = [t for t in found if CROSSOVER in risk.trials[t.id].domains]
+    waiting = [t for t in found if t not in plain]
+    texts = []
+    if plain:
+        told = "; ".join(_carried(context, risk.trials[t.id], t.label) for t in plain)
+        texts.append(w("riskofbias.crossover_plain", told=told))
+    if waiting:
+        told = "; ".join(_carried(context, risk.trials[t.id], t.label) for t in waiting)
+        texts.append(w("riskofbias.crossover", trials=told))
+    return texts
+
+
+def _carried(context: Context, trial: TrialRisk, label: str) -> str:
+    """A crossover trial with its answers about periods and carry-over, and the judgement if any."""
+    domain = trial.domains.get(CROSSOVER)
+    answers = domain.answers if domain else trial.unjudged
+    told = ", ".join(f"{a.question} {a.answer}" for a in answers if a.answer != NOT_ASKED)
+    judged = f": {_judgement(context, domain.judgement).lower()}" if domain else ""
+    return f"{label} ({told}){judged}" if told else f"{label}{judged}"
 
 
 def _adhering(context: Context) -> list[Any]:
@@ -332,10 +351,13 @@ def _reasons(context: Context, risk: RiskOfBias, results: dict[str, Result]) -> 
         )
         first = context.result_claim(results[name], f"{label}, {about}" if about else label)
         for domain_name, domain in trial.domains.items():
-            asked = [a for a in domain.answers if a.answer != NOT_ASKED]
-            answers = Markup("<br>").join(_reason(context, domain_name, a) for a in asked)
+            answers = _reasons_of(context, domain_name, domain.answers)
             told = f"{_domain(context, domain_name)}: {_judgement(context, domain.judgement)}"
             rows.append((first, told, answers, _why(context, domain)))
+        if trial.unjudged:
+            answers = _reasons_of(context, CROSSOVER, trial.unjudged)
+            told = f"{_domain(context, CROSSOVER)}: {_judgement(context, 'none')}"
+            rows.append((first, told, answers, w.plain("riskofbias.no_table")))
     every = [a for r in risk.trials.values() for a in _answers_of(r)]
     return TableBlock(
         id="riskofbias",
@@ -349,6 +371,11 @@ def _reasons(context: Context, risk: RiskOfBias, results: dict[str, Result]) -> 
         ),
         folded=True,
     )
+
+
+def _reasons_of(context: Context, domain: str, answers: Sequence[Answer]) -> Any:
+    asked = [a for a in answers if a.answer != NOT_ASKED]
+    return Markup("<br>").join(_reason(context, domain, a) for a in asked)
 
 
 def _reason(context: Context, domain: str, answer: Answer) -> Any:
