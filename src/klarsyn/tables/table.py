@@ -19,8 +19,8 @@ class Column:
     """What a column must hold.
 
     `kind` is `text`, `number`, `count` (a whole number ≥ 0), `whole` (any whole number), `either`
-    (a number or a word, as text) or `truth` (true/false). `minimum` and `maximum` are inclusive; `above` is exclusive. `allowed` closes the
-    list of texts.
+    (a number or a word, as text) or `truth` (true/false). `minimum` and `maximum` are inclusive;
+    `above` is exclusive. `allowed` closes the list of texts.
     """
 
     name: str
