@@ -115,6 +115,13 @@ def claim(text: str, anchor: str) -> Markup:
     return Markup('<a class="n" href="#{}">{}</a>').format(anchor, text)
 
 
+def written(text: str, lang: str) -> Any:
+    """Words of the base, which are English, marked as such on a page in another language."""
+    if lang == "en" or not text:
+        return escape(text)
+    return Markup('<span lang="en">{}</span>').format(text)
+
+
 def anchor_of(kind: str, name: str) -> str:
     """The place on the page of a finding (`row`), a result (`result`) or a source (`source`)."""
     safe = "".join(c if c.isalnum() or c in "-_" else "-" for c in name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from klarsyn.bias.riskofbias import (
     CROSSOVER,
@@ -30,6 +30,7 @@ from klarsyn.report.document import (
     TableBlock,
     anchor_of,
     paragraphs,
+    written,
 )
 
 EFFECT = "assignment"
@@ -343,7 +344,7 @@ def _reasons(context: Context, risk: RiskOfBias, results: dict[str, Result]) -> 
         rows=rows,
         caption=w(
             "riskofbias.reasons_caption",
-            who=_written(context, "; ".join(dict.fromkeys(a.who for a in every))),
+            who=written("; ".join(dict.fromkeys(a.who for a in every)), context.lang),
             when=", ".join(sorted({a.when for a in every})),
         ),
         folded=True,
@@ -357,18 +358,11 @@ def _reason(context: Context, domain: str, answer: Answer) -> Any:
     known = context.known
     links = [context.row_claim(known[i], i) for i in answer.findings if i in known]
     place = _place(context, answer)
-    rests = Markup(", ").join(links) if links else _written(context, place)
+    rests = Markup(", ").join(links) if links else written(place, context.lang)
     told = Markup("{} {}: <strong>{}</strong>. {}").format(
-        answer.question, asked, answer.answer, _written(context, answer.why)
+        answer.question, asked, answer.answer, written(answer.why, context.lang)
     )
     return told + Markup(" [{}]").format(rests) if rests else told
-
-
-def _written(context: Context, text: str) -> Any:
-    """Words of the base, which are English, marked as such on a page in another language."""
-    if context.lang == "en" or not text:
-        return escape(text)
-    return Markup('<span lang="en">{}</span>').format(text)
 
 
 def _place(context: Context, answer: Answer) -> str:
@@ -410,7 +404,7 @@ def _others(context: Context, risk: RiskOfBias | None) -> list[Any]:
         if p.source in context.base.sources
     )
     cited = "; ".join(c.rstrip(".") for c in named)
-    caption = w("riskofbias.others_source", sources=_written(context, cited))
+    caption = w("riskofbias.others_source", sources=written(cited, context.lang))
     if risk is not None:
         caption += " " + w("riskofbias.others_caption")
     return [
@@ -441,9 +435,9 @@ def _beside(context: Context, published: PublishedRisk, ours: str) -> tuple[Any,
         state = w.plain("riskofbias.alike" if same else "riskofbias.unlike")
     return (
         context.base.trial(published.trial).label,
-        _written(context, published.domain),
-        _written(context, published.judgement),
-        _written(context, published.why) or w.plain("riskofbias.nothing_beside"),
+        written(published.domain, context.lang),
+        written(published.judgement, context.lang),
+        written(published.why, context.lang) or w.plain("riskofbias.nothing_beside"),
         _judgement(context, ours) if ours else w.plain("riskofbias.nothing_beside"),
         state,
     )
