@@ -321,13 +321,13 @@ def _figure(context: Context, made: Sequence[Adjusted]) -> Figure:
         alt=" ".join([w.plain("adjusted.alt"), *spoken(rows, headings=True)]),
         wide=finish(forest(rows, axis)),
         narrow=finish(forest(rows, axis, narrow=True)),
-        caption=w("adjusted.caption", method=_how(made[0].found)),
+        caption=w("adjusted.caption", method=_how(context, made[0].found)),
     )
 
 
-def _how(found: BiasAdjusted) -> str:
-    """Estimator and test, as the method's last words name them."""
-    return ", ".join(found.method.split(", ")[-2:])
+def _how(context: Context, found: BiasAdjusted) -> str:
+    """Estimator and test in words; the method's last two words name them."""
+    return "; ".join(context.option(name) for name in found.method.split(", ")[-2:])
 
 
 def _reach(made: Sequence[Adjusted]) -> tuple[float, float] | None:

@@ -226,6 +226,7 @@ def _reasons(context: Context, graded: Sequence[Graded], results: dict[str, Resu
         rows.append((_name(context, g.body), *cells))
     return TableBlock(
         id="reasons",
+        folded=True,
         title=w.plain("findings.reasons"),
         header=[
             w.plain("findings.head_outcome"),

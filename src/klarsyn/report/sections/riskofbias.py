@@ -106,7 +106,7 @@ def _answers_of(risk: TrialRisk) -> list[Answer]:
 
 
 def _result(context: Context, risk: TrialRisk, whole: RiskOfBias) -> Result:
-    known = context.findings_by_id()
+    known = context.known
     answers = _answers_of(risk)
     return Result(
         id=f"riskofbias.{risk.trial}",
@@ -382,7 +382,7 @@ def _reason(context: Context, domain: str, answer: Answer) -> Any:
     """A question in short, its answer, the reason, and the rows or the place it rests on."""
     key = f"{domain}_{answer.question}".replace(".", "_")
     asked = context.words.plain(f"riskofbias.question.{key}")
-    known = context.findings_by_id()
+    known = context.known
     links = [context.row_claim(known[i], i) for i in answer.findings if i in known]
     place = _place(context, answer)
     rests = Markup(", ").join(links) if links else written(place, context.lang)
