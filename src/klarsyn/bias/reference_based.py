@@ -192,6 +192,16 @@ class AggregateDropout:
         """Every field, ready for JSON."""
         return asdict(self)
 
+    def plot(self) -> Any:
+        """The difference among those seen and after the jump (Altair)."""
+        from klarsyn.figures.intervals import intervals_chart
+
+        rows = [
+            (name, e.value, *e.interval(self.level))
+            for name, e in (("those seen", self.seen), ("jump to reference", self.jump))
+        ]
+        return intervals_chart(rows, title="Difference at the end", null=0.0)
+
 
 def dropout_on_aggregates(
     study: str,

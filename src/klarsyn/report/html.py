@@ -98,7 +98,7 @@ def _page(
         report=report,
         words=words,
         pictures={name: _picture(d) for name, d in pictures.items()},
-        specs=_embedded({name: _variants(f) for name, f in figures.items()}),
+        specs=_embedded(_shared({name: _variants(f) for name, f in figures.items()})),
         vega=_vega(),
     )
 
@@ -129,6 +129,28 @@ def _picture(drawn: Pictures) -> str:
 
 def _variants(figure: Figure) -> dict[str, Any]:
     return {"wide": figure.wide, "narrow": figure.narrow}
+
+
+def _shared(specs: Mapping[str, Any]) -> dict[str, Any]:
+    """The specifications with each list of rows written once: the page's script puts them back.
+
+    The wide and the narrow form of a figure, and its layers, mostly draw the same rows.
+    """
+    rows: dict[str, int] = {}
+
+    def without(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {k: _place(k, v, rows) or without(v) for k, v in value.items()}
+        return [without(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+    figures = without(specs)
+    return {"rows": [json.loads(text) for text in rows], "figures": figures}
+
+
+def _place(key: str, value: Any, rows: dict[str, int]) -> dict[str, int] | None:
+    if key != "values" or not isinstance(value, (list, tuple)) or not value:
+        return None
+    return {"$rows": rows.setdefault(_json(value), len(rows))}
 
 
 def _embedded(value: Any) -> str:

@@ -13,14 +13,19 @@ CHUNK = 50_000
 Chunk = tuple[list[int], list[list[str]]]
 
 
-def csv_rows(file: Path) -> Iterator[Chunk]:
-    """Row numbers and rows of texts, some thousands at a time; the header comes first, alone.
+def csv_rows(file: Path) -> tuple[bool, Iterator[Chunk]]:
+    """Whether a comma inside a cell can be decimal only, and the rows.
 
-    A quoted line break stays inside its row, and an empty line counts as a row though it is not
-    given out: the numbers are those that a spreadsheet shows.
+    Row numbers and rows of texts come some thousands at a time; the header comes first, alone. A
+    quoted line break stays inside its row, and an empty line counts as a row though it is not given
+    out: the numbers are those that a spreadsheet shows.
     """
     text = _decoded(file)
     delimiter = _delimiter(text)
+    return delimiter != ",", _rows(file, text, delimiter)
+
+
+def _rows(file: Path, text: str, delimiter: str) -> Iterator[Chunk]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     numbers, rows, width, number = [], [], 0, 0
     try:
@@ -90,7 +95,11 @@ def _delimiter(text: str) -> str:
 
 
 def _ragged(file: Path, number: int, cells: int, width: int) -> InputError:
-    hint = " Decimal commas look like delimiters: use decimal points." if cells > width else ""
+    hint = (
+        " Decimal commas look like delimiters: use decimal points, or separate by semicolons."
+        if cells > width
+        else ""
+    )
     return InputError(
         f"{file}: row {number} has {cells} cells where the header has {width}. "
         f"Look for a missing or surplus delimiter, or a truncated last row.{hint}"

@@ -276,7 +276,7 @@ def _figure(context: Context, made: Sequence[Improved]) -> Figure:
         caption=w(
             "controls.caption",
             sources=_cited(context, made),
-            method=f"{made[0].pooled.method}, {made[0].pooled.test}",
+            method="; ".join(map(context.option, (made[0].pooled.method, made[0].pooled.test))),
         ),
     )
 

@@ -211,7 +211,7 @@ def _points(context: Context, sd: float | None, value: float) -> str:
 
 def typical_sd(context: Context, extraction: Extraction) -> float | None:
     """The median SD of the page's scale among the rows behind these effects."""
-    found = context.findings_by_id()
+    found = context.known
     used = [found[i] for e in extraction.effects for i in e.findings if i in found]
     sds = sorted(
         f.value
