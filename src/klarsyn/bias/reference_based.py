@@ -194,13 +194,13 @@ class AggregateDropout:
 
     def plot(self) -> Any:
         """The difference among those seen and after the jump (Altair)."""
-        from klarsyn.figures.intervals import intervals_chart
+        from klarsyn.figures.estimates import estimate_lines
 
-        rows = [
-            (name, e.value, *e.interval(self.level))
-            for name, e in (("those seen", self.seen), ("jump to reference", self.jump))
-        ]
-        return intervals_chart(rows, title="Difference at the end", null=0.0)
+        return estimate_lines(
+            [("those seen", self.seen.value, *self.seen.interval(self.level))],
+            pooled=[("jump to reference", self.jump.value, *self.jump.interval(self.level))],
+            title="Difference at the end",
+        )
 
 
 def dropout_on_aggregates(
