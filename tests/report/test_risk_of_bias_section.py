@@ -63,7 +63,8 @@ def test_the_lights_show_every_judgement_hollow_where_it_hangs_on_the_unreported
     assert len(marks) == sum(len(j.domains) + 1 for j in judged.values())
     labels = {shipped().trial(t).label: j for t, j in judged.items()}
     names = {"Randomisation": "D1", "Departures from treatment": "D2a", "Missing outcomes": "D3",
-             "Measuring": "D4", "Selective reporting": "D5"}  # fmt: skip
+             "Measuring": "D4", "Selective reporting": "D5",
+             "Periods of a crossover": "S"}  # fmt: skip
     for m in marks:
         if m["domain"] == "Overall":
             assert (m["judgement"], m["open"]) == ("none", True)
