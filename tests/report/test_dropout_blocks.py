@@ -54,3 +54,12 @@ def test_the_table_has_a_row_for_each_trial_and_says_what_is_missing(lang: str) 
     assert all(len(r) == len(table.header) for r in table.rows)
     wanted = {"en": "at every visit the mean", "nb": "ved hver visitt gjennomsnitt"}[lang]
     assert any(wanted in str(p) for b in section.blocks for p in getattr(b, "paragraphs", ()))
+
+
+def test_a_loss_larger_than_the_scale_is_called_impossible() -> None:
+    """CAPS-5 runs from 0 to 80: no patient of the second base can end 114 points worse."""
+    section = next(s for s in page("mdma_ptsd").sections if s.id == "left")
+    table = next(b for b in section.blocks if isinstance(b, TableBlock) and b.id == "dropouts")
+    told = {row[0]: str(row[-1]) for row in table.rows}
+    assert "impossible" in told["Mitchell 2023"]
+    assert "impossible" not in told["Mitchell 2021"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from klarsyn.figures.rows import TEXT_FIELDS, edged, rows_axis, words
+from klarsyn.figures.rows import TEXT_FIELDS, edged, lifted, rows_axis, words
 from klarsyn.figures.theme import INK, SOFT, Spec, detail_cells, hover, layer
 
 ROW = 21
@@ -80,7 +80,7 @@ def forest(rows: Sequence[ForestRow], axis: ForestAxis, *, narrow: bool = False)
 
 def _narrow(data: list[Spec], axis: ForestAxis, limits: tuple[float, float]) -> Spec:
     y, width = rows_axis(len(data)), WIDTHS["narrow"]
-    above = [d | {"y": d["y"] - 0.42} for d in data]
+    above = [d | {"y": d["y"] - lifted(d["kind"], 0.42)} for d in data]
     texts = words(above, "label", 0, "left", y, over=True)
     texts += words(above, "numbers", width, "right", y, over=True)
     lowered = [d | {"y": d["y"] + 0.06} for d in data]

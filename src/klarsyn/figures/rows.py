@@ -73,7 +73,10 @@ def in_rows(
         for i, r in enumerate(rows)
     ]
     if narrow:
-        above = [t | {"y": t["y"] - 0.36, "label": broken(t["label"], longest)} for t in texts]
+        above = [
+            t | {"y": t["y"] - lifted(t["kind"], 0.36), "label": broken(t["label"], longest)}
+            for t in texts
+        ]
         columns = words(above, "label", 0, "left", y, over=True)
         columns += words(above, "numbers", NARROW_WIDTH, "right", y, over=True)
         tall = any(isinstance(t["label"], list) for t in above)
@@ -84,6 +87,11 @@ def in_rows(
     middle = size | {"width": widths[1], "layer": marks(y, 0)}
     right = size | {"width": widths[2], "layer": words(texts, "numbers", widths[2], "right", y)}
     return {"hconcat": [left, middle, right], "spacing": 8}
+
+
+def lifted(kind: str, by: float) -> float:
+    """How far words stand above the middle of their row; a heading stands near what it heads."""
+    return 0.0 if kind == "heading" else by
 
 
 def broken(text: str, longest: int | None) -> str | list[str]:

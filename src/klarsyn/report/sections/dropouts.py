@@ -278,8 +278,10 @@ def _tip(context: Context, found: AggregateDropout, sd: float | None) -> str:
     size = abs(found.tipping_delta)
     if not sd:
         return w.plain("dropouts.tip_sd", size=n.fixed(size))
+    scale = context.base.scales.get(context.settings.points_scale)
+    beyond = scale is not None and size * sd > scale.maximum - scale.minimum
     return w.plain(
-        "dropouts.tip_points",
+        "dropouts.tip_beyond" if beyond else "dropouts.tip_points",
         points=n.fixed(size * sd, 1),
         scale=context.settings.points_scale,
         size=n.fixed(size, 1),
