@@ -95,6 +95,22 @@ def test_regress_names_its_coefficients(file: str, capsys: pytest.CaptureFixture
     assert "tau2" in out
 
 
+def test_regress_adds_what_is_asked_for(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    args = ("regress", file, *COLUMNS, "--moderators", "year", "--influence", "--leave-one-out")
+    code, out, _ = run(capsys, *args, "--json")
+    made = json.loads(out)
+    assert code == 0
+    assert [c["study"] for c in made["influence"]] == [c["study"] for c in made["leave_one_out"]]
+    assert set(made["influence"][0]["dfbetas"]) == {"intercept", "year"}
+    assert len(made["leave_one_out"][0]["coefficients"]) == 2
+    code, out, _ = run(capsys, *args)
+    assert "rstudent" in out
+    assert "leave one out" in out
+    code, _, err = run(capsys, *args, "--scale", "year")
+    assert code == 2
+    assert "without --scale" in err
+
+
 def test_subsets_counts_them(file: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "subsets", file, *COLUMNS, "--json")
     assert (code, json.loads(out)["subsets"]) == (0, 63)
