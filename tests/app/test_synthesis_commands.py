@@ -121,9 +121,9 @@ def test_subsets_counts_them(file: str, capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize(
     ("rows", "args", "sentence"),
     [
-        ("a,0.1,0.2\nb,0.3,0\n", (), "b: the sampling variance is zero"),
-        ("a,0.1,0.2\nb,,1\n", (), "b: its cell in column 'yi' (row 3) is empty"),
-        ("a,0.1,0.2\nb,nan,1\n", (), "b: its cell in column 'yi' (row 3) is empty"),
+        ("a,0.1,0.2\nb,0.3,0\n", (), "b (row 3): the sampling variance is zero"),
+        ("a,0.1,0.2\nb,,1\n", (), "b (row 3): its cell in column 'yi' (row 3) is empty"),
+        ("a,0.1,0.2\nb,nan,1\n", (), "b (row 3): its cell in column 'yi' (row 3) is empty"),
         ("a,0.1,0.2\n", ("--add", "-1"), "`add` is 0 or more; -1 is not"),
         ("a,0.1,1e300\nb,0.2,2e300\n", (), "Express the effects in another unit"),
         ("a,0.1,0.2\nb,x,1\n", (), "row 3, column 'yi': 'x' is not a number"),
@@ -156,7 +156,7 @@ def test_zero_cells_without_a_correction_are_named(
     path.write_text("study,ai,n1i,ci,n2i\nX,0,20,1,20\nY,1,10,3,10\n", encoding="utf-8")
     code, _, err = run(capsys, "pool", str(path), "--measure", "OR", "--to", "none")
     assert code == 2
-    assert "X: the effect is not estimable" in err
+    assert "X (row 2): the effect is not estimable" in err
     code, out, _ = run(capsys, "pool", str(path), "--measure", "OR", "--json")
     names = [w["name"] for w in json.loads(out)["warnings"]]
     assert code == 0

@@ -860,7 +860,7 @@ put("F12", "dat.damico2009", "OR", "metafor and lme4: UM.RS by Laplace's approxi
 })
 
 # Both random effects integrated: the study's level and its effect, each on a fine even grid.
-two_random <- function(d, n = 121, end = 7.5) {
+two_random <- function(d, n = 91, end = 6) {
   z <- seq(-end, end, length.out = n); lw <- dnorm(z, log = TRUE) + log(z[2] - z[1])
   u <- rep(z, n); w <- rep(z, each = n); lw <- rep(lw, n) + rep(lw, each = n)
   term <- function(x, m, eta) x * plogis(eta, log.p = TRUE) + (m - x) * plogis(-eta, log.p = TRUE)
@@ -871,7 +871,7 @@ two_random <- function(d, n = 121, end = 7.5) {
     max(x) + log(sum(exp(x - max(x)))) })))
   start <- c(0, mean(qlogis((d$a + d$c + 0.5) / (d$n1 + d$n2 + 1))), log(0.4), log(0.7))
   o <- list(par = start)
-  for (i in 1:3) o <- optim(o$par, f, method = "BFGS", control = list(reltol = 1e-15, maxit = 1000))
+  for (e in c(1e-10, 1e-14)) o <- optim(o$par, f, method = "BFGS", control = list(reltol = e))
   p <- o$par; q <- c(p[1:2], exp(p[3:4]))
   H <- solve(hessian(function(q) f(c(q[1:2], log(q[3:4]))), q))
   c(est = p[1], se = sqrt(H[1, 1]), tau2 = exp(2 * p[3]), ll = -o$value)

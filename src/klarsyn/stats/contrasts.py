@@ -11,6 +11,7 @@ with `vi` or `sei`, or `est` with its 95 % limits `lower` and `upper` (for HR on
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -97,7 +98,8 @@ def contrasts(
         y, v = FORMULAS[kind.kind](measure, columns, variance)
     y, v = np.asarray(y, dtype=float), np.asarray(v, dtype=float)
     problem = tuple(
-        DROPPED if gone else _problem(*pair) for gone, *pair in zip(dropped, y, v, strict=True)
+        DROPPED if gone else _problem(kind, *pair)
+        for gone, *pair in zip(dropped, y, v, strict=True)
     )
     bad = np.array([bool(p) for p in problem])
     return Contrasts(
@@ -228,17 +230,44 @@ def _refuse(
             )
 
 
-def _problem(y: float, v: float) -> str:
+def _problem(kind: Measure, y: float, v: float) -> str:
     if not np.isfinite(y):
-        return (
-            "the effect is not estimable (a zero cell, a mean without a logarithm, or too few "
-            "patients)"
-        )
+        return f"the effect is not estimable ({_WAYS[kind.kind][0]})"
     if not np.isfinite(v):
         return "the sampling variance is not estimable"
     if v <= 0:
         return "the sampling variance is zero"
     return ""
+
+
+# What makes an effect of this kind not estimable, and what can be estimated instead.
+_WAYS = {
+    "table": ("a zero cell", "use the arcsine difference (AS), a Mantel–Haenszel or an exact "
+              "method (`klarsyn rare`)"),
+    "matched": ("a zero cell", "use the risk difference (MPRD) or a continuity correction"),
+    "rates": ("a group without events", "use the difference of root rates (IRSD), a "
+              "Mantel–Haenszel or a Poisson model (`klarsyn rare --rates`)"),
+    "means": ("a mean at or below 0 has no logarithm, a standard deviation of 0 no ratio, two "
+              "patients no standardised difference", "use the mean difference (MD)"),
+    "pairs": ("a mean at or below 0 has no logarithm, a standard deviation of 0 no ratio, two "
+              "patients no standardised change", "use the mean change (MC)"),
+    "proportion": ("no events, or nothing but events", "use an arcsine (PAS, PFT) or the binomial "
+                   "model (`pool_proportions`)"),
+    "rate": ("no events", "use the root rate (IRS, IRFT) or the Poisson model "
+             "(`pool_single_rates`)"),
+    "mean": ("a mean at or below 0 or a standard deviation of 0 has no logarithm",
+             "use the mean (MN)"),
+    "correlation": ("a correlation of −1 or 1, or too few patients", "use COR"),
+    "partial": ("a correlation of −1 or 1", "use PCOR"),
+    "alpha": ("an alpha of 1", "use ARAW"),
+    "generic": ("no effect or no variance is given", ""),
+}  # fmt: skip
+
+
+def way_out(measure: str) -> str:
+    """What to do where this measure has no effect: a method that its data allow, or nothing."""
+    advice = _WAYS[MEASURES[measure].kind if measure in MEASURES else "generic"][1]
+    return "" if measure in re.findall(r"[A-Z]+", advice) else advice
 
 
 _COUNTS = {

@@ -244,9 +244,10 @@ def order_of(effects: Effects, covariate: str) -> list[Any]:
     if covariate not in effects.covariates:
         raise unknown_name("covariate", covariate, effects.covariates)
     cells = effects.covariates[covariate]
-    for study, cell in zip(effects.study, cells, strict=True):
+    for i, cell in enumerate(cells):
         if cell is None:
-            raise InputError(f"{study}: {covariate!r} is empty, so that it has no place in order.")
+            place = effects.place(i)
+            raise InputError(f"{place}: {covariate!r} is empty, so that it has no place in order.")
     try:
         return [float(c) for c in cells]
     except ValueError:
