@@ -30,6 +30,7 @@ from klarsyn.synthesis.rare_one_group import pool_proportions, pool_single_rates
 
 CLOSED_FORM = 1e-8
 INTEGRATION = 1e-7  # of R's sums of log-likelihoods, each integrated to 1e-10
+TWO_INTEGRALS = 1e-4  # of UM.RS's log-likelihood, where its quadrature takes no more points
 # R's BFGS stops with a slope of about 1e-6 left (its own gradients are numerical); a flat direction
 # shows it in the fifth digit. Ours maximise by exact derivatives (and are not below, test below).
 OPTIMISER = 2e-5
@@ -46,8 +47,13 @@ TOLERANCE = {
     # The sum over tau here and there; quantiles by interpolation between 12,000 points.
     **dict.fromkeys(("H01", "H02", "H03"), OPTIMISER), **dict.fromkeys(("H04", "H05"), OPTIMISER),
 }  # fmt: skip
-# The likelihood falls from tau² = 0 on; R's optimisers stop near it.
-ABSOLUTE = {"G05.beta.tau2": 1e-11, "G08.nep.b.tau2": 1e-11, "H05.quad.ML.psi": 1e-15}
+# The likelihood falls from tau² = 0 on; R's optimisers stop near it (F13 searches its logarithm).
+ABSOLUTE = {
+    "F13.hahn.tau2": 1e-6,
+    "G05.beta.tau2": 1e-11,
+    "G08.nep.b.tau2": 1e-11,
+    "H05.quad.ML.psi": 1e-15,
+}
 Array = np.ndarray
 SETS = {
     "dat.hahn2001": ("ai", "n1i", "ci", "n2i"), "dat.damico2009": ("xt", "nt", "xc", "nc"),
@@ -466,4 +472,5 @@ def test_every_row_of_the_analysis_is_reproduced(analysis: str) -> None:
 @pytest.mark.parametrize("row", [r for r in all_rows() if r.name.endswith("ll")
                                  and r.analysis[0] in "FGH"], ids=lambda r: r.id)  # fmt: skip
 def test_no_likelihood_lies_below_the_reference_s(row: Row) -> None:
-    assert computed(row.analysis)[row.name] >= row.value - INTEGRATION
+    slack = TWO_INTEGRALS if row.analysis == "F13" else INTEGRATION
+    assert computed(row.analysis)[row.name] >= row.value - slack
