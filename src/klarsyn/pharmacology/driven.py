@@ -100,7 +100,7 @@ def simulate_driven(
     return Driven(
         times=grid,
         states=states,
-        steps=steps[:, 0],
+        steps=steps,
         method=f"closed-form kinetics; Rodas4P2, rtol {rtol:g}, atol {atol:g}",
         inputs=digest_of(matrix, events, changes, grid, rtol, atol),
     )

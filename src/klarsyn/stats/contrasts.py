@@ -20,12 +20,12 @@ import numpy as np
 
 from klarsyn.errors import InputError, unknown_name
 from klarsyn.stats.effect_formulas import FORMULAS
+from klarsyn.stats.estimate import Z_95
 from klarsyn.stats.measures import MEASURES, Measure
 
 Array = np.ndarray
 Cells = Mapping[str, Array]
 DROPPED = "dropped as asked: no event, or nothing but events, in either group"
-Z_95 = 1.959963984540054  # the 97.5 % quantile of the normal
 CORRECTIONS = ("only0", "all", "if0all", "none")
 VARIANCES = ("LS", "LS2", "UB", "AV", "HO")
 

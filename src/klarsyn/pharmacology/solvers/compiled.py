@@ -5,50 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from klarsyn.pharmacology.solvers.elementary import exponential
+
 BLOCK = 256
-LOG2E = 1.4426950408889634
-LN2_HIGH = 6.93145751953125e-1
-LN2_LOW = 1.42860682030941723212e-6
-ROUND = 6755399441055744.0
-LOWEST = -708.0
 
 
-@njit(inline="always")
-def _polynomial(r):  # pragma: no cover - compiled
-    """exp(r) on |r| ≤ ln 2 / 2, Taylor to r^13: error below one unit in the last place."""
-    s = 1.6059043836821613e-10
-    s = s * r + 2.08767569878681e-09
-    s = s * r + 2.505210838544172e-08
-    s = s * r + 2.755731922398589e-07
-    s = s * r + 2.7557319223985893e-06
-    s = s * r + 2.48015873015873e-05
-    s = s * r + 0.0001984126984126984
-    s = s * r + 0.001388888888888889
-    s = s * r + 0.008333333333333333
-    s = s * r + 0.041666666666666664
-    s = s * r + 0.16666666666666666
-    s = s * r + 0.5
-    s = s * r + 1.0
-    return s * r + 1.0
-
-
-@njit(cache=True)
-def exponentials(x, size, bits, powers, answer):  # pragma: no cover - compiled
-    """answer[i] = exp(x[i]) for x ≤ 0; below -708 the answer is 0.
-
-    `bits` is scratch of int64 and `powers` the same memory as float64.
-    """
-    for i in range(size):
-        v = max(x[i], LOWEST)
-        k = (v * LOG2E + ROUND) - ROUND
-        r = (v - k * LN2_HIGH) - k * LN2_LOW
-        bits[i] = (np.int64(k) + 1023) << 52
-        answer[i] = _polynomial(r)
-    for i in range(size):
-        answer[i] = answer[i] * powers[i] if x[i] > LOWEST else 0.0
-
-
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def shared_grid(
     rates, weights, steps, which, shown, running, current, lasting, answer
 ):  # pragma: no cover - compiled
@@ -58,9 +20,6 @@ def shared_grid(
     (1 - exp(-rate h)) / rate.
     """
     kinds, modes, n = weights.shape
-    bits = np.empty(BLOCK, np.int64)
-    powers = bits.view(np.float64)
-    argument, found = np.empty(BLOCK), np.empty(BLOCK)
     decay = np.empty((len(steps), modes, BLOCK))
     gain = np.empty((len(steps), modes, BLOCK))
     level = np.empty((modes, BLOCK))
@@ -70,11 +29,9 @@ def shared_grid(
         for u in range(len(steps)):
             for m in range(modes):
                 for i in range(size):
-                    argument[i] = -rates[m, begin + i] * steps[u]
-                exponentials(argument, size, bits, powers, found)
-                for i in range(size):
-                    decay[u, m, i] = found[i]
-                    gain[u, m, i] = (1.0 - found[i]) / rates[m, begin + i]
+                    left = exponential(-rates[m, begin + i] * steps[u])
+                    decay[u, m, i] = left
+                    gain[u, m, i] = (1.0 - left) / rates[m, begin + i]
         level[:, :] = 0.0
         for k in range(len(shown)):
             if k > 0:
@@ -103,7 +60,7 @@ def shared_grid(
                     answer[c, place, begin + i] = total[i]
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def own_grids(rates, weights, when, running, times, answer):  # pragma: no cover - compiled
     """Each patient on a grid of its own; answer (k, n, T).
 
@@ -112,9 +69,7 @@ def own_grids(rates, weights, when, running, times, answer):  # pragma: no cover
     """
     kinds, modes, n = weights.shape
     length = times.shape[1]
-    bits = np.empty(length, np.int64)
-    powers = bits.view(np.float64)
-    argument, found = np.empty(length), np.empty(length)
+    found = np.empty(length)
     level = np.empty(modes)
     for i in range(n):
         level[:] = 0.0
@@ -147,8 +102,7 @@ def own_grids(rates, weights, when, running, times, answer):  # pragma: no cover
                     answer[c, i, j] = steady
             for m in range(modes):
                 for j in range(size):
-                    argument[j] = -rates[m, i] * (times[i, done + j] - when[e])
-                exponentials(argument, size, bits, powers, found)
+                    found[j] = exponential(-rates[m, i] * (times[i, done + j] - when[e]))
                 free = level[m] - flow / rates[m, i]
                 for c in range(kinds):
                     factor = weights[c, m, i] * free

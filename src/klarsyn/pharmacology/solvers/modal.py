@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from klarsyn.pharmacology.solvers.compiled import BLOCK, exponentials
+from klarsyn.pharmacology.solvers.compiled import BLOCK
+from klarsyn.pharmacology.solvers.elementary import exponential
 
 
 @njit(cache=True, error_model="numpy")
@@ -25,9 +26,6 @@ def peaks(
     """
     kinds, modes, n = weights.shape
     count = len(which) + 1
-    bits = np.empty(BLOCK, np.int64)
-    powers = bits.view(np.float64)
-    argument, found = np.empty(BLOCK), np.empty(BLOCK)
     decay = np.empty((len(steps), modes, BLOCK))
     gain = np.empty((len(steps), modes, BLOCK))
     level, running = np.empty((modes, BLOCK)), np.empty((modes, BLOCK))
@@ -37,11 +35,9 @@ def peaks(
         for u in range(len(steps)):
             for m in range(modes):
                 for i in range(size):
-                    argument[i] = -rates[m, begin + i] * steps[u]
-                exponentials(argument, size, bits, powers, found)
-                for i in range(size):
-                    decay[u, m, i] = found[i]
-                    gain[u, m, i] = (1.0 - found[i]) / rates[m, begin + i]
+                    left = exponential(-rates[m, begin + i] * steps[u])
+                    decay[u, m, i] = left
+                    gain[u, m, i] = (1.0 - left) / rates[m, begin + i]
         level[:, :] = 0.0
         running[:, :] = 0.0
         e = 0

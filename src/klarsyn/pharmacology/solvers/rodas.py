@@ -3,8 +3,9 @@
 Rodas4P2 (Steinebach 2020, Progress in Differential-Algebraic Equations II, 165-184), a Rosenbrock
 method of order 4 that keeps its order when the right side is driven by time, which Rodas4 does
 not. Many patients go side by side, each with steps of its own, so that one instruction serves
-several; whoever ends makes room for the next. Importing this file costs a compiler; import it
-inside functions.
+several; whoever ends makes room for the next. What the lanes hold is one array, a row of 64 numbers
+a quantity: distances within it are known to the compiler, which then needs no check that rows
+overlap. Importing this file costs a compiler; import it inside functions.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import math
 import numpy as np
 from numba import njit
 
-from klarsyn.pharmacology.solvers.compiled import exponentials
+from klarsyn.pharmacology.solvers.elementary import exponential, logarithm
 
 GAMMA = 0.25
 # Row s: what the increments of earlier stages add to the state at stage s + 1 (A), to its right
@@ -56,290 +57,311 @@ PLACES = 4
 FINISHED, TOO_MANY_STEPS, NOT_FINITE = 0, 1, 2
 MOST_STEPS = 100_000
 NUDGE = 1e-6
-SQRT2 = 1.4142135623730951
-LN2 = 0.6931471805599453
-MANTISSA = (1 << 52) - 1
-ONE = 1023 << 52
+
+# Where each quantity begins in the memory of the lanes: one vector of LANES numbers a row. What a
+# patient brings along stands first, in the order of `_brought`.
+RATE = 0
+UNIT = RATE + MODES * LANES
+WEIGHT = UNIT + MODES * LANES
+SHAPE = WEIGHT + MODES * LANES
+ON = SHAPE + 3 * MODES * LANES
+OFF, KOUT, SMAX, HALF, HILL, KT = (ON + k * LANES for k in range(1, 7))
+AMPLITUDE = KT + LANES
+SETTLED = AMPLITUDE + MODES * LANES
+MOVING = SETTLED + MODES * LANES
+REST = MOVING + MODES * LANES
+BEGIN, END, STOP, TIME, AHEAD, STEP, INFLOW = (REST + k * LANES for k in range(1, 8))
+B = INFLOW + LANES
+R, M, NEW_B, NEW_R, NEW_M, ERROR = (B + k * LANES for k in range(1, 7))
+W11 = ERROR + LANES
+W21, W22, W23, W33, INVERSE, TURN = (W11 + k * LANES for k in range(1, 7))
+DRIVE = TURN + LANES
+SLOPE = DRIVE + (PLACES + 1) * LANES
+FINAL = PLACES * LANES
+NOW = SLOPE + (PLACES + 1) * LANES
+FIRST = NOW + LANES
+SECOND, THIRD = FIRST + LANES, FIRST + 2 * LANES
+EACH = 3 * LANES
+K1 = FIRST + EACH
+K2, K3 = K1 + LANES, K1 + 2 * LANES
+FLOATS = K1 + STAGES * EACH
+WHO, STRETCH, SHOWN, STEPS, LAST = (k * LANES for k in range(5))
+NEXT = LAST + LANES
+BUSY = NEXT + 1
+INTEGERS = BUSY + 1
 
 
-@njit(cache=True, error_model="numpy")
-def _modes(p, rate, unit, weight, shape):  # pragma: no cover - compiled
-    """Rates, unit amplitudes, drive weights and shapes of the six modes of two chains."""
-    for e in range(2):
-        k10, k12, k21, v1 = p[8 * e], p[8 * e + 1], p[8 * e + 2], p[8 * e + 3]
-        kf, km, vm, share = p[8 * e + 4], p[8 * e + 5], p[8 * e + 6], p[8 * e + 7]
-        total = k10 + k12 + k21
-        root = math.sqrt(max(total * total - 4.0 * k10 * k21, 0.0))
-        fast = 0.5 * (total + root)
-        slow = k10 * k21 / fast
-        if abs(km - fast) < NUDGE * km:
-            km *= 1.0 + NUDGE
-        if abs(km - slow) < NUDGE * km:
-            km *= 1.0 + NUDGE
-        i = 3 * e
-        rate[i], rate[i + 1], rate[i + 2] = fast, slow, km
-        a_fast = (k21 - fast) / (slow - fast)
-        a_slow = (k21 - slow) / (fast - slow)
-        m_fast, m_slow = kf / (km - fast), kf / (km - slow)
-        unit[i], unit[i + 1] = share * a_fast, share * a_slow
-        unit[i + 2] = -share * (a_fast * m_fast + a_slow * m_slow)
-        shape[i, 0], shape[i, 1], shape[i, 2] = 1.0, k12 / (k21 - fast), m_fast
-        shape[i + 1, 0], shape[i + 1, 1], shape[i + 1, 2] = 1.0, k12 / (k21 - slow), m_slow
-        shape[i + 2, 0], shape[i + 2, 1], shape[i + 2, 2] = 0.0, 0.0, 1.0
-        parent, child = 1.0 / (v1 * p[16 + 2 * e]), 1.0 / (vm * p[17 + 2 * e])
-        for j in range(3):
-            weight[i + j] = shape[i + j, 0] * parent + shape[i + j, 2] * child
-
-
-@njit(cache=True, error_model="numpy")
-def _logarithms(whole, bits, x, answer):  # pragma: no cover - compiled
-    """answer = ln of what `whole` holds, normal numbers above 0, in every lane.
-
-    `whole` is read as int64; `bits` and `x` are one scratch, as int64 and as float64.
-    """
-    for i in range(LANES):
-        answer[i] = ((whole[i] >> 52) - 1023) * LN2
-        bits[i] = (whole[i] & MANTISSA) | ONE
-    for i in range(LANES):
-        large = x[i] > SQRT2
-        f = 0.5 * x[i] if large else x[i]
-        s = (f - 1.0) / (f + 1.0)
-        z = s * s
-        w = 1.0 / 21.0
-        w = w * z + 1.0 / 19.0
-        w = w * z + 1.0 / 17.0
-        w = w * z + 1.0 / 15.0
-        w = w * z + 1.0 / 13.0
-        w = w * z + 1.0 / 11.0
-        w = w * z + 1.0 / 9.0
-        w = w * z + 1.0 / 7.0
-        w = w * z + 1.0 / 5.0
-        w = w * z + 1.0 / 3.0
-        answer[i] += 2.0 * s * (1.0 + z * w) + (LN2 if large else 0.0)
-
-
-@njit(cache=True, error_model="numpy")
-def _saturation(b, half, hill, x, whole, log, argument, bits, powers, left, h):  # pragma: no cover
-    """h = b^hill/(half^hill + b^hill) in every lane, 0 for b <= 0; the rest is scratch."""
-    for i in range(LANES):
-        x[i] = b[i] / half[i] if b[i] > 1e-300 * half[i] else 1e-300
-    _logarithms(whole, bits, powers, log)
-    for i in range(LANES):
-        argument[i] = -abs(hill[i] * log[i])
-    exponentials(argument, len(x), bits, powers, left)
-    for i in range(LANES):
-        over = 1.0 / (1.0 + left[i])
-        h[i] = (over if log[i] >= 0.0 else left[i] * over) if b[i] > 0.0 else 0.0
-
-
-@njit(cache=True, error_model="numpy")
-def _load(lane, p, rate, unit, weight, shape, amplitude):  # pragma: no cover - compiled
-    """Puts the modes of a patient into a lane, nothing being in the body."""
-    own, one, wide, form = np.empty(MODES), np.empty(MODES), np.empty(MODES), np.empty((MODES, 3))
-    _modes(p, own, one, wide, form)
-    for j in range(MODES):
-        rate[j, lane], unit[j, lane], weight[j, lane] = own[j], one[j], wide[j]
-        amplitude[j, lane] = 0.0
-        for k in range(3):
-            shape[3 * j + k, lane] = form[j, k]
-
-
-@njit(cache=True, error_model="numpy")
-def _show(out, at, lane, rate, shape, amplitude, settled, b, r, m):  # pragma: no cover - compiled
-    for e in range(2):
-        for k in range(3):
-            total = 0.0
-            for j in range(3 * e, 3 * e + 3):
-                left = math.exp(-rate[j, lane] * at)
-                moving = amplitude[j, lane] - settled[j, lane]
-                total += shape[3 * j + k, lane] * (settled[j, lane] + moving * left)
-            out[3 * e + k] = total
-    out[6], out[7], out[8] = b, r, m
-
-
-@njit(cache=True, error_model="numpy")
-def march(parameters, events, changes, times, rtol, atol):  # pragma: no cover - compiled
+def march(
+    parameters: np.ndarray,
+    events: np.ndarray,
+    changes: np.ndarray,
+    times: np.ndarray,
+    rtol: float,
+    atol: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """All patients: states (n, T, 9), status (n,), steps (n,)."""
-    n, asked = len(parameters), len(times)
-    out = np.full((n, asked, STATES), np.nan)
-    status, counts = np.zeros(n, np.int64), np.zeros((n, 1), np.int64)
-    rate, unit, weight = np.ones((MODES, LANES)), np.zeros((MODES, LANES)), np.zeros((MODES, LANES))
-    shape = np.zeros((3 * MODES, LANES))
-    amplitude, settled = np.zeros((MODES, LANES)), np.zeros((MODES, LANES))
-    moving, rest = np.zeros((MODES, LANES)), np.zeros(LANES)
-    constant = np.ones((7, LANES))
-    on, off, kout, smax = constant[0], constant[1], constant[2], constant[3]
-    half, hill, kt = constant[4], constant[5], constant[6]
-    who, stretch = np.full(LANES, -1, np.int64), np.zeros(LANES, np.int64)
-    shown, steps = np.zeros(LANES, np.int64), np.zeros(LANES, np.int64)
-    begin, end, stop = np.zeros(LANES), np.ones(LANES), np.ones(LANES)
-    t, h, step, inflow = np.zeros(LANES), np.ones(LANES), np.ones(LANES), np.zeros(LANES)
-    last = np.zeros(LANES, np.bool_)
-    b, r, m = np.zeros(LANES), np.ones(LANES), np.ones(LANES)
-    x, slope = np.zeros((PLACES + 1, LANES)), np.zeros((PLACES + 1, LANES))
-    argument = np.empty(PLACES * MODES * LANES)
-    found = np.empty(PLACES * MODES * LANES)
-    bits = np.empty(PLACES * MODES * LANES, np.int64)
-    powers = bits.view(np.float64)
-    ratio, log = np.empty(LANES), np.empty(LANES)
-    whole = ratio.view(np.int64)
-    w11, w21, w22, w23, w33 = (
-        np.empty(LANES),
-        np.empty(LANES),
-        np.empty(LANES),
-        np.empty(LANES),
-        np.empty(LANES),
-    )
-    inverse, turn, share, error = (
-        np.empty(LANES),
-        np.empty(LANES),
-        np.empty(LANES),
-        np.empty(LANES),
-    )
-    k1, k2, k3 = np.empty((STAGES, LANES)), np.empty((STAGES, LANES)), np.empty((STAGES, LANES))
-    y1, y2, y3 = np.empty(LANES), np.empty(LANES), np.empty(LANES)
-    z1, z2, z3 = np.empty(LANES), np.empty(LANES), np.empty(LANES)
-    following, busy = 0, 0
+    n = len(parameters)
+    states = np.full((n, len(times), STATES), np.nan)
+    status, steps = np.zeros(n, np.int64), np.zeros(n, np.int64)
+    # A lane without a patient computes too: with ones, which divide well.
+    v, z = np.ones(FLOATS), np.zeros(INTEGERS, np.int64)
+    z[WHO : WHO + LANES] = -1
+    brought = _brought(parameters)
+    _march(brought, events, changes, times, rtol, atol, v, z, states, status, steps)
+    return states, status, steps
+
+
+def _brought(p: np.ndarray) -> np.ndarray:
+    """Rates, unit amplitudes, drive weights, shapes of six modes, seven constants: (n, 43).
+
+    A chain has three modes, two of the parent and one of the metabolite; the shape of a mode is
+    what it adds to central, peripheral and metabolite.
+    """
+    rates, units, weights, shapes = [], [], [], []
+    for e in range(2):
+        k10, k12, k21, v1, kf, km, vm, share = p[:, 8 * e : 8 * e + 8].T
+        total = k10 + k12 + k21
+        fast = 0.5 * (total + np.sqrt(np.maximum(total * total - 4.0 * k10 * k21, 0.0)))
+        slow = k10 * k21 / fast
+        for near in (fast, slow):
+            km = np.where(np.abs(km - near) < NUDGE * km, km * (1.0 + NUDGE), km)
+        late = np.zeros(len(p))
+        for own, other in ((fast, slow), (slow, fast)):
+            part, formed = share * (k21 - own) / (other - own), kf / (km - own)
+            late -= part * formed
+            units.append(part)
+            shapes += [np.ones(len(p)), k12 / (k21 - own), formed]
+        rates += [fast, slow, km]
+        units.append(late)
+        shapes += [np.zeros(len(p)), np.zeros(len(p)), np.ones(len(p))]
+        parent, child = 1.0 / (v1 * p[:, 16 + 2 * e]), 1.0 / (vm * p[:, 17 + 2 * e])
+        weights += [
+            shapes[9 * e + 3 * j] * parent + shapes[9 * e + 3 * j + 2] * child for j in range(3)
+        ]
+    return np.column_stack([*rates, *units, *weights, *shapes, p[:, 20:]])
+
+
+inner = njit(cache=True, error_model="numpy", no_cpython_wrapper=True)
+
+
+@inner
+def _show(v, i, at, out):  # pragma: no cover - compiled
+    """Writes the nine states of lane i, `at` hours into its stretch."""
+    for e in range(2):
+        for k in range(3):
+            out[3 * e + k] = 0.0
+        for j in range(3 * e, 3 * e + 3):
+            m = j * LANES + i
+            left = math.exp(-v[RATE + m] * at)
+            level = v[SETTLED + m] + (v[AMPLITUDE + m] - v[SETTLED + m]) * left
+            for k in range(3):
+                out[3 * e + k] += v[SHAPE + (3 * j + k) * LANES + i] * level
+    out[6], out[7], out[8] = v[B + i], v[R + i], v[M + i]
+
+
+@inner
+def _enter(v, z, brought, events, changes, times, out, steps):  # pragma: no cover - compiled
+    """Lanes whose stretch is over begin the next one, or the next patient."""
+    asked = len(times)
     for i in range(LANES):
-        stretch[i] = len(events)
-    while True:
-        for i in range(LANES):
-            # A lane whose stretch is over begins the next one, or the next patient.
-            while who[i] < 0 or t[i] >= end[i] or shown[i] >= asked:
-                if who[i] >= 0:
-                    for j in range(MODES):
-                        left = math.exp(-rate[j, i] * (end[i] - begin[i]))
-                        amplitude[j, i] = settled[j, i] + (amplitude[j, i] - settled[j, i]) * left
-                    stretch[i] += 1
-                    if stretch[i] >= len(events) or shown[i] >= asked:
-                        counts[who[i], 0] = steps[i]
-                        who[i] = -1
-                        busy -= 1
-                if who[i] < 0:
-                    if following >= n:
-                        t[i], end[i], shown[i] = 0.0, 1.0, 0
-                        break
-                    who[i] = following
-                    following += 1
-                    busy += 1
-                    p = parameters[who[i]]
-                    _load(i, p, rate, unit, weight, shape, amplitude)
-                    for k in range(7):
-                        constant[k, i] = p[20 + k]
-                    b[i], r[i], m[i] = 0.0, 1.0, 1.0
-                    inflow[i], h[i] = 0.0, 1e-3
-                    stretch[i], shown[i], steps[i] = 0, 0, 0
-                begin[i] = events[stretch[i]]
-                inflow[i] += changes[who[i], stretch[i]]
-                over = stretch[i] + 1 >= len(events)
-                end[i] = times[asked - 1] if over else events[stretch[i] + 1]
-                rest[i], x[0, i], slope[0, i] = 0.0, 0.0, 0.0
+        while z[WHO + i] < 0 or v[TIME + i] >= v[END + i] or z[SHOWN + i] >= asked:
+            if z[WHO + i] >= 0:
                 for j in range(MODES):
-                    settled[j, i] = inflow[i] * unit[j, i] / rate[j, i]
-                    moving[j, i] = (amplitude[j, i] - settled[j, i]) * weight[j, i]
-                    rest[i] += settled[j, i] * weight[j, i]
-                    x[0, i] += moving[j, i]
-                    slope[0, i] -= rate[j, i] * moving[j, i]
-                x[0, i] += rest[i]
-                t[i] = begin[i]
-                h[i] = min(h[i], 0.02)
-                while shown[i] < asked and times[shown[i]] <= begin[i]:
-                    _show(
-                        out[who[i], shown[i]], 0.0, i, rate, shape, amplitude, settled,
-                        b[i], r[i], m[i],
-                    )  # fmt: skip
-                    shown[i] += 1
-            if who[i] >= 0:
-                stop[i] = min(end[i], times[shown[i]])
-                far = stop[i] - t[i]
-                last[i] = far <= h[i] * 1.0000001
-                step[i] = far if last[i] else (0.5 * far if far < 2.0 * h[i] else h[i])
-        if busy == 0:
-            return out, status, counts
-        for q in range(PLACES):
+                    m = j * LANES + i
+                    left = math.exp(-v[RATE + m] * (v[END + i] - v[BEGIN + i]))
+                    v[AMPLITUDE + m] = v[SETTLED + m] + (v[AMPLITUDE + m] - v[SETTLED + m]) * left
+                z[STRETCH + i] += 1
+                if z[STRETCH + i] >= len(events) or z[SHOWN + i] >= asked:
+                    steps[z[WHO + i]] = z[STEPS + i]
+                    z[WHO + i] = -1
+                    z[BUSY] -= 1
+            if z[WHO + i] < 0:
+                if z[NEXT] >= len(brought):
+                    v[TIME + i], v[END + i], z[SHOWN + i] = 0.0, 1.0, 0
+                    break
+                z[WHO + i] = z[NEXT]
+                z[NEXT] += 1
+                z[BUSY] += 1
+                z[STRETCH + i], z[SHOWN + i], z[STEPS + i] = 0, 0, 0
+                for k in range(brought.shape[1]):
+                    v[k * LANES + i] = brought[z[WHO + i], k]
+                for j in range(MODES):
+                    v[AMPLITUDE + j * LANES + i] = 0.0
+                v[B + i], v[R + i], v[M + i] = 0.0, 1.0, 1.0
+                v[INFLOW + i], v[AHEAD + i] = 0.0, 1e-3
+            at = z[STRETCH + i]
+            v[BEGIN + i] = events[at]
+            v[INFLOW + i] += changes[z[WHO + i], at]
+            v[END + i] = events[at + 1] if at + 1 < len(events) else times[asked - 1]
+            v[REST + i], v[DRIVE + i], v[SLOPE + i] = 0.0, 0.0, 0.0
             for j in range(MODES):
-                for i in range(LANES):
-                    argument[(q * MODES + j) * LANES + i] = -rate[j, i] * (
-                        t[i] - begin[i] + T[q] * step[i]
-                    )
-        exponentials(argument, PLACES * MODES * LANES, bits, powers, found)
-        for q in range(PLACES):
-            for i in range(LANES):
-                x[q + 1, i], slope[q + 1, i] = rest[i], 0.0
-            for j in range(MODES):
-                for i in range(LANES):
-                    part = moving[j, i] * found[(q * MODES + j) * LANES + i]
-                    x[q + 1, i] += part
-                    slope[q + 1, i] -= rate[j, i] * part
-        _saturation(b, half, hill, ratio, whole, log, argument, bits, powers, found, share)
+                m = j * LANES + i
+                v[SETTLED + m] = v[INFLOW + i] * v[UNIT + m] / v[RATE + m]
+                v[MOVING + m] = (v[AMPLITUDE + m] - v[SETTLED + m]) * v[WEIGHT + m]
+                v[REST + i] += v[SETTLED + m] * v[WEIGHT + m]
+                v[DRIVE + i] += v[MOVING + m]
+                v[SLOPE + i] -= v[RATE + m] * v[MOVING + m]
+            v[DRIVE + i] += v[REST + i]
+            v[TIME + i] = v[BEGIN + i]
+            v[AHEAD + i] = min(v[AHEAD + i], 0.02)
+            while z[SHOWN + i] < asked and times[z[SHOWN + i]] <= v[BEGIN + i]:
+                _show(v, i, 0.0, out[z[WHO + i], z[SHOWN + i]])
+                z[SHOWN + i] += 1
+        v[STOP + i] = min(v[END + i], times[min(z[SHOWN + i], asked - 1)])
+
+
+@inner
+def _aim(v, z):  # pragma: no cover - compiled
+    """The length of the next step, which ends where something is asked or switched."""
+    for i in range(LANES):
+        far, h = v[STOP + i] - v[TIME + i], v[AHEAD + i]
+        last = far <= h * 1.0000001
+        v[STEP + i] = far if last else (0.5 * far if far < 2.0 * h else h)
+        z[LAST + i] = 1 if last else 0
+
+
+@inner
+def _drive(v):  # pragma: no cover - compiled
+    """The receptor's drive and its slope at the four later places of the step."""
+    for q in range(PLACES):
+        x, slope, place = DRIVE + (q + 1) * LANES, SLOPE + (q + 1) * LANES, T[q]
         for i in range(LANES):
-            flat = 1.0 / half[i] if hill[i] == 1.0 else 0.0
-            steep = hill[i] * share[i] * (1.0 - share[i]) / b[i] if b[i] > 0.0 else flat
-            w = 1.0 / (GAMMA * step[i])
-            w11[i] = 1.0 / (w + on[i] * x[0, i] + off[i])
-            w21[i] = kout[i] * smax[i] * steep
-            w22[i], w23[i], w33[i] = w + kout[i] * m[i], kout[i] * r[i], w + kt[i]
-            inverse[i] = 1.0 / (w22[i] * w33[i] + w23[i] * kt[i])
-            turn[i] = step[i] * on[i] * (1.0 - b[i]) * slope[0, i]
+            v[x + i], v[slope + i] = v[REST + i], 0.0
+        for j in range(MODES):
+            m = j * LANES
+            for i in range(LANES):
+                at = v[TIME + i] - v[BEGIN + i] + place * v[STEP + i]
+                part = v[MOVING + m + i] * exponential(-v[RATE + m + i] * at)
+                v[x + i] += part
+                v[slope + i] -= v[RATE + m + i] * part
+
+
+@njit(cache=True, error_model="numpy", no_cpython_wrapper=True, forceinline=True)
+def _share(b, half, hill):  # pragma: no cover - compiled
+    """b^hill/(half^hill + b^hill), 0 for b <= 0."""
+    log = logarithm(b / half if b > 1e-300 * half else 1e-300)
+    left = exponential(-abs(hill * log))
+    over = 1.0 / (1.0 + left)
+    return (over if log >= 0.0 else left * over) if b > 0.0 else 0.0
+
+
+@inner
+def _linearise(v):  # pragma: no cover - compiled
+    """The factors of I/(GAMMA h) - J at the start of the step; all increments 0."""
+    for i in range(LANES):
+        b, half, hill = v[B + i], v[HALF + i], v[HILL + i]
+        share = _share(b, half, hill)
+        flat = 1.0 / half if hill == 1.0 else 0.0
+        steep = hill * share * (1.0 - share) / b if b > 0.0 else flat
+        w = 1.0 / (GAMMA * v[STEP + i])
+        w22, w23 = w + v[KOUT + i] * v[M + i], v[KOUT + i] * v[R + i]
+        w33 = w + v[KT + i]
+        v[W11 + i] = 1.0 / (w + v[ON + i] * v[DRIVE + i] + v[OFF + i])
+        v[W21 + i] = v[KOUT + i] * v[SMAX + i] * steep
+        v[W22 + i], v[W23 + i], v[W33 + i] = w22, w23, w33
+        v[INVERSE + i] = 1.0 / (w22 * w33 + w23 * v[KT + i])
+        v[TURN + i] = v[STEP + i] * v[ON + i] * (1.0 - b) * v[SLOPE + i]
+    for i in range(STAGES * EACH):
+        v[K1 + i] = 0.0
+
+
+@njit(cache=True, error_model="numpy", no_cpython_wrapper=True, forceinline=True)
+def _sum(v, at, a, b, c, d, e):  # pragma: no cover - compiled
+    row = at + 2 * EACH
+    return a * v[at] + b * v[at + EACH] + c * v[row] + d * v[row + EACH] + e * v[row + 2 * EACH]
+
+
+@inner
+def _stage(v, s):  # pragma: no cover - compiled
+    """The increments of stage s; later ones are 0, so every stage adds up the same five."""
+    if s < 0 or s >= STAGES:  # never; tells the compiler that no index counts from the end
+        return
+    x, k = DRIVE + min(s, PLACES) * LANES, K1 + s * EACH
+    for i in range(LANES):
+        v[NOW + i] = v[x + i]
+    a0, a1, a2, a3, a4 = A[s, 0], A[s, 1], A[s, 2], A[s, 3], A[s, 4]
+    c0, c1, c2, c3, c4 = C[s, 0], C[s, 1], C[s, 2], C[s, 3], C[s, 4]
+    share_of_drive = D[s]
+    for i in range(LANES):
+        y1 = v[B + i] + _sum(v, K1 + i, a0, a1, a2, a3, a4)
+        y2 = v[R + i] + _sum(v, K2 + i, a0, a1, a2, a3, a4)
+        y3 = v[M + i] + _sum(v, K3 + i, a0, a1, a2, a3, a4)
+        z1 = _sum(v, K1 + i, c0, c1, c2, c3, c4)
+        z2 = _sum(v, K2 + i, c0, c1, c2, c3, c4)
+        z3 = _sum(v, K3 + i, c0, c1, c2, c3, c4)
+        per = 1.0 / v[STEP + i]
+        kout, kt = v[KOUT + i], v[KT + i]
+        h = _share(y1, v[HALF + i], v[HILL + i])
+        f1 = v[ON + i] * v[NOW + i] * (1.0 - y1) - v[OFF + i] * y1 + share_of_drive * v[TURN + i]
+        f2 = kout * (1.0 + v[SMAX + i] * h - y2 * y3) + per * z2
+        f3 = kt * (y2 - y3) + per * z3
+        first = (f1 + per * z1) * v[W11 + i]
+        f2 += v[W21 + i] * first
+        v[FIRST + i] = first
+        v[SECOND + i] = (f2 * v[W33 + i] - v[W23 + i] * f3) * v[INVERSE + i]
+        v[THIRD + i] = (v[W22 + i] * f3 + kt * f2) * v[INVERSE + i]
+        v[NEW_B + i], v[NEW_R + i], v[NEW_M + i] = y1, y2, y3
+    for i in range(EACH):
+        v[k + i] = v[FIRST + i]
+
+
+@inner
+def _end(v, rtol, atol):  # pragma: no cover - compiled
+    """The state at the end of the step, and its error over the tolerance."""
+    for i in range(LANES):
+        k1, k2, k3 = v[FIRST + i], v[SECOND + i], v[THIRD + i]
+        b, r, m = v[NEW_B + i] + k1, v[NEW_R + i] + k2, v[NEW_M + i] + k3
+        v[NEW_B + i], v[NEW_R + i], v[NEW_M + i] = b, r, m
+        first = abs(k1) / (atol + rtol * max(abs(v[B + i]), abs(b)))
+        second = abs(k2) / (atol + rtol * max(abs(v[R + i]), abs(r)))
+        third = abs(k3) / (atol + rtol * max(abs(v[M + i]), abs(m)))
+        # A sum would be finite where a maximum hides what is not a number.
+        v[ERROR + i] = max(first, max(second, third)) + 0.0 * (first + second + third)
+
+
+@inner
+def _judge(v, z, times, out, status):  # pragma: no cover - compiled
+    """Keeps each lane's step or takes it back, and says how far to go next."""
+    for i in range(LANES):
+        who = z[WHO + i]
+        if who < 0:
+            continue
+        error, step, last = v[ERROR + i], v[STEP + i], z[LAST + i] == 1
+        z[STEPS + i] += 1
+        if not math.isfinite(error) or z[STEPS + i] > MOST_STEPS:
+            v[AHEAD + i] = 0.1 * step
+            if z[STEPS + i] > MOST_STEPS or step < 1e-12:
+                status[who] = TOO_MANY_STEPS if z[STEPS + i] > MOST_STEPS else NOT_FINITE
+                z[SHOWN + i] = len(times)
+            continue
+        factor = 6.0
+        if error > 0.0:
+            factor = min(6.0, max(0.2, 0.9 / math.sqrt(math.sqrt(error))))
+        if error > 1.0:
+            v[AHEAD + i] = step * factor
+            continue
+        v[TIME + i] = v[STOP + i] if last else v[TIME + i] + step
+        v[B + i], v[R + i], v[M + i] = v[NEW_B + i], v[NEW_R + i], v[NEW_M + i]
+        v[DRIVE + i], v[SLOPE + i] = v[DRIVE + FINAL + i], v[SLOPE + FINAL + i]
+        if not last or factor < 1.0 or step * factor > v[AHEAD + i]:
+            v[AHEAD + i] = step * factor
+        if last and v[TIME + i] == times[z[SHOWN + i]]:
+            _show(v, i, v[TIME + i] - v[BEGIN + i], out[who, z[SHOWN + i]])
+            z[SHOWN + i] += 1
+
+
+@njit(cache=True, error_model="numpy")
+def _march(
+    brought, events, changes, times, rtol, atol, v, z, out, status, steps
+):  # pragma: no cover - compiled
+    while True:
+        _enter(v, z, brought, events, changes, times, out, steps)
+        if z[BUSY] == 0:
+            return
+        _aim(v, z)
+        _drive(v)
+        _linearise(v)
         for s in range(STAGES):
-            place = s if s < PLACES else PLACES
-            for i in range(LANES):
-                y1[i], y2[i], y3[i] = b[i], r[i], m[i]
-                z1[i], z2[i], z3[i] = 0.0, 0.0, 0.0
-            for q in range(s):
-                a, c = A[s, q], C[s, q]
-                for i in range(LANES):
-                    y1[i] += a * k1[q, i]
-                    y2[i] += a * k2[q, i]
-                    y3[i] += a * k3[q, i]
-                    z1[i] += c * k1[q, i]
-                    z2[i] += c * k2[q, i]
-                    z3[i] += c * k3[q, i]
-            if s > 0:
-                _saturation(y1, half, hill, ratio, whole, log, argument, bits, powers, found, share)
-            for i in range(LANES):
-                per = 1.0 / step[i]
-                f1 = on[i] * x[place, i] * (1.0 - y1[i]) - off[i] * y1[i] + D[s] * turn[i]
-                f2 = kout[i] * (1.0 + smax[i] * share[i] - y2[i] * y3[i]) + per * z2[i]
-                f3 = kt[i] * (y2[i] - y3[i]) + per * z3[i]
-                k1[s, i] = (f1 + per * z1[i]) * w11[i]
-                f2 += w21[i] * k1[s, i]
-                k2[s, i] = (f2 * w33[i] - w23[i] * f3) * inverse[i]
-                k3[s, i] = (w22[i] * f3 + kt[i] * f2) * inverse[i]
-        for i in range(LANES):
-            y1[i] += k1[STAGES - 1, i]
-            y2[i] += k2[STAGES - 1, i]
-            y3[i] += k3[STAGES - 1, i]
-            worst = abs(k1[STAGES - 1, i]) / (atol + rtol * max(abs(b[i]), abs(y1[i])))
-            second = abs(k2[STAGES - 1, i]) / (atol + rtol * max(abs(r[i]), abs(y2[i])))
-            third = abs(k3[STAGES - 1, i]) / (atol + rtol * max(abs(m[i]), abs(y3[i])))
-            # A sum would be finite where a maximum hides what is not a number.
-            error[i] = max(worst, max(second, third)) + 0.0 * (worst + second + third)
-        for i in range(LANES):
-            if who[i] < 0:
-                continue
-            steps[i] += 1
-            if steps[i] > MOST_STEPS or (not math.isfinite(error[i]) and step[i] < 1e-12):
-                status[who[i]] = TOO_MANY_STEPS if steps[i] > MOST_STEPS else NOT_FINITE
-                shown[i] = asked
-                continue
-            if not math.isfinite(error[i]):
-                h[i] = 0.1 * step[i]
-                continue
-            factor = 6.0
-            if error[i] > 0.0:
-                factor = min(6.0, max(0.2, 0.9 / math.sqrt(math.sqrt(error[i]))))
-            if error[i] > 1.0:
-                h[i] = step[i] * factor
-                continue
-            t[i] = stop[i] if last[i] else t[i] + step[i]
-            b[i], r[i], m[i] = y1[i], y2[i], y3[i]
-            x[0, i], slope[0, i] = x[PLACES, i], slope[PLACES, i]
-            if not last[i] or factor < 1.0 or step[i] * factor > h[i]:
-                h[i] = step[i] * factor
-            if last[i] and t[i] == times[shown[i]]:
-                _show(
-                    out[who[i], shown[i]], t[i] - begin[i], i, rate, shape, amplitude, settled,
-                    b[i], r[i], m[i],
-                )  # fmt: skip
-                shown[i] += 1
+            _stage(v, s)
+        _end(v, rtol, atol)
+        _judge(v, z, times, out, status)
