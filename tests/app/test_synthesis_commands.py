@@ -95,6 +95,22 @@ def test_regress_names_its_coefficients(file: str, capsys: pytest.CaptureFixture
     assert "tau2" in out
 
 
+def test_regress_adds_what_is_asked_for(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    args = ("regress", file, *COLUMNS, "--moderators", "year", "--influence", "--leave-one-out")
+    code, out, _ = run(capsys, *args, "--json")
+    made = json.loads(out)
+    assert code == 0
+    assert [c["study"] for c in made["influence"]] == [c["study"] for c in made["leave_one_out"]]
+    assert set(made["influence"][0]["dfbetas"]) == {"intercept", "year"}
+    assert len(made["leave_one_out"][0]["coefficients"]) == 2
+    code, out, _ = run(capsys, *args)
+    assert "rstudent" in out
+    assert "leave one out" in out
+    code, _, err = run(capsys, *args, "--scale", "year")
+    assert code == 2
+    assert "without --scale" in err
+
+
 def test_subsets_counts_them(file: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "subsets", file, *COLUMNS, "--json")
     assert (code, json.loads(out)["subsets"]) == (0, 63)
@@ -105,9 +121,9 @@ def test_subsets_counts_them(file: str, capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize(
     ("rows", "args", "sentence"),
     [
-        ("a,0.1,0.2\nb,0.3,0\n", (), "b: the sampling variance is zero"),
-        ("a,0.1,0.2\nb,,1\n", (), "b: its cell in column 'yi' (row 3) is empty"),
-        ("a,0.1,0.2\nb,nan,1\n", (), "b: its cell in column 'yi' (row 3) is empty"),
+        ("a,0.1,0.2\nb,0.3,0\n", (), "b (row 3): the sampling variance is zero"),
+        ("a,0.1,0.2\nb,,1\n", (), "b (row 3): its cell in column 'yi' (row 3) is empty"),
+        ("a,0.1,0.2\nb,nan,1\n", (), "b (row 3): its cell in column 'yi' (row 3) is empty"),
         ("a,0.1,0.2\n", ("--add", "-1"), "`add` is 0 or more; -1 is not"),
         ("a,0.1,1e300\nb,0.2,2e300\n", (), "Express the effects in another unit"),
         ("a,0.1,0.2\nb,x,1\n", (), "row 3, column 'yi': 'x' is not a number"),
@@ -140,7 +156,7 @@ def test_zero_cells_without_a_correction_are_named(
     path.write_text("study,ai,n1i,ci,n2i\nX,0,20,1,20\nY,1,10,3,10\n", encoding="utf-8")
     code, _, err = run(capsys, "pool", str(path), "--measure", "OR", "--to", "none")
     assert code == 2
-    assert "X: the effect is not estimable" in err
+    assert "X (row 2): the effect is not estimable" in err
     code, out, _ = run(capsys, "pool", str(path), "--measure", "OR", "--json")
     names = [w["name"] for w in json.loads(out)["warnings"]]
     assert code == 0

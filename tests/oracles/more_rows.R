@@ -1,7 +1,8 @@
 # Reference rows on data sets that meta_analysis.csv does not use: writes more_rows.csv and, into
 # data/, the columns of the data sets that the rows are made from.
 #
-#   Rscript tests/oracles/more_rows.R        (from the root of the repository; three minutes)
+#   Rscript tests/oracles/more_rows.R        (from the root of the repository; four minutes)
+#   ONLY=C15,G08 Rscript tests/oracles/more_rows.R      (these analyses anew, the others as they are)
 #
 # Made with R 4.2.2, metafor 3.8-1, metadat 1.2-0, clubSandwich 0.5.8, robumeta 2.0, lme4 1.1-31,
 # numDeriv 2016.8-1.1 (Debian 12). metafor is given tight stopping rules, because its default
@@ -16,8 +17,12 @@ suppressMessages({
 })
 here <- "tests/oracles"
 rows <- list()
+ids <- character()
+only <- strsplit(Sys.getenv("ONLY"), ",")[[1]]
 
 put <- function(id, dataset, measure, method, call) {
+  ids <<- c(ids, id)
+  if (length(only) && !id %in% only) return(invisible())
   text <- paste(trimws(deparse(substitute(call), width.cutoff = 500)), collapse = " ")
   values <- eval(substitute(call), new.env(parent = globalenv()))
   stopifnot(is.numeric(values), !is.null(names(values)), !anyDuplicated(names(values)))
@@ -177,6 +182,25 @@ put("A11", "morris2008", "MC, SMCC, SMCR, SMCRH, ROMC", "metafor: REML + z", {
 put("A12", "morris2008", "MN, MNLN", "metafor: REML + z, one group's means", {
   each(c("MN", "MNLN"), function(ms) few(uni(measure = ms, mi = m_pre, sdi = sd_pre, ni = ni,
     data = morris2008)))
+})
+keep("dat.aloe2013", names(dat.aloe2013))
+keep("dat.bonett2010", names(dat.bonett2010))
+put("A13", "dat.curtis1998, dat.laopaiboon2015, morris2008, dat.aloe2013, dat.bonett2010",
+    "further measures", "metafor: REML + z", {
+  two <- each(c("SMD1H", "RPB", "RBIS"), function(ms) few(uni(measure = ms, m1i = m1i, sd1i = sd1i,
+    n1i = n1i, m2i = m2i, sd2i = sd2i, n2i = n2i, data = dat.curtis1998)))
+  matched <- each(c("MPRD", "MPRR", "MPOR", "MPORC", "MPPETO"), function(ms) few(uni(measure = ms,
+    ai = n1i - ai, bi = ai, ci = ci, di = n2i - ci, data = dat.laopaiboon2015)))
+  change <- each(c("CVRC", "VRC"), function(ms) few(uni(measure = ms, m1i = m_post, m2i = m_pre,
+    sd1i = sd_post, sd2i = sd_pre, ni = ni, ri = ri, data = morris2008)))
+  one <- each(c("SMN", "SDLN", "CVLN"), function(ms) few(uni(measure = ms, mi = m_pre, sdi = sd_pre,
+    ni = ni, data = morris2008)))
+  part <- function(ms, ...) few(uni(measure = ms, ti = tval, ni = n, mi = preds, r2i = R2,
+                                    data = dat.aloe2013, ...))
+  alpha <- each(c("ARAW", "AHW", "ABT"), function(ms) few(uni(measure = ms, ai = ai, mi = mi, ni = ni,
+                                                             data = dat.bonett2010)))
+  c(two, matched, change, one, each(c("PCOR", "ZPCOR", "SPCOR"), part),
+    PCOR.AV = part("PCOR", vtype = "AV"), SPCOR.AV = part("SPCOR", vtype = "AV"), alpha)
 })
 
 # ---------------------------------------------------------------------------------------------
@@ -374,6 +398,29 @@ put("C13", "dat.laopaiboon2015", "RR", "metafor: gosh, all subsets of 10 trials,
   c(EE = f("EE"), REML = f("REML"), DL = f("DL"))
 })
 
+# Every diagnostic of a regression, and its coefficients without each study.
+diagnosed <- function(m, k) {
+  i <- influence(m); l <- lapply(k, function(n) uni(m$yi, m$vi, mods = m$X, intercept = FALSE,
+                                                    method = m$method, test = m$test, subset = -n))
+  named <- function(x) setNames(x[k], k)
+  by <- function(f) unlist(lapply(seq_len(m$p), function(j) setNames(f(j), paste0(j - 1, ".", k))))
+  c(rstandard = named(rstandard(m)$z), rstud = named(i$inf$rstudent), dffits = named(i$inf$dffits),
+    cook = named(i$inf$cook.d), covr = named(i$inf$cov.r), tau2del = named(i$inf$tau2.del),
+    QEdel = named(i$inf$QE.del), hat = named(i$inf$hat), weight = named(i$inf$weight),
+    dfbs = by(function(j) i$dfbs[[j]][k]), b = by(function(j) sapply(l, function(x) x$beta[j])),
+    lb = by(function(j) sapply(l, function(x) x$ci.lb[j])),
+    ub = by(function(j) sapply(l, function(x) x$ci.ub[j])))
+}
+put("C15", "dat.debruin2009", "PLO", "metafor: influence and rstandard with moderators, REML, z", {
+  d <- escalc(measure = "PLO", xi = xi, ni = ni, data = dat.debruin2009)
+  diagnosed(uni(yi, vi, mods = ~ scq + ethnicity + select, data = d), seq_len(nrow(d)))
+})
+put("C16", "dat.baskerville2012", "SMD", "metafor: influence with moderators: knha, t, EE, DL adhoc", {
+  f <- function(...) diagnosed(uni(smd, se^2, data = dat.baskerville2012, ...), c(1, 7, 11, 23))
+  c(knha = f(mods = ~ design + country, test = "knha"), t = f(mods = ~ score, test = "t", method = "ML"),
+    EE = f(mods = ~ 0 + design, method = "EE"), adhoc = f(mods = ~ score, test = "adhoc", method = "DL"),
+    mean = setNames(rstandard(uni(smd, se^2, data = dat.baskerville2012))$z, 1:23))
+})
 # ---------------------------------------------------------------------------------------------
 # D. Dependent effects: levels, structures, assumed correlations, robust errors
 # ---------------------------------------------------------------------------------------------
@@ -812,6 +859,26 @@ put("F12", "dat.damico2009", "OR", "metafor and lme4: UM.RS by Laplace's approxi
   c(est = m$beta[1], se = m$se, tau2 = m$tau2)
 })
 
+# Both random effects integrated: the study's level and its effect, each on a fine even grid.
+two_random <- function(d, n = 91, end = 6) {
+  z <- seq(-end, end, length.out = n); lw <- dnorm(z, log = TRUE) + log(z[2] - z[1])
+  u <- rep(z, n); w <- rep(z, each = n); lw <- rep(lw, n) + rep(lw, each = n)
+  term <- function(x, m, eta) x * plogis(eta, log.p = TRUE) + (m - x) * plogis(-eta, log.p = TRUE)
+  const <- with(d, sum(lchoose(n1, a) + lchoose(n2, c)))
+  f <- function(p) -const - sum(sapply(seq_len(nrow(d)), function(i) with(d[i, ], {
+    level <- p[2] + exp(p[4]) * u; effect <- p[1] + exp(p[3]) * w
+    x <- lw + term(a, n1, level + effect / 2) + term(c, n2, level - effect / 2)
+    max(x) + log(sum(exp(x - max(x)))) })))
+  start <- c(0, mean(qlogis((d$a + d$c + 0.5) / (d$n1 + d$n2 + 1))), log(0.4), log(0.7))
+  o <- list(par = start)
+  for (e in c(1e-10, 1e-14)) o <- optim(o$par, f, method = "BFGS", control = list(reltol = e))
+  p <- o$par; q <- c(p[1:2], exp(p[3:4]))
+  H <- solve(hessian(function(q) f(c(q[1:2], log(q[3:4]))), q))
+  c(est = p[1], se = sqrt(H[1, 1]), tau2 = exp(2 * p[3]), ll = -o$value)
+}
+put("F13", "dat.hahn2001, dat.damico2009", "OR", "UM.RS, both random effects integrated", {
+  c(hahn = two_random(counts$hahn), damico = two_random(counts$damico))
+})
 # ---------------------------------------------------------------------------------------------
 # G. Small studies and selection
 # ---------------------------------------------------------------------------------------------
@@ -905,6 +972,59 @@ put("G06", "dat.lee2004", "OR", "metafor: selmodel of negative effects, two-side
     halfnorm = got(sm(m, type = "halfnorm", alternative = "less")))
 })
 
+keep("dat.mcdaniel1994", names(dat.mcdaniel1994))
+put("G08", "dat.mcdaniel1994, dat.lee2004, dat.baskerville2012", "ZCOR, OR, SMD",
+    "metafor: selmodel, two to five steps, one- and two-sided; negexppow", {
+  m <- uni(measure = "ZCOR", ri = ri, ni = ni, data = dat.mcdaniel1994, method = "ML")
+  l <- uni(yi, vi, data = lee, method = "ML")
+  b <- uni(smd, se^2, data = dat.baskerville2012, method = "ML")
+  step <- function(m, s, ...) got(sm(m, type = "stepfun", steps = s, ...))
+  c(two = step(m, c(0.025, 0.5)), four = step(m, c(0.001, 0.01, 0.05, 0.5)),
+    five = step(m, c(0.001, 0.01, 0.05, 0.2, 0.5)),
+    both = step(m, c(0.05, 0.3), alternative = "two.sided"),
+    both.four = step(m, c(0.001, 0.01, 0.1, 0.5), alternative = "two.sided"),
+    less = step(l, c(0.025, 0.5), alternative = "less"),
+    lee.both = step(l, c(0.05, 0.5), alternative = "two.sided"),
+    held = step(m, c(0.025, 0.5, 1), delta = c(1, NA, 0.4)),
+    nep = got(sm(m, type = "negexppow")), nep.b = got(sm(b, type = "negexppow")))
+})
+put("G09", "dat.lee2004, dat.baskerville2012", "OR, SMD",
+    "clubSandwich: PublicationBias's corrected mean and worst case (CR2 about v + tau2)", {
+  worst <- function(y, v, sign, ratios) {
+    affirmative <- sign * y / sqrt(v) > qnorm(0.975)
+    all <- uni(y, v)$tau2  # of all studies, also for those that are not affirmative
+    corrected <- function(ratio, keep = rep(TRUE, length(y)), robust = TRUE) {
+      yk <- y[keep]; vk <- v[keep]; a <- affirmative[keep]; t2 <- if (robust) all else 0
+      w <- ifelse(a, 1, ratio) / (vk + t2)
+      if (!robust) return(c(est = sum(w * yk) / sum(w), se = sqrt(sum(w^2 * vk)) / sum(w)))
+      f <- lm(yk ~ 1, weights = w)
+      V <- vcovCR(f, cluster = seq_along(yk), type = "CR2", target = vk + t2, inverse_var = FALSE)
+      ci <- conf_int(f, vcov = V, test = "Satterthwaite")
+      c(est = ci$beta, se = ci$SE, df = ci$df, lb = ci$CI_L, ub = ci$CI_U)
+    }
+    c(each(setNames(ratios, ratios), corrected), worst = corrected(1, !affirmative),
+      common = corrected(ratios[1], robust = FALSE), n = sum(affirmative))
+  }
+  y <- lee$yi; v <- lee$vi; b <- dat.baskerville2012
+  c(lee = worst(y, v, -1, c(1.5, 4)), baskerville = worst(b$smd, b$se^2, 1, c(1, 3, 20)))
+})
+put("G10", "dat.lee2004, dat.baskerville2012", "OR, SMD",
+    "lm: limit meta-analysis (Ruecker et al. 2011), three adjustments, DL and REML", {
+  limit <- function(y, v, method) {
+    t2 <- uni(y, v, method = method)$tau2; s <- sqrt(v); w <- sqrt(v + t2); k <- length(y)
+    radial <- function(y, s) lm(I(y / s) ~ I(1 / s))
+    r <- coef(radial(y, w)); l <- r[[2]] + sqrt(t2) / w * (y - r[[2]])
+    n <- radial(l, s); p <- radial(y, s); X <- cbind(1, 1 / w); a <- c(sqrt(t2), 1)
+    Q <- sum((y - sum(y / v) / sum(1 / v))^2 / v); rss <- sum(resid(p)^2)
+    c(beta0 = a %*% r, beta0.se = sqrt(a %*% solve(t(X) %*% X) %*% a), slope = r[[2]],
+      bias = r[[1]], betalim = coef(n)[[2]], betalim.se = 1 / sd(1 / s) / sqrt(k - 1),
+      mulim = sum(l / v) / sum(1 / v), mulim.se = sqrt(1 / sum(1 / v)), Q.small = Q - rss,
+      Q.resid = rss, G2 = 1 - summary(n)$r.squared, limit1 = l[1])
+  }
+  b <- dat.baskerville2012
+  c(lee = limit(lee$yi, lee$vi, "DL"), bask = limit(b$smd, b$se^2, "DL"),
+    bask.REML = limit(b$smd, b$se^2, "REML"))
+})
 # ---------------------------------------------------------------------------------------------
 # H. Bayes by summation over tau, dose-response by generalised least squares
 # ---------------------------------------------------------------------------------------------
@@ -1024,6 +1144,11 @@ put("H05", "dose_means (invented)", "MD", "GLS with the reference's shared varia
 
 # ---------------------------------------------------------------------------------------------
 
-out <- do.call(rbind, rows)
+if (length(only)) {
+  old <- read.csv(file.path(here, "more_rows.csv"), colClasses = "character", na.strings = NULL)
+  old <- split(old, sub("[.].*", "", old$id))
+  rows <- c(rows, old[setdiff(names(old), names(rows))])
+}
+out <- do.call(rbind, rows[ids])
 write.csv(out, file.path(here, "more_rows.csv"), row.names = FALSE, fileEncoding = "UTF-8")
 cat(nrow(out), "values of", length(rows), "analyses\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -10,6 +11,7 @@ from meta_rows import data
 from more import Compute, Values, analyses, misses, prefixed
 
 from klarsyn.stats.heterogeneity import typical_variance
+from klarsyn.stats.measures import MEASURES
 from klarsyn.stats.tau2_intervals import relative_intervals, tau2_interval
 from klarsyn.synthesis.effects import Effects, effects_from_arrays, effects_from_table
 from klarsyn.synthesis.influence import cumulative, influence, leave_one_out
@@ -24,6 +26,7 @@ from klarsyn.synthesis.regression import (
     shrink,
     variance_inflation,
 )
+from klarsyn.synthesis.regression_influence import regression_influence
 from klarsyn.synthesis.resampling import permutation_test
 from klarsyn.synthesis.subgroups import subgroups
 from klarsyn.synthesis.subsets import subsets
@@ -32,7 +35,10 @@ CLOSED_FORM = 1e-8  # the bar of the project
 # metafor looks for the scale coefficients with a general optimiser and differentiates numerically.
 TOLERANCE = {"C05": 1e-5}
 # τ² is 0: Fisher scoring approaches it until the steps are below its threshold (1e-13).
-ABSOLUTE = {"B08": 1e-13, "C10.cumul.tau2": 1e-13}
+ABSOLUTE = {"B08": 1e-13, "C10.cumul.tau2": 1e-13, "C16.knha.tau2del": 1e-13} | dict.fromkeys(
+    ("C16.knha.dfbs.5", "C16.EE.dfbs.1"),
+    1e-13,  # a level that has no study left out does not move
+)
 
 COUNTS = {c: c for c in ("ai", "n1i", "ci", "n2i")}
 MEANS = {c: c for c in ("m1i", "sd1i", "n1i", "m2i", "sd2i", "n2i")}
@@ -169,6 +175,34 @@ def a12() -> Values:
     for m in ("MN", "MNLN"):
         cells = {"mi": "m_pre", "sdi": "sd_pre", "ni": "ni"}
         out |= prefixed(m, few(reml(made("morris2008", m, cells))))
+    return out
+
+
+def a13() -> Values:
+    d = data("dat.laopaiboon2015")
+    pairs = {"ai": d["n1i"] - d["ai"], "bi": d["ai"], "ci": d["ci"], "di": d["n2i"] - d["ci"]}
+    change = {
+        "m1i": "m_post", "m2i": "m_pre", "sd1i": "sd_post", "sd2i": "sd_pre", "ni": "ni", "ri": "ri"
+    }  # fmt: skip
+    one = {"mi": "m_pre", "sdi": "sd_pre", "ni": "ni"}
+    slope = {"ti": "tval", "ni": "n", "mi": "preds", "r2i": "R2"}
+    alpha = {"ai": "ai", "mi": "mi", "ni": "ni"}
+    out: Values = {}
+    for name in ("MPRD", "MPRR", "MPOR", "MPORC", "MPPETO"):
+        out |= prefixed(name, few(reml(effects_from_table(pairs, name, {c: c for c in pairs}))))
+    for names, dataset, cells in (
+        (("SMD1H", "RPB", "RBIS"), "dat.curtis1998", MEANS),
+        (("CVRC", "VRC"), "morris2008", change), (("SMN", "SDLN", "CVLN"), "morris2008", one),
+        (("PCOR", "ZPCOR", "SPCOR"), "dat.aloe2013", slope),
+        (("ARAW", "AHW", "ABT"), "dat.bonett2010", alpha),
+    ):  # fmt: skip
+        for name in names:
+            used = {r: c for r, c in cells.items() if r in MEASURES[name].needs}
+            out |= prefixed(name, few(reml(made(dataset, name, used))))
+    for name in ("PCOR", "SPCOR"):
+        used = {r: c for r, c in slope.items() if r in MEASURES[name].needs}
+        found = made("dat.aloe2013", name, used, variance="AV")
+        out |= prefixed(f"{name}.AV", few(reml(found)))
     return out
 
 
@@ -467,12 +501,48 @@ def c14() -> Values:
     }  # fmt: skip
 
 
+def diagnosed(r: Regression, places: Sequence[int]) -> Values:
+    cases, out = regression_influence(r), Values()
+    for i in places:
+        c = cases[i - 1]
+        found = {
+            "rstandard": c.rstandard, "rstud": c.rstudent, "dffits": c.dffits, "cook": c.cook,
+            "covr": c.cov_ratio, "tau2del": c.tau2_without, "QEdel": c.q_without, "hat": c.hat,
+            "weight": c.weight,
+        }  # fmt: skip
+        out |= {f"{name}.{i}": value for name, value in found.items()}
+        for j, (b, moved) in enumerate(zip(c.coefficients, c.dfbetas.values(), strict=True)):
+            out |= {f"dfbs.{j}.{i}": moved, f"b.{j}.{i}": b.estimate}
+            out |= {f"lb.{j}.{i}": b.ci_lower, f"ub.{j}.{i}": b.ci_upper}
+    return out
+
+
+def c15() -> Values:
+    effects = made("dat.debruin2009", "PLO", SHARES)
+    r = regress(effects, ["scq", "ethnicity", "select"], test="z")
+    return diagnosed(r, range(1, r.k + 1))
+
+
+def c16() -> Values:
+    e, places = baskerville(), (1, 7, 11, 23)
+    fits = {
+        "t": regress(e, ["score"], test="t", method="ML"),
+        "EE": regress(e, ["design"], intercept=False, method="EE", test="z"),
+        "adhoc": regress(e, ["score"], test="adhoc", method="DL"),
+    }
+    out = prefixed("knha", diagnosed(regress(e, ["design", "country"], test="knha"), places))
+    for name, fit in fits.items():
+        out |= prefixed(name, diagnosed(fit, places))
+    cases = influence(e, test="z")
+    return out | {f"mean.{i}": c.rstandard for i, c in enumerate(cases, 1)}
+
+
 COMPUTE: dict[str, Compute] = {
     f.__name__.upper(): f
     for f in (
-        *(a01, a02, a03, a04, a05, a06, a07, a08, a09, a10, a11, a12),
+        *(a01, a02, a03, a04, a05, a06, a07, a08, a09, a10, a11, a12, a13),
         *(b01, b02, b03, b04, b05, b06, b07, b08),
-        *(c01, c02, c03, c04, c05, c06, c07, c08, c09, c10, c11, c12, c13, c14),
+        *(c01, c02, c03, c04, c05, c06, c07, c08, c09, c10, c11, c12, c13, c14, c15, c16),
     )
 }
 

@@ -16,9 +16,11 @@ from more import Compute, Row, Values, all_rows, analyses, misses, numbered, pre
 
 from klarsyn.stats import asymmetry
 from klarsyn.stats.contrasts import Contrasts, contrasts
+from klarsyn.stats.estimate import Estimate
 from klarsyn.stats.fail_safe import fail_safe
 from klarsyn.stats.selection import SelectionFit, fit_selection
 from klarsyn.stats.trim_and_fill import TrimAndFill, trim_and_fill
+from klarsyn.stats.worst_case import corrected_effect, worst_case
 from klarsyn.synthesis.bayes import RandomEffectsPosterior, pool_bayes
 from klarsyn.synthesis.dose_data import DoseData, doses_from_means, doses_from_risks
 from klarsyn.synthesis.doseresponse import DoseResponseFit, fit_dose_response, fit_emax
@@ -28,11 +30,14 @@ from klarsyn.synthesis.rare_one_group import pool_proportions, pool_single_rates
 
 CLOSED_FORM = 1e-8
 INTEGRATION = 1e-7  # of R's sums of log-likelihoods, each integrated to 1e-10
+TWO_INTEGRALS = 1e-4  # of UM.RS's log-likelihood, where its quadrature takes no more points
 # R's BFGS stops with a slope of about 1e-6 left (its own gradients are numerical); a flat direction
 # shows it in the fifth digit. Ours maximise by exact derivatives (and are not below, test below).
 OPTIMISER = 2e-5
 TOLERANCE = {
-    **dict.fromkeys(("F06", "F07", "F08", "F09", "F10", "F11", "G05", "G06"), OPTIMISER),
+    **dict.fromkeys((f"F{i:02}" for i in (6, 7, 8, 9, 10, 11, 13)), OPTIMISER),
+    **dict.fromkeys(("G05", "G06", "G08"), OPTIMISER),
+    "G08.nep.b.se": 1e-4,  # tau² is 0 here and 4e-12 there, where its curvature is differenced
     "F08.CM.AL": 1e-4,  # tau² = 0.007 with a standard error of 0.06
     # lme4's Laplace approximation has a noisy inner loop; its own checks allow 0.002.
     "F12.est": 2e-4, "F12.tau2": 5e-4, "F12.se": 5e-3,
@@ -42,8 +47,13 @@ TOLERANCE = {
     # The sum over tau here and there; quantiles by interpolation between 12,000 points.
     **dict.fromkeys(("H01", "H02", "H03"), OPTIMISER), **dict.fromkeys(("H04", "H05"), OPTIMISER),
 }  # fmt: skip
-# The likelihood falls from tau² = 0 on; R's optimisers stop near it.
-ABSOLUTE = {"G05.beta.tau2": 1e-11, "H05.quad.ML.psi": 1e-15}
+# The likelihood falls from tau² = 0 on; R's optimisers stop near it (F13 searches its logarithm).
+ABSOLUTE = {
+    "F13.hahn.tau2": 1e-6,
+    "G05.beta.tau2": 1e-11,
+    "G08.nep.b.tau2": 1e-11,
+    "H05.quad.ML.psi": 1e-15,
+}
 Array = np.ndarray
 SETS = {
     "dat.hahn2001": ("ai", "n1i", "ci", "n2i"), "dat.damico2009": ("xt", "nt", "xc", "nc"),
@@ -139,6 +149,14 @@ def f11() -> Values:
 
 def f12() -> Values:
     return model(fit_glmm(counts("dat.damico2009"), "UM.RS", laplace=True))
+
+
+def f13() -> Values:
+    out: Values = {}
+    for name in ("hahn2001", "damico2009"):
+        found = model(fit_glmm(counts(f"dat.{name}"), "UM.RS"))
+        out |= prefixed(name[:-4], found)
+    return out
 
 
 @cache
@@ -266,6 +284,73 @@ def g07() -> Values:
     return small(z.y, z.v, d["ni"]) | prefixed("cohen", small(r.y, r.v, e["ni"]))
 
 
+def g08() -> Values:
+    d, b, out = data("dat.mcdaniel1994"), data("dat.baskerville2012"), Values()
+    z = contrasts("ZCOR", {"ri": d["ri"], "ni": d["ni"]})
+    for name, y, v, steps, alternative in (
+        ("two", z.y, z.v, (0.025, 0.5), "greater"),
+        ("four", z.y, z.v, (0.001, 0.01, 0.05, 0.5), "greater"),
+        ("five", z.y, z.v, (0.001, 0.01, 0.05, 0.2, 0.5), "greater"),
+        ("both", z.y, z.v, (0.05, 0.3), "two.sided"),
+        ("both.four", z.y, z.v, (0.001, 0.01, 0.1, 0.5), "two.sided"),
+        ("less", lee().y, lee().v, (0.025, 0.5), "less"),
+        ("lee.both", lee().y, lee().v, (0.05, 0.5), "two.sided"),
+    ):
+        fit = fit_selection(y, v, steps=steps, alternative=alternative)
+        out |= prefixed(name, selected(fit))
+    held = fit_selection(z.y, z.v, steps=(0.025, 0.5), fixed=(1, None, 0.4))
+    nep = fit_selection(z.y, z.v, kind="negexppow")
+    other = fit_selection(b["smd"], b["se"] ** 2, kind="negexppow")
+    for name, fit in (("held", held), ("nep", nep), ("nep.b", other)):
+        out |= prefixed(name, selected(fit))
+    return out
+
+
+def corrected(e: Estimate) -> Values:
+    low, high = e.interval()
+    return {"est": e.value, "se": e.se, "df": e.df, "lb": low, "ub": high}
+
+
+def g09() -> Values:
+    b, out = data("dat.baskerville2012"), Values()
+    for name, y, v, favoured, ratios in (
+        ("lee", lee().y, lee().v, "negative", (1.5, 4)),
+        ("baskerville", b["smd"], b["se"] ** 2, "positive", (1, 3, 20)),
+    ):
+        for ratio in ratios:
+            found = corrected_effect(y, v, ratio, favoured=favoured)
+            out |= prefixed(f"{name}.{ratio}", corrected(found))
+        common = corrected_effect(y, v, ratios[0], favoured=favoured, model="common")
+        whole = worst_case(y, v, favoured=favoured)
+        assert whole.worst is not None
+        out |= prefixed(f"{name}.worst", corrected(whole.worst))
+        out |= {f"{name}.common.est": common.value, f"{name}.common.se": common.se}
+        out[f"{name}.n"] = whole.affirmative
+    return out
+
+
+def limited(y: Array, v: Array, method: str) -> Values:
+    out: Values = {}
+    for adjustment in asymmetry.LIMITS:
+        m = asymmetry.limit_meta_analysis(y, v, adjustment=adjustment, tau2_method=method)
+        out |= {adjustment: m.estimate.value, f"{adjustment}.se": m.estimate.se}
+        out |= {
+            "slope": m.slope, "bias": m.intercept, "Q.small": m.small_study.value,
+            "Q.resid": m.residual.value, "G2": m.g2, "limit1": m.limits[0],
+        }  # fmt: skip
+    return out
+
+
+def g10() -> Values:
+    b = data("dat.baskerville2012")
+    y, v = b["smd"], b["se"] ** 2
+    return (
+        prefixed("lee", limited(lee().y, lee().v, "DL"))
+        | prefixed("bask", limited(y, v, "DL"))
+        | prefixed("bask.REML", limited(y, v, "REML"))
+    )
+
+
 def posterior(p: RandomEffectsPosterior) -> Values:
     d = p.distribution
     out = {
@@ -364,8 +449,11 @@ COMPUTE: dict[str, Compute] = {
     **{f"F0{i}": (lambda name=name: stratified(name)) for i, name in enumerate(SETS, 1)},
     "F05": f05,
     **{f"F0{i}": (lambda name=name: models(name)) for i, name in enumerate(list(SETS)[:3], 6)},
-    **{f.__name__.upper(): f for f in (f09, f10, f11, f12)},
-    **{f.__name__.upper(): f for f in (g01, g02, g03, g04, g05, g06, g07, h01, h02, h03)},
+    **{f.__name__.upper(): f for f in (f09, f10, f11, f12, f13)},
+    **{
+        f.__name__.upper(): f
+        for f in (g01, g02, g03, g04, g05, g06, g07, g08, g09, g10, h01, h02, h03)
+    },
     **{f.__name__.upper(): f for f in (h04, h05)},
 }
 
@@ -384,4 +472,5 @@ def test_every_row_of_the_analysis_is_reproduced(analysis: str) -> None:
 @pytest.mark.parametrize("row", [r for r in all_rows() if r.name.endswith("ll")
                                  and r.analysis[0] in "FGH"], ids=lambda r: r.id)  # fmt: skip
 def test_no_likelihood_lies_below_the_reference_s(row: Row) -> None:
-    assert computed(row.analysis)[row.name] >= row.value - INTEGRATION
+    slack = TWO_INTEGRALS if row.analysis == "F13" else INTEGRATION
+    assert computed(row.analysis)[row.name] >= row.value - slack

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from klarsyn.errors import InputError, UnknownNameError
-from klarsyn.stats.contrasts import DROPPED, contrasts, hedges_correction
+from klarsyn.stats.contrasts import DROPPED, contrasts
+from klarsyn.stats.effect_formulas import hedges_correction
 from klarsyn.stats.measures import MEASURES
 
 # escalc() of metafor 3.8-1 (R 4.2.2) on the made-up studies below, printed to 15 digits. ROMU is
@@ -17,6 +18,8 @@ PRINTED = 1e-12
 CELLS: dict[str, dict[str, list[float]]] = {
     "table": {"ai": [4, 6, 0, 62, 5], "bi": [119, 300, 11, 13536, 0],
               "ci": [11, 29, 3, 248, 12], "di": [128, 274, 11, 12619, 30]},
+    "matched": {"ai": [4, 6, 0, 62, 5], "bi": [119, 300, 11, 13536, 0],
+                "ci": [11, 29, 3, 248, 12], "di": [128, 274, 11, 12619, 30]},
     "rates": {"x1i": [7, 8, 0, 3], "t1i": [1344, 1600, 100, 33],
               "x2i": [11, 8, 4, 10], "t2i": [1988, 1461, 120, 40]},
     "means": {"m1i": [55, 27, 64, 66, 14], "sd1i": [47, 7, 17, 20, 8], "n1i": [155, 31, 75, 18, 8],
@@ -29,6 +32,10 @@ CELLS: dict[str, dict[str, list[float]]] = {
     "rate": {"xi": [16, 10, 0, 21, 3], "ti": [130, 50, 77, 20, 300]},
     "mean": {"mi": [55, 27, 64, 66, 14], "sdi": [47, 7, 17, 20, 8], "ni": [155, 31, 75, 18, 8]},
     "correlation": {"ri": [0.5, 0.2, 0.8, -0.3, 0.05], "ni": [155, 31, 75, 18, 9]},
+    "partial": {"ti": [2.5, -0.4, 0, 7.1, 1.3], "ni": [155, 31, 75, 18, 9], "mi": [4, 2, 11, 1, 3],
+                "r2i": [0.3, 0.05, 0.5, 0.9, 0.2]},
+    "alpha": {"ai": [0.93, 0.7, 0.5, -0.1, 0.88], "mi": [20, 12, 2, 5, 7],
+              "ni": [155, 31, 75, 18, 9]},
 }  # fmt: skip
 
 
@@ -137,6 +144,27 @@ def test_impossible_cells_are_refused(cells: dict[str, list[float]], sentence: s
         contrasts("OR", cells)
 
 
+ODD = [
+    ("PCOR", {"ti": [2.0], "ni": [5], "mi": [4]}, "mi = 4 leaves no degrees of freedom"),
+    ("SPCOR", {"ti": [2.0], "ni": [50], "mi": [4], "r2i": [1.2]}, "r2i = 1.2 is no share"),
+    ("ABT", {"ai": [1.1], "ni": [50], "mi": [4]}, "ai = 1.1 is no alpha"),
+    ("ARAW", {"ai": [0.9], "ni": [50], "mi": [1]}, "mi = 1 is not two items"),
+]
+
+
+@pytest.mark.parametrize(("measure", "cells", "sentence"), ODD, ids=lambda x: str(x)[:5])
+def test_impossible_slopes_and_scales_are_refused(
+    measure: str, cells: dict[str, list[float]], sentence: str
+) -> None:
+    with pytest.raises(InputError, match=sentence):
+        contrasts(measure, cells)
+
+
+def test_a_negative_alpha_and_a_negative_t_are_possible() -> None:
+    assert contrasts("ARAW", {"ai": [-0.1], "ni": [50], "mi": [4]}).y[0] == -0.1
+    assert contrasts("PCOR", {"ti": [-2.0], "ni": [50], "mi": [4]}).y[0] < 0
+
+
 def test_an_unknown_measure_gets_the_nearest_names() -> None:
-    with pytest.raises(UnknownNameError, match="Nearest: SMD"):
+    with pytest.raises(UnknownNameError, match="Nearest: SMN, SMD"):
         contrasts("SDM", {})

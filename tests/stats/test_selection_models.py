@@ -42,7 +42,7 @@ def test_without_selection_it_is_maximum_likelihood(kind: str) -> None:
 @pytest.mark.parametrize("alternative", ["greater", "two.sided"])
 def test_the_area_is_the_integral_of_weight_times_density(kind: str, alternative: str) -> None:
     s, mu, tau2, floor = 0.3, 0.2, 0.05, 1e-5
-    delta = np.array([1.7, 0.8]) if kind == "beta" else np.array([1.4])
+    delta = np.array({"beta": [1.7, 0.8], "negexppow": [1.4, 2.5]}.get(kind, [1.4]))
     integral = selection._smooth_integral(
         np.array([s]), SMOOTH[kind], alternative, np.ones((1, 1)), floor
     )
@@ -69,7 +69,9 @@ def test_slopes_are_those_of_the_likelihood(kind: str, alternative: str) -> None
     s = np.sqrt(V)
     integral = selection._integral(kind, s, cuts, alternative, np.ones((1, 1)), 1e-5)
     evaluate = selection._likelihood(Y, V, kind, cuts, alternative, integral)
-    delta = {"stepfun": [1.0, 0.6, 0.3], "beta": [1.5, 0.8]}.get(kind, [0.7])
+    delta = {"stepfun": [1.0, 0.6, 0.3], "beta": [1.5, 0.8], "negexppow": [0.7, 1.6]}.get(
+        kind, [0.7]
+    )
     at = np.array([0.2, 0.04, *delta])
     _, slope = evaluate(at)
     h = 1e-6

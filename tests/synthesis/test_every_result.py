@@ -38,6 +38,7 @@ from klarsyn.synthesis.random_terms import nested
 from klarsyn.synthesis.rare_counts import count_table
 from klarsyn.synthesis.rare_one_group import pool_proportions
 from klarsyn.synthesis.regression import regress
+from klarsyn.synthesis.regression_influence import regression_influence
 from klarsyn.synthesis.resampling import bootstrap, permutation_test
 from klarsyn.synthesis.robust import robust
 from klarsyn.synthesis.smallstudy import analyse_small_studies
@@ -53,7 +54,7 @@ INPUTS = {
 }  # fmt: skip
 PARTS = {
     "Coefficient", "Deviation", "Ignored", "Influence", "NodeSplit", "Omnibus", "Prediction",
-    "ProfileInterval", "Shrunken", "Step", "StudyRow", "Summary", "Wald",
+    "ProfileInterval", "RegressionCase", "Shrunken", "Step", "StudyRow", "Summary", "Wald",
 }  # fmt: skip
 SPEAKS = ("summary", "to_dict", "plot", "method", "digest")
 # Keys whose number depends on a definition that programs do not share.
@@ -133,6 +134,7 @@ BUILT: dict[str, Callable[[], Any]] = {
     "Diagnostics": lambda: influence(effects()),
     "Regression": lambda: regress(effects(), ["year"]),
     "Regression, factors": lambda: regress(effects(), ["year", "arm"]),
+    "RegressionDiagnostics": lambda: regression_influence(regress(effects(), ["year"])),
     "LocationScale": lambda: regress_location_scale(effects(), ["year"], []),
     "PermutationTest": lambda: permutation_test(effects(), ["year"], count=200, seed=1),
     "Bootstrap": lambda: bootstrap(effects(), count=200, seed=1),

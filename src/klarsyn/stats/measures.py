@@ -24,6 +24,7 @@ class Measure:
 _TABLE = ("ai", "bi", "ci", "di")
 _RATES = ("x1i", "t1i", "x2i", "t2i")
 _MEANS = ("m1i", "sd1i", "n1i", "m2i", "sd2i", "n2i")
+_SLOPE = ("ti", "ni", "mi")
 _PAIRS = ("m1i", "m2i", "sd1i", "sd2i", "ni", "ri")
 
 MEASURES: dict[str, Measure] = {
@@ -40,6 +41,12 @@ MEASURES: dict[str, Measure] = {
         ("OR2DN", "SMD from an odds ratio, normal", "table", _TABLE, "natural", ("LS",)),
         ("OR2DL", "SMD from an odds ratio, logistic", "table", _TABLE, "natural", ("LS",)),
         ("PBIT", "probit-transformed risk difference", "table", _TABLE, "natural", ("LS",)),
+        ("MPRD", "matched pairs risk difference", "matched", _TABLE, "natural", ("LS",)),
+        ("MPRR", "matched pairs risk ratio", "matched", _TABLE, "log", ("LS",)),
+        ("MPOR", "matched pairs marginal odds ratio", "matched", _TABLE, "log", ("LS",)),
+        ("MPORC", "matched pairs conditional odds ratio", "matched", _TABLE, "log", ("LS",)),
+        ("MPPETO", "matched pairs conditional odds ratio by Peto", "matched", _TABLE, "log",
+         ("LS",)),
         ("IRR", "incidence rate ratio", "rates", _RATES, "log", ("LS",)),
         ("IRD", "incidence rate difference", "rates", _RATES, "natural", ("LS",)),
         ("IRSD", "difference of root rates", "rates", _RATES, "square root", ("LS",)),
@@ -48,6 +55,10 @@ MEASURES: dict[str, Measure] = {
          ("LS", "LS2", "UB", "AV")),
         ("SMD1", "SMD by the second group's SD", "means", _MEANS, "natural", ("LS", "LS2")),
         ("SMDH", "SMD with unequal variances", "means", _MEANS, "natural", ("LS",)),
+        ("SMD1H", "SMD by the second group's SD, unequal variances", "means", _MEANS, "natural",
+         ("LS",)),
+        ("RPB", "point-biserial correlation", "means", _MEANS, "natural", ("LS",)),
+        ("RBIS", "biserial correlation", "means", _MEANS, "natural", ("LS",)),
         ("ROM", "ratio of means, bias-corrected (Lajeunesse 2015)", "means", _MEANS, "log",
          ("LS", "HO")),
         ("ROMU", "ratio of means, uncorrected", "means", _MEANS, "log", ("LS", "HO")),
@@ -64,6 +75,9 @@ MEASURES: dict[str, Measure] = {
         ("SMCRH", "standardised change, first SD, unequal variances", "pairs", _PAIRS,
          "natural", ("LS",)),
         ("ROMC", "ratio of paired means", "pairs", _PAIRS, "log", ("LS",)),
+        ("CVRC", "ratio of paired coefficients of variation", "pairs", _PAIRS, "log", ("LS",)),
+        ("VRC", "ratio of paired standard deviations", "pairs", ("sd1i", "sd2i", "ni", "ri"), "log",
+         ("LS",)),
         ("PR", "proportion", "proportion", ("xi", "ni"), "natural", ("LS", "UB", "AV")),
         ("PLN", "log proportion", "proportion", ("xi", "ni"), "log", ("LS", "AV")),
         ("PLO", "logit proportion", "proportion", ("xi", "ni"), "logit", ("LS", "AV")),
@@ -76,10 +90,22 @@ MEASURES: dict[str, Measure] = {
         ("IRFT", "Freeman–Tukey incidence rate", "rate", ("xi", "ti"), "Freeman–Tukey", ("LS",)),
         ("MN", "mean", "mean", ("mi", "sdi", "ni"), "natural", ("LS",)),
         ("MNLN", "log mean", "mean", ("mi", "sdi", "ni"), "log", ("LS",)),
+        ("SMN", "standardised mean of one group", "mean", ("mi", "sdi", "ni"), "natural", ("LS",)),
+        ("SDLN", "log standard deviation", "mean", ("sdi", "ni"), "log", ("LS",)),
+        ("CVLN", "log coefficient of variation", "mean", ("mi", "sdi", "ni"), "log", ("LS",)),
         ("COR", "correlation", "correlation", ("ri", "ni"), "natural", ("LS", "AV")),
         ("UCOR", "bias-corrected correlation", "correlation", ("ri", "ni"), "natural",
          ("LS", "UB", "AV")),
         ("ZCOR", "Fisher's z", "correlation", ("ri", "ni"), "Fisher z", ("LS",)),
+        ("PCOR", "partial correlation", "partial", _SLOPE, "natural", ("LS", "AV")),
+        ("ZPCOR", "Fisher's z of a partial correlation", "partial", _SLOPE, "Fisher z", ("LS",)),
+        ("SPCOR", "semi-partial correlation", "partial", (*_SLOPE, "r2i"), "natural",
+         ("LS", "AV")),
+        ("ARAW", "Cronbach's alpha", "alpha", ("ai", "mi", "ni"), "natural", ("LS",)),
+        ("AHW", "Cronbach's alpha, 1 − (1 − α)^(1/3)", "alpha", ("ai", "mi", "ni"), "cube root",
+         ("LS",)),
+        ("ABT", "Cronbach's alpha, −log(1 − α)", "alpha", ("ai", "mi", "ni"), "complementary log",
+         ("LS",)),
         ("HR", "hazard ratio", "generic", ("yi", "vi"), "log", ("LS",)),
         ("GEN", "effect as given", "generic", ("yi", "vi"), "natural", ("LS",)),
     )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 Array = np.ndarray
+LEAST_EXPONENT = 1e-4  # of p^(1/δ): below it the weight is 1 for every p but 1 itself
 LogWeight = Callable[[Array, Array, Array, Array], tuple[Array, Array]]
 
 
@@ -46,6 +47,15 @@ def _negative_exponential(
     return delta[0] * slope, slope[None]
 
 
+def _powered_exponential(
+    log_p: Array, _: Array, precision: Array, delta: Array
+) -> tuple[Array, Array]:
+    exponent = 1 / max(delta[1], LEAST_EXPONENT)
+    slope = -precision * np.exp(exponent * log_p)
+    bend = -delta[0] * slope * exponent**2 * log_p
+    return delta[0] * slope, np.stack([slope, bend])
+
+
 def _logistic(log_p: Array, _: Array, precision: Array, delta: Array) -> tuple[Array, Array]:
     x = precision * np.exp(log_p)
     e = delta[0] * x
@@ -72,6 +82,10 @@ SMOOTH = {
         Smooth(
             name="negexp", label="exp(−δ·p) (Preston, Ashby & Smyth 2004)", none=(0.0,),
             starts=((0.5,), (3.0,)), log_weight=_negative_exponential,
+        ),
+        Smooth(
+            name="negexppow", label="exp(−δ1·p^(1/δ2)) (Begg & Mazumdar 1994)", none=(0.0, 1.0),
+            starts=((0.5, 1.0), (3.0, 1.0), (2.0, 3.0)), log_weight=_powered_exponential,
         ),
         Smooth(
             name="logistic", label="2·exp(−δ·p)/(1 + exp(−δ·p)) (Preston, Ashby & Smyth 2004)",

@@ -122,16 +122,16 @@ def _single(effects: Effects, name: str, whole: bool) -> tuple[list[str], Array,
         raise unknown_name("moderator", covariate, effects.covariates)
     cells = effects.covariates[covariate]
     numbers = _as_numbers(cells)
-    for study, cell in zip(effects.study, cells, strict=True):
+    for i, cell in enumerate(cells):
         if _is_empty(cell):
             raise InputError(
-                f"{study}: the moderator {covariate!r} is empty. Fill it in, or leave the study "
-                f"out of the regression by name."
+                f"{effects.place(i)}: the moderator {covariate!r} is empty. Fill it in, or leave "
+                f"the study out of the regression by name."
             )
         if has_decimal_comma(cell) and not forced:
             raise InputError(
-                f"{study}: the moderator {covariate!r} is {cell!r}, which is not a number. Use a "
-                f"decimal point, or factor({covariate}) if it is a name."
+                f"{effects.place(i)}: the moderator {covariate!r} is {cell!r}, which is not a "
+                f"number. Use a decimal point, or factor({covariate}) if it is a name."
             )
     if numbers is not None and not forced:
         return [name], np.array(numbers)[:, None], False

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from klarsyn.errors import InputError, NumericalError, nearest
-from klarsyn.stats.contrasts import DROPPED, contrasts
+from klarsyn.stats.contrasts import DROPPED, contrasts, way_out
 from klarsyn.stats.measures import MEASURES
 from klarsyn.tables import Table, in_file
 
@@ -27,7 +27,7 @@ class Effects:
     `simulated` for each study, `sources` an id of where it was read; `covariates` are columns of
     the same length. `method` says how the effects were made, `corrected` which studies got a
     continuity correction, `fewest` the smaller number of events of a study's two groups (NaN:
-    not made of counts).
+    not made of counts), `rows` where each study stands in the file that it was read from.
     """
 
     y: Array
@@ -42,6 +42,7 @@ class Effects:
     problem: tuple[str, ...] = ()
     corrected: tuple[bool, ...] = ()
     fewest: tuple[float, ...] = ()
+    rows: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("y", "v"):
@@ -74,7 +75,15 @@ class Effects:
             problem=pick(self.problem),
             corrected=pick(self.corrected),
             fewest=pick(self.fewest),
+            rows=pick(self.rows),
         )
+
+    def place(self, index: int) -> str:
+        """The study's name, and its row where it was read from a file."""
+        name = self.study[index]
+        if not self.rows or name.endswith(f"(row {self.rows[index]})"):
+            return name
+        return f"{name} (row {self.rows[index]})"
 
     def usable(self, *, drop_problems: bool = False) -> tuple[Effects, tuple[tuple[str, str], ...]]:
         """The studies that have an effect, and (study, reason) of those left out.
@@ -85,13 +94,15 @@ class Effects:
         if not any(self.problem):
             return self, ()
         left = tuple((s, p) for s, p in zip(self.study, self.problem, strict=True) if p)
-        refused = [f"{s}: {p}" for s, p in left if p != DROPPED]
+        refused = [
+            f"{self.place(i)}: {p}" for i, p in enumerate(self.problem) if p and p != DROPPED
+        ]
+        way = way_out(self.measure)
         if refused and not drop_problems:
             raise NumericalError(
                 "not_estimable",
                 f"{len(refused)} of {self.k} studies have no usable effect: {'; '.join(refused)}. "
-                f"Correct the data, choose a measure that has one (AS, a Mantel–Haenszel or exact "
-                f"method), or leave these studies out by name.",
+                f"Correct the data, {way and f'{way}, '}or leave these studies out by name.",
             )
         return self.take([i for i, p in enumerate(self.problem) if not p]), left
 
@@ -215,6 +226,7 @@ def _from_columns(
         problem=tuple(problem) if any(problem) else (),
         corrected=tuple(bool(c == 1) for c in _spread(made.corrected, whole, size)),
         fewest=tuple(_spread(made.fewest, whole, size).tolist()),
+        rows=tuple(rows) if isinstance(table, Table) else (),
     )
 
 

@@ -95,7 +95,8 @@ class Influence:
     `rstudent` is the deleted residual over its standard error, `dffits` the change of the fitted
     value in standard errors, `cook` Cook's distance, `cov_ratio` the ratio of the estimate's
     variances without and with the study, `hat` its leverage, `weight` its share in percent,
-    `dfbetas` the change of the estimate in standard errors at the heterogeneity without the study.
+    `dfbetas` the change of the estimate in standard errors at the heterogeneity without the study,
+    `rstandard` the residual from the estimate with all studies over its standard error.
     """
 
     study: str
@@ -108,6 +109,7 @@ class Influence:
     hat: float
     weight: float
     dfbetas: float
+    rstandard: float
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -242,9 +244,10 @@ def order_of(effects: Effects, covariate: str) -> list[Any]:
     if covariate not in effects.covariates:
         raise unknown_name("covariate", covariate, effects.covariates)
     cells = effects.covariates[covariate]
-    for study, cell in zip(effects.study, cells, strict=True):
+    for i, cell in enumerate(cells):
         if cell is None:
-            raise InputError(f"{study}: {covariate!r} is empty, so that it has no place in order.")
+            place = effects.place(i)
+            raise InputError(f"{place}: {covariate!r} is empty, so that it has no place in order.")
     try:
         return [float(c) for c in cells]
     except ValueError:
@@ -268,7 +271,8 @@ def influence(effects: Effects, *, method: str = "REML", test: str = "z") -> Dia
     ratio = scale * fits.se**2 / full.se**2
     information = (1 / (used.v + fits.tau2[:, None])).sum(axis=1)
     dfbetas = shift * np.sqrt(information / scale)
-    columns = (residual, dffits, cook, ratio, fits.tau2, fits.q, hat, 100 * hat, dfbetas)
+    standard = (used.y - full.estimate) / np.sqrt((used.v + full.tau2) * (1 - hat))
+    columns = (residual, dffits, cook, ratio, fits.tau2, fits.q, hat, 100 * hat, dfbetas, standard)
     rows = tuple(
         Influence(study=name, **dict(zip(_DIAGNOSTICS, row, strict=True)))
         for name, *row in zip(used.study, *(c.tolist() for c in columns), strict=True)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from scipy import special
 
 from klarsyn.evidence.trial import Finding
-from klarsyn.stats.contrasts import contrasts, hedges_correction
+from klarsyn.stats.contrasts import contrasts
 from klarsyn.stats.conversions import SMD_PER_LOG_ODDS_RATIO
+from klarsyn.stats.effect_formulas import hedges_correction
 
 # The ways, best first. A baseline SD comes last: entry criteria on severity make it too small,
 # and the standardised difference too large.

@@ -15,7 +15,8 @@ A table has one row a study, e.g.
   klarsyn pool trials.csv --measure RR --columns ai=tpos,bi=tneg,ci=cpos,di=cneg
 
 Roles: ai bi ci di (or n1i n2i for bi di); m1i sd1i n1i m2i sd2i n2i; x1i t1i x2i t2i; xi ni;
-ri ni; m1i m2i sd1i sd2i ni ri for pairs; yi with vi or sei; est with its 95 % limits lower and
+ri ni; m1i m2i sd1i sd2i ni ri for pairs; ai bi ci di for matched pairs (MPOR …); ti ni mi r2i for
+slopes (PCOR …); ai mi ni for alpha (ABT …); yi with vi or sei; est with its 95 % limits lower and
 upper (HR: the ratio). A column that already has the role's name need not be mapped.
 
 \b
