@@ -12,8 +12,8 @@ from klarsyn.bias.riskofbias_from_base import TrialJudgement
 from klarsyn.evidence import open_base
 from klarsyn.report.appraisal import build_report
 from klarsyn.report.document import Report, Result, Section
-from klarsyn.report.guessing import arm_guesses
-from klarsyn.report.sections.adjusted import build_adjusted, carries_bias, guessed_by_chance
+from klarsyn.report.guessing import arm_guesses, guessed_by_chance
+from klarsyn.report.sections.adjusted import build_adjusted, carries_bias
 
 WEIGHTS = 0.02  # widened variances change the weights of the trials a little
 

@@ -62,9 +62,14 @@ def test_the_lights_show_every_judgement_hollow_where_it_hangs_on_the_unreported
     judged = judgements_of(shipped())
     assert len(marks) == sum(len(j.domains) + 1 for j in judged.values())
     labels = {shipped().trial(t).label: j for t, j in judged.items()}
-    names = {"Randomisation": "D1", "Departures from treatment": "D2a", "Missing outcomes": "D3",
-             "Measuring": "D4", "Selective reporting": "D5",
-             "Periods of a crossover": "S"}  # fmt: skip
+    names = {
+        "Randomisation": "D1",
+        "Departures from treatment": "D2a",
+        "Missing outcomes": "D3",
+        "Measuring": "D4",
+        "Selective reporting": "D5",
+        "Periods of a crossover": "S",
+    }
     for m in marks:
         if m["domain"] == "Overall":
             assert (m["judgement"], m["open"]) == ("none", True)

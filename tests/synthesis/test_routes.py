@@ -142,6 +142,19 @@ def test_a_crossover_that_reports_its_difference_uses_its_own_correlation() -> N
     assert standardised.v / assumed.v == pytest.approx((1 - 0.0817) / (1 - 0.34), rel=1e-3)
 
 
+def test_a_crossover_counts_only_the_patients_seen_in_both_periods() -> None:
+    """Nugent 2019: 27 after the drug, 26 after saline, 24 with both (Borenstein 2009, eq. 4.28)."""
+    arms = cell(mean=23.59, sd=10.32, n=27), cell(mean=31.31, sd=5.88, n=26)
+    made = derive_continuous("SMD", [arms[0]], arms[1], [cell(n=24)], [], 0.34)
+    assert made is not None
+    d = (23.59 - 31.31) / math.sqrt((10.32**2 + 5.88**2) / 2)
+    factor = math.gamma(11.5) / (math.sqrt(11.5) * math.gamma(11))
+    assert made.n_test == made.n_control == 24
+    assert made.y == pytest.approx(factor * d, rel=ARITHMETIC)
+    v = factor**2 * (1 / 24 + d**2 / 48) * 2 * (1 - 0.34)
+    assert made.v == pytest.approx(v, rel=ARITHMETIC)
+
+
 def test_a_difference_that_is_not_that_of_the_two_means_gives_no_correlation() -> None:
     arms = cell(mean=15.4, sd=10.0, n=16), cell(mean=24.1, sd=12.0, n=16)
     modelled = cell(mean_difference=-7.0, se=3.8)

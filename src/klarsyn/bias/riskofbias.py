@@ -154,7 +154,7 @@ class RiskOfBias:
         return housed(traffic_light(self.lights(), **labels))
 
     def lights(self) -> list[dict[str, Any]]:
-        """One mark for each trial and domain, overall last; `none` where nobody has judged.
+        """One mark for each trial and domain, the overall ones last; `none` where nobody judged.
 
         A mark is `open` where the judgement could be another if all that is not reported were
         known, and an overall one while a person must still agree.
@@ -166,7 +166,7 @@ class RiskOfBias:
                 marks.append(_mark(risk.trial, name[:2], domain.judgement, domain.note, hangs))
             judged = risk.overall.answer if risk.overall else "none"
             marks.append(_mark(risk.trial, OVERALL, judged, risk.note, risk.waits))
-        return marks
+        return sorted(marks, key=lambda mark: mark["domain"] == OVERALL)
 
 
 def _mark(trial: str, domain: str, judgement: str, note: str, hangs: bool) -> dict[str, Any]:

@@ -24,9 +24,10 @@ from klarsyn.bias.certainty import (
 )
 from klarsyn.bias.missingresults import studies_to_flip
 from klarsyn.bias.riskofbias_from_base import TrialJudgement, judgements_of
+from klarsyn.errors import unknown_name
 from klarsyn.report.context import Context
 from klarsyn.report.grids import MASKED, belief_evidence_of
-from klarsyn.report.guessing import ArmGuess, arm_guesses
+from klarsyn.report.guessing import ArmGuess, arm_guesses, guessed_by_chance
 from klarsyn.report.pooling import Group, limits, pool_effects
 from klarsyn.report.sections.tipping import class_belief
 from klarsyn.report.sections.works import typical_sd
@@ -40,11 +41,16 @@ GUIDE = 1.25  # the ratio that GRADE takes as appreciable where no thresholds ar
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
-    """What every outcome is graded with: the SD of a point, guesses, belief, judgements of bias."""
+    """What every outcome is graded with: the SD of a point, guesses, belief, judgements of bias.
+
+    `evidence` is the base's own belief effect, `plausible` that or the one that its settings take
+    from elsewhere; None where neither is there.
+    """
 
     sd: float | None
     guesses: tuple[ArmGuess, ...]
     evidence: BeliefEvidence | None
+    plausible: BeliefEvidence | None
     judged: Mapping[str, TrialJudgement]
 
 
@@ -52,8 +58,8 @@ class Ground:
 class Body:
     """The evidence on one outcome: an estimate with its limits, in the unit it is graded in.
 
-    `tip` is the belief effect (in points) that takes the conclusion away, infinite where none
-    does, None where the base says nothing of belief.
+    `tip` is the belief effect (in points) that takes the conclusion away, infinite where none is
+    needed, None where it was not asked for.
     """
 
     id: str
@@ -104,11 +110,36 @@ def derive_ground(context: Context) -> Ground:
     """The standard deviation of the page's scale (None off standardised differences) and belief."""
     first = derive_effects(context.base, context.settings.windows[0].question)
     sd = typical_sd(context, first) if context.settings.measure == "SMD" else None
+    evidence = belief_evidence_of(context)
     return Ground(
         sd=sd,
         guesses=arm_guesses(context),
-        evidence=belief_evidence_of(context),
+        evidence=evidence,
+        plausible=evidence or _belief_elsewhere(context, sd),
         judged=judgements_of(context.base),
+    )
+
+
+def _belief_elsewhere(context: Context, sd: float | None) -> BeliefEvidence | None:
+    """The standardised belief effect that the settings take from elsewhere, in points.
+
+    `[unblinding.elsewhere]` holds `smd` = [value, low, high], `source` and `label`.
+    """
+    given = context.settings.unblinding.get("elsewhere")
+    if not given or not sd:
+        return None
+    if given["source"] not in context.base.sources:
+        raise unknown_name(
+            "source", given["source"], context.base.sources, "appraisal.toml: unblinding.elsewhere"
+        )
+    value, low, high = (float(x) * sd for x in given["smd"])
+    return BeliefEvidence(
+        label=given["label"][context.lang],
+        value=value,
+        low=low,
+        high=high,
+        source=context.base.sources[given["source"]].citation,
+        caution="from elsewhere",
     )
 
 
@@ -150,9 +181,10 @@ def _risk_of_bias(
     """Weight in trials that count as high by the answers beside the base; without them, unmasked.
 
     Where belief is counted by itself, a trial whose measurement alone is at high risk is not
-    counted again.
+    counted again. Where a belief effect could overturn the result and nothing says how large it
+    is, `unweighed` is true: masking was not counted, and the certainty may be a level too high.
     """
-    evidence = ground.evidence
+    evidence = ground.plausible
     unblinding = None
     if body.tip is not None and evidence is not None:
         unblinding = UnblindingTip(
@@ -175,6 +207,18 @@ def _risk_of_bias(
         low, high = body.repool(kept)
         survives = (low > 0 or high < 0) == (not body.null_inside)
     made = risk_of_bias(share, survives, unblinding=unblinding)
+    unweighed = (
+        evidence is None
+        and body.tip is not None
+        and math.isfinite(body.tip)
+        and not all(guessed_by_chance(t, ground.guesses) for t in weight)
+    )
+    if unweighed:
+        made = replace(
+            made,
+            reason=f"{made.reason[:-1]}; masking could not be weighed: a belief effect of "
+            f"{body.tip:.3g} points would overturn it and no plausible size is known.",
+        )
     return made, {
         "high_share": share,
         "unknown_share": sum(weight[t] for t in unknown),
@@ -186,6 +230,7 @@ def _risk_of_bias(
         "tip": body.tip,
         "plausible": abs(evidence.value) if evidence else None,
         "falls": unblinding.falls if unblinding else None,
+        "unweighed": unweighed,
     }
 
 
@@ -286,10 +331,8 @@ def _symptoms(
 
 def tip_of(
     context: Context, ground: Ground, comparator: str, interval: tuple[float, float]
-) -> float | None:
+) -> float:
     """The belief effect in points that brings the nearer limit to zero; infinite for none."""
-    if ground.evidence is None:
-        return None
     low, high = interval
     _, seen = class_belief(context, ground.guesses, comparator)
     difference = abs(sum(seen) / 2) if seen else 1.0

@@ -66,6 +66,13 @@ def arm_guesses(context: Context) -> tuple[ArmGuess, ...]:
     return tuple(out)
 
 
+def guessed_by_chance(trial: str, guesses: Sequence[ArmGuess]) -> bool:
+    """Whether patients of both roles were asked and every arm's index reads as random."""
+    asked = [g for g in guesses if g.trial.id == trial and g.guess.respondent == "patient"]
+    both = {g.role for g in asked} == {"active", "control"}
+    return both and all(g.reading().startswith("random") for g in asked)
+
+
 def believed_oftener(guesses: Sequence[ArmGuess], trial: str) -> tuple[float, float] | None:
     """P(believes active | active) − P(believes active | control) of a trial's patients, as a range.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scipy import special
 
@@ -80,6 +80,7 @@ def derive_continuous(
     if other is not None and all(g is not None for g in groups):
         combined = combine([g for g in groups if g is not None])
         if correlation is not None:
+            combined, other = pairs_of(combined, reported), pairs_of(other, reported)
             own = correlation_of(combined, other, reported)
             return _paired(measure, combined, other, *(own or (correlation, "", ())))
         return _independent(measure, combined, other)
@@ -218,6 +219,14 @@ def _independent(measure: str, test: Group, control: Group) -> Derived | None:
     )
 
 
+def pairs_of(group: Group, reported: Sequence[Cell]) -> Group:
+    """The period with no more patients than were seen in both, where a trial says how many."""
+    row = reported[0].statistics.get("n") if len(reported) == 1 else None
+    if row is None or row.value is None or not 2 <= row.value < group.n:
+        return group
+    return replace(group, n=row.value, findings=(*group.findings, row.id))
+
+
 def correlation_of(
     test: Group, control: Group, reported: Sequence[Cell]
 ) -> tuple[float, str, tuple[str, ...]] | None:
@@ -263,7 +272,7 @@ def _paired(
         n_test=n,
         n_control=n,
         formula=f"{measure} of crossover periods, r = {r:.3g}{origin} ({_both(test, control)})",
-        findings=test.findings + control.findings + rows,
+        findings=tuple(dict.fromkeys(test.findings + control.findings + rows)),
     )
 
 

@@ -26,6 +26,7 @@ With --tool robins_i: domains B (B2, B3), D1A or D1B, D2 to D6; the worst domain
   klarsyn riskofbias --base ketamine_depression
   klarsyn riskofbias --new form.csv --base ketamine_depression --trial shiroma_2020
   klarsyn riskofbias mine.csv --compare yours.csv
+  klarsyn riskofbias --base ketamine_depression --synthesis
   klarsyn riskofbias --questions
 """
 
@@ -40,6 +41,7 @@ With --tool robins_i: domains B (B2, B3), D1A or D1B, D2 to D6; the worst domain
 @click.option("--outcome", default="", help="The result to judge, where there are several.")
 @click.option("--tool", "name", default="rob2", help="rob2 or robins_i.")
 @click.option("--weights", default="linear", help="Of kappa: linear, quadratic or unweighted.")
+@click.option("--synthesis", is_flag=True, help="With --base: which results are not seen (ROB-ME).")
 @click.option("--questions", is_flag=True, help="Print the questions in short and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
@@ -48,6 +50,7 @@ def command(
     new: str | None,
     name: str,
     questions: bool,
+    synthesis: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -58,6 +61,9 @@ def command(
         _questions(as_json)
         return
     base = _opened(base_name)
+    if synthesis:
+        _synthesis(base, as_json)
+        return
     if new is not None:
         _write_form(new, base, **options)
         return
@@ -88,6 +94,38 @@ def _questions(as_json: bool) -> None:
         print_json([dict(zip(("domain", "question", "text"), t, strict=True)) for t in texts])
     else:
         print_table(["domain", "question", "in short (not the tool's wording)"], texts)
+
+
+def _synthesis(base: Base | None, as_json: bool) -> None:
+    """Which results of a base are seen, and how many unseen null trials would flip each pool."""
+    if base is None:
+        raise click.UsageError("--synthesis asks about a base: name it with --base.")
+    from klarsyn.app.output import print_json, print_table
+    from klarsyn.bias.missingresults import AVAILABILITY
+    from klarsyn.report.settings import read_settings
+    from klarsyn.report.unseen import derive_unseen
+
+    found = derive_unseen(base, read_settings(base))
+    if found is None:
+        raise click.UsageError(f"{base.name}: no controlled trial has a result to look for.")
+    if as_json:
+        print_json(found.to_dict())
+        return
+    rows = [
+        [
+            r.window,
+            r.comparator,
+            *(r.counts[a] for a in AVAILABILITY),
+            "none tried" if r.to_flip is None else r.to_flip,
+        ]
+        for r in found.rows
+    ]
+    heads = [a.replace("_", " ") for a in AVAILABILITY]
+    print_table(["time", "comparator", *heads, "null trials to flip"], rows)
+    results = found.matrix.results
+    matrix = [[s, *(found.matrix.cells[s, r] for r in results)] for s in found.matrix.studies]
+    print_table(["trial", *results], matrix, title="Each trial's result at each time")
+    click.echo(found.summary())
 
 
 def _write_form(

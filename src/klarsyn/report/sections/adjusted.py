@@ -26,7 +26,7 @@ from klarsyn.report.context import Context
 from klarsyn.report.document import Figure, Prose, Result, Section, anchor_of, paragraphs, spoken
 from klarsyn.report.gradings import Ground, compared, derive_ground
 from klarsyn.report.grids import benefit_of
-from klarsyn.report.guessing import ArmGuess
+from klarsyn.report.guessing import ArmGuess, guessed_by_chance
 from klarsyn.report.sections.crossover_counts import crossover_range
 from klarsyn.report.sections.tipping import class_belief
 from klarsyn.report.settings import Window
@@ -143,13 +143,6 @@ def carries_bias(
         found = judged[trial].domains
         return any(found[d] != "Low" for d in ABOUT_MASKING if d in found)
     return not guessed_by_chance(trial, guesses)
-
-
-def guessed_by_chance(trial: str, guesses: Sequence[ArmGuess]) -> bool:
-    """Whether patients of both roles were asked and every arm's index reads as random."""
-    asked = [g for g in guesses if g.trial.id == trial and g.guess.respondent == "patient"]
-    both = {g.role for g in asked} == {"active", "control"}
-    return both and all(g.reading().startswith("random") for g in asked)
 
 
 def _adjusted(

@@ -13,8 +13,17 @@ from klarsyn.bias.riskofbias_from_base import judgements_of
 from klarsyn.figures.choices import Analysis, choices
 from klarsyn.figures.theme import finish
 from klarsyn.report.context import Context
-from klarsyn.report.document import Figure, Prose, Section, TableBlock, anchor_of, paragraphs
+from klarsyn.report.document import (
+    Figure,
+    Prose,
+    Result,
+    Section,
+    TableBlock,
+    anchor_of,
+    paragraphs,
+)
 from klarsyn.report.grids import SMALL, AllAnalyses, derive_grid
+from klarsyn.report.unseen import UnseenResults, derive_unseen
 
 SHOWN = 120
 
@@ -25,17 +34,22 @@ def build_change(context: Context) -> tuple[Section, Any] | None:
     if made is None:
         return None
     sentence = _sentence(context, made)
-    blocks = [
+    unseen = derive_unseen(context.base, context.settings)
+    results = [made.result]
+    blocks: list[Any] = [
         Prose(paragraphs=paragraphs(sentence), tone="finding"),
         _figure(context, made),
         _table(context, made),
-        Prose(paragraphs=paragraphs(*_cautions(context, made)), tone="caution"),
     ]
+    if unseen is not None:
+        results.append(_unseen_result(unseen))
+        blocks.append(_unseen(context, unseen, results[-1]))
+    blocks.append(Prose(paragraphs=paragraphs(*_cautions(context, made)), tone="caution"))
     section = Section(
         id="change",
         title=context.words.plain("change.title"),
         blocks=blocks,
-        results=[made.result],
+        results=results,
         findings=[i for e in made.effects for i in e.findings],
     )
     return section, sentence
@@ -204,6 +218,46 @@ def _table(context: Context, made: AllAnalyses) -> TableBlock:
         rows=rows,
         caption=w("change.table_caption"),
         numeric=(2, 3, 4),
+    )
+
+
+def _unseen_result(unseen: UnseenResults) -> Result:
+    told = unseen.to_dict()
+    return Result(
+        id="change.unseen",
+        value={"matrix": told["matrix"], "syntheses": told["syntheses"]},
+        method=unseen.method,
+        inputs=unseen.findings,
+        digest=unseen.digest,
+    )
+
+
+def _unseen(context: Context, unseen: UnseenResults, result: Result) -> TableBlock:
+    """How many trials' results are seen at each time, and how many unseen null ones would flip."""
+    w, n = context.words, context.numbers
+    labels = {x.id: x.label[context.lang] for x in context.settings.windows}
+    rows = []
+    for r in unseen.rows:
+        flip = w.plain("change.unseen_never") if r.to_flip is None else n.whole(r.to_flip)
+        when = labels[r.window]
+        rows.append(
+            (
+                f"{when[:1].upper()}{when[1:]}, {context.comparator(r.comparator)}",
+                *(
+                    context.result_claim(result, n.whole(r.counts[kind]))
+                    for kind in ("available", "partial", "unclear", "missing_otherwise")
+                ),
+                context.result_claim(result, flip),
+            )
+        )
+    heads = ("what", "available", "partial", "unclear", "otherwise", "flip")
+    return TableBlock(
+        id="unseen",
+        title=w.plain("change.unseen"),
+        header=[w.plain(f"change.unseen_{h}") for h in heads],
+        rows=rows,
+        caption=w("change.unseen_caption"),
+        numeric=(1, 2, 3, 4, 5),
     )
 
 

@@ -23,6 +23,7 @@ from klarsyn.report.gradings import (
     symptom_bodies,
     thresholds_of,
 )
+from klarsyn.report.guessing import ArmGuess
 from klarsyn.report.sections.reference import derive_reference
 
 
@@ -75,6 +76,15 @@ def _level(graded: Graded) -> str:
     return (graded.certainty.confirmed or graded.certainty.suggested).lower().replace(" ", "_")
 
 
+def unweighed(graded: Graded) -> bool:
+    """Whether broken masking could have lowered the certainty, and nothing says how much."""
+    return graded.certainty.confirmed is None and graded.facts["risk of bias"]["unweighed"]
+
+
+def _one_lower(level: str) -> str:
+    return LEVELS[max(LEVELS.index(level) - 1, 0)]
+
+
 def _result(context: Context, graded: Graded) -> Result:
     body, certainty = graded.body, graded.certainty
     value, low, high = absolute(body)
@@ -87,6 +97,7 @@ def _result(context: Context, graded: Graded) -> Result:
         }
     told |= {
         "certainty": certainty.confirmed or f"{certainty.suggested} (suggested)",
+        **({"if_masking_counts": _one_lower(certainty.suggested)} if unweighed(graded) else {}),
         "changes": {s.domain: s.change for s in certainty.suggestions},
     }
     return Result(
@@ -118,7 +129,13 @@ def _answer(context: Context, graded: Sequence[Graded]) -> Any:
         if count
     )
     confirmed = sum(g.certainty.confirmed is not None for g in graded)
-    return w("findings.answer", outcomes=len(graded), told=told, confirmed=confirmed)
+    parts = {"outcomes": len(graded), "told": told, "confirmed": confirmed}
+    left = sum(unweighed(g) for g in graded)
+    return (
+        w("findings.answer_unweighed", left=left, **parts)
+        if left
+        else w("findings.answer", **parts)
+    )
 
 
 def _name(context: Context, body: Body) -> str:
@@ -192,13 +209,19 @@ def _table(context: Context, graded: Sequence[Graded], results: dict[str, Result
         relative = _relative(context, g.body)
         state = "confirmed" if g.certainty.confirmed else "suggested"
         level = w.plain(f"findings.level.{_level(g)}")
+        stated = w.plain(f"findings.{state}")
+        if unweighed(g):
+            lower = _one_lower(g.certainty.suggested).lower().replace(" ", "_")
+            stated = w.plain(
+                "findings.suggested_unweighed", level=w.plain(f"findings.level.{lower}").lower()
+            )
         rows.append(
             (
                 _name(context, g.body),
                 people,
                 relative if relative == "–" else context.result_claim(result, relative),
                 context.result_claim(result, _size(context, g.body)),
-                f"{level} ({w.plain(f'findings.{state}')})",
+                f"{level} ({stated})",
                 _plain(context, g),
             )
         )
@@ -283,9 +306,12 @@ def _bias_reason(context: Context, graded: Graded) -> str:
         told.append(w.plain("findings.high_unknown", share=unknown))
     if facts["spared"]:
         told.append(w.plain("findings.spared", count=facts["spared"]))
-    if facts["falls"] is None and facts["high_share"] == 1:
+    if facts["unweighed"]:
+        told.append(w.plain("findings.belief_unweighed", tip=n.fixed(facts["tip"], 1)))
         return " ".join(told)
-    if facts["falls"] is None:
+    if facts["tip"] is None and facts["high_share"] == 1:
+        return " ".join(told)
+    if facts["tip"] is None:
         told.append(w.plain("findings.belief_unknown"))
     elif math.isinf(facts["tip"]):
         told.append(w.plain("findings.belief_none"))
@@ -313,11 +339,33 @@ def _risk_share(context: Context, facts: Mapping[str, Any]) -> str:
     return w.plain(key, share=share, judged=told)
 
 
+def _masking(context: Context, graded: Sequence[Graded]) -> list[Any]:
+    """That masking could not be weighed where no size of belief is known, and what would do it."""
+    w, n = context.words, context.numbers
+    left = sum(unweighed(g) for g in graded)
+    ground = derive_ground(context)
+    if ground.plausible is not None or all(g.body.tip is None for g in graded):
+        return []
+    arms = [
+        f"{g.trial.label}, {context.arm_label(g.trial.id, g.arm.id)}: {_right(context, g)}"
+        for g in ground.guesses
+        if g.guess.respondent == "patient"
+    ]
+    known = w.plain("findings.masking_guesses", told="; ".join(arms)) if arms else ""
+    return [w("findings.masking_unweighed", left=n.whole(left), all=len(graded), known=known)]
+
+
+def _right(context: Context, guess: ArmGuess) -> str:
+    low, high = (context.numbers.percent(x) for x in guess.right)
+    return low if low == high else f"{low}–{high}"
+
+
 def _cautions(context: Context, graded: Sequence[Graded]) -> list[Any]:
     w, n = context.words, context.numbers
     texts = [w("findings.unconfirmed")]
     if any(g.facts["risk of bias"]["drafts"] for g in graded):
         texts.append(w("findings.drafts"))
+    texts += _masking(context, graded)
     made = thresholds_of(context)
     if made is not None:
         origin = context.settings.findings["thresholds"]["origin"][context.lang]
