@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from klarsyn.errors import InputError
 from klarsyn.tables.cells import typed
 from klarsyn.tables.files import check_readable
 from klarsyn.tables.table import EMPTY, Column, Table, missing_column
-from klarsyn.tables.texts import csv_rows
+from klarsyn.tables.texts import Remark, csv_rows
 from klarsyn.tables.workbook import excel_rows
 
 MOST_ROWS = 2_000_000
@@ -24,19 +24,23 @@ def read_table(
     others: bool = True,
     sheet: str | None = None,
     least_rows: int = 1,
+    rename: Callable[[str], str] = str,
+    remark: Remark | None = None,
 ) -> Table:
     """Read a CSV (comma, semicolon or tab; UTF-8) or an Excel workbook's sheet.
 
     `columns` are checked and converted; with `others` the remaining columns come along as text.
     Rows are counted as a spreadsheet shows them: the first line is row 1. A table with fewer than
-    `least_rows` rows below its header is an error.
+    `least_rows` rows below its header is an error. `rename` turns the header's names into those of
+    `columns`; `remark` says of a row of a CSV whether it is a comment.
 
     Raises InputError with file, row, column, what was found and what is allowed.
     """
     file = Path(path)
     check_readable(file)
-    chunks = excel_rows(file, sheet) if file.suffix.lower() in EXCEL else csv_rows(file)
-    _, (header,) = next(chunks)
+    chunks = excel_rows(file, sheet) if file.suffix.lower() in EXCEL else csv_rows(file, remark)
+    _, (found,) = next(chunks)
+    header = [rename(name) for name in found]
     _check_header(str(path), header, columns)
     wanted = {c.name: c for c in columns}
     if not others:
