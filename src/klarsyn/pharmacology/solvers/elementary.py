@@ -19,7 +19,7 @@ MANTISSA = (1 << 52) - 1
 ONE = 1023 << 52
 
 
-@njit(cache=True, error_model="numpy", forceinline=True, no_cpython_wrapper=True)
+@njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)
 def exponential(x):  # pragma: no cover - compiled
     """exp(x) for x ≤ 0, 0 below -708; Taylor to r^13, error below one unit in the last place."""
     v = max(x, LOWEST)
@@ -45,7 +45,7 @@ def exponential(x):  # pragma: no cover - compiled
     return s * power.view(np.float64) if x > LOWEST else 0.0
 
 
-@njit(cache=True, error_model="numpy", forceinline=True, no_cpython_wrapper=True)
+@njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)
 def logarithm(x):  # pragma: no cover - compiled
     """ln of a normal number above 0, by the series of the inverse hyperbolic tangent."""
     whole = np.float64(x).view(np.int64)
