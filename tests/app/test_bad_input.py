@@ -221,7 +221,7 @@ TEXTS: dict[str, tuple[Callable[[Case], str | bytes], tuple[str, ...]]] = {
     "empty": (lambda c: "", ("empty",)),
     "blank": (lambda c: "\n \n\n", ("empty",)),
     "header only": (lambda c: c.table.partition("\n")[0] + "\n", ("at least",)),
-    "decimal commas": (lambda c: decimal_commas(in_row(c, "1.5")), ("decimal", "whole", "row 2")),
+    "decimal commas": (lambda c: in_row(c, '"1,5"'), ("decimal", "whole", "row 2")),
     "column twice": (lambda c: twice(c.table), ("twice",)),
     "negative spread": (
         lambda c: with_cell(c.table, c.spread, "-3"),
@@ -294,6 +294,18 @@ def test_the_sound_table_is_accepted(
     code, out, err = run(capsys, name, file, tmp_path)
     assert (code, err) == (0, "")
     assert out
+
+
+@pytest.mark.parametrize("name", [n for n, case in CASES.items() if case.number])
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_a_european_export_gives_the_same_answer(
+    name: str, delimiter: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, plain = tmp_path / "table.csv", CASES[name].table
+    file.write_text(plain, encoding="utf-8")
+    expected = run(capsys, name, file, tmp_path)
+    file.write_text(decimal_commas(plain).replace(";", delimiter), encoding="utf-8")
+    assert run(capsys, name, file, tmp_path) == expected
 
 
 @pytest.mark.parametrize(("name", "fault"), PAIRS)

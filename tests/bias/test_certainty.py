@@ -22,7 +22,7 @@ from klarsyn.bias.certainty import (
     risk_of_bias,
 )
 from klarsyn.bias.findings_table import absolute_per_1000, row_from_difference, row_from_ratio
-from klarsyn.bias.missingresults import availability_of, result_matrix, studies_to_flip
+from klarsyn.bias.missingresults import result_matrix, studies_to_flip
 from klarsyn.errors import InputError, UnknownNameError
 from klarsyn.stats.estimate import Estimate
 
@@ -199,9 +199,7 @@ class TestMissingResults:
 
     def test_counts_by_availability(self):
         rows = [("A", "available"), ("B", "missing_because_of_result"), ("C", "available")]
-        matrix = availability_of(
-            [{"study": s, "result": "day 7", "availability": a} for s, a in rows]
-        )
+        matrix = result_matrix({(study, "day 7"): a for study, a in rows})
         assert matrix.counts("day 7")["available"] == 2
         assert matrix.counts("day 7")["missing_because_of_result"] == 1
 

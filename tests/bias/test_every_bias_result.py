@@ -19,11 +19,11 @@ from klarsyn.bias.grid_null import NullComparison
 from klarsyn.bias.guesses import guesses_from_percent
 from klarsyn.bias.missing import BinaryStudy, Missingness, binary_with_missing
 from klarsyn.bias.noninferiority import Counts, fixed_margin, noninferiority
-from klarsyn.bias.reference_based import ReferenceBased
+from klarsyn.bias.reference_based import ReferenceBased, dropout_on_aggregates
 from klarsyn.stats.estimate import Estimate
 
 # A sentence or a table of judgements is all there is to see.
-WITHOUT_PICTURE = {"AssaySensitivity", "Certainty", "ControlBenchmark"}
+WITHOUT_PICTURE = {"AssaySensitivity", "Certainty", "Comparison", "ControlBenchmark", "DeltaCell"}
 
 
 def results() -> dict[str, type]:
@@ -63,6 +63,7 @@ DRAWN: dict[str, Callable[[], Any]] = {
         [estimate(-0.4, 0.2, "log"), estimate(-0.1, 0.3, "log")], [[], []]
     ),
     "BiasAdjusted": lambda: BiasAdjusted(
+        unadjusted=estimate(-0.5, 0.1), unadjusted_tau2=0.0, studies=2,
         priors=tuple(BiasPrior(name=n, mean=0.0, mean_sd=0.1, between_sd=0.1, source="")
                      for n in ("no bias", "wide")),
         pooled=(estimate(-0.4, 0.1), estimate(-0.3, 0.2)), tau2=(0.0, 0.0), high_risk=("A",),
@@ -77,6 +78,9 @@ DRAWN: dict[str, Callable[[], Any]] = {
         difference=estimate(-2.0, 0.8), interval=(-3.6, -0.4),
         missing_at_random=estimate(-2.6, 0.8), treated_dropout=0.2, control_dropout=0.1,
         tipping_delta=1.2, method="m", inputs="i",
+    ),
+    "AggregateDropout": lambda: dropout_on_aggregates(
+        "A", estimate(-2.0, 0.8), treated=(40, 32), control=(40, 36)
     ),
     "GuessBounds": lambda: guesses_from_percent(
         trial="T", arm="a", role="active", percent="62", n=50, denominator="all"

@@ -190,15 +190,47 @@ def test_an_override_stands_beside_the_suggestion(tmp_path):
     )
 
 
-def test_crossover_domain_has_no_invented_table(tmp_path):
+@pytest.mark.parametrize(
+    ("answers", "judgement"),
+    [
+        (["Y", "NA", "Y"], "Low"),
+        (["PY", "NA", "PY"], "Low"),
+        (["Y", "NA", "N"], "High"),
+        (["NI", "NI", "PN"], "High"),
+    ],
+)
+def test_the_plain_corners_of_the_crossover_domain_are_suggested(answers, judgement):
+    assert rob2_domain("S", answers).judgement == judgement
+
+
+@pytest.mark.parametrize("answers", [["Y", "NA", "NI"], ["N", "Y", "Y"], ["NI", "NI", "Y"]])
+def test_between_the_corners_the_crossover_domain_has_no_invented_table(answers):
     with pytest.raises(InputError, match="not available from a public source"):
-        rob2_domain("S", {"S.1": "Y"})
-    with pytest.raises(InputError, match=r"row 15: Domain S .* record the judgement"):
-        assess_rob2(read_answers(write(tmp_path, LINES + "Alpha 2020,S,S.1,Y,A,2024,x\n")))
+        rob2_domain("S", answers)
+
+
+def test_undecided_crossover_answers_are_kept_and_wait_for_a_person(tmp_path):
+    asked = LINES + "Alpha 2020,S,S.1,Y,A,2024,x\nAlpha 2020,S,S.3,NI,A,2024,x\n"
+    trial = assess_rob2(read_answers(write(tmp_path, asked))).trials["Alpha 2020"]
+    assert "S" not in trial.domains
+    assert [(a.question, a.answer) for a in trial.unjudged] == [("S.1", "Y"), ("S.3", "NI")]
+    assert "Not judged yet: S" in trial.note
+    judged = asked + "Alpha 2020,S,,Some concerns,A. Reader,2024-04-01,washout of one week\n"
+    trial = assess_rob2(read_answers(write(tmp_path, judged))).trials["Alpha 2020"]
+    assert trial.domains["S"].judgement == "Some concerns"
+    assert trial.unjudged == ()
+
+
+def test_a_recorded_crossover_judgement_needs_no_answers(tmp_path):
     recorded = LINES + "Alpha 2020,S,,Some concerns,A. Reader,2024-04-01,washout of one week\n"
     domain = assess_rob2(read_answers(write(tmp_path, recorded))).trials["Alpha 2020"].domains["S"]
     assert domain.judgement == "Some concerns"
     assert domain.note == "Recorded by A. Reader: washout of one week"
+
+
+def test_an_unknown_crossover_question_is_named_with_its_row(tmp_path):
+    with pytest.raises(UnknownNameError, match=r"row 15.*S\.4"):
+        assess_rob2(read_answers(write(tmp_path, LINES + "Alpha 2020,S,S.4,Y,A,2024,x\n")))
 
 
 def test_questions_are_told_in_own_words():

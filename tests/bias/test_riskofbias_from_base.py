@@ -54,8 +54,10 @@ def assigned() -> list[RiskAnswer]:
 
 class TestWhatShips:
     def test_every_question_of_every_domain_is_answered_once(self) -> None:
-        wanted = {(d, q) for d in DOMAINS for q in tool("rob2").domain(d).questions}
         for trial in by_trial():
+            crossed = shipped().trial(trial).design == "crossover"
+            domains = (*DOMAINS, "S") if crossed else DOMAINS
+            wanted = {(d, q) for d in domains for q in tool("rob2").domain(d).questions}
             rows = [a for a in assigned() if a.trial == trial]
             assert {(a.domain, a.question) for a in rows} == wanted
             assert len(rows) == len(wanted)
@@ -353,13 +355,29 @@ def test_answers_about_two_results_of_a_trial_need_an_outcome() -> None:
     assert assess_rob2(two, outcome="remission").trials["zarate_2006"].outcome == "remission"
 
 
+class TestCrossover:
+    def test_the_shipped_crossover_trials_are_judged_only_where_it_is_plain(self) -> None:
+        """Responders a week later (Zarate), gains on the 14th day (Dwyer): the gap was short."""
+        risk = judge_base(shipped())
+        assert risk is not None
+        crossed = {t.id for t in shipped().trials if t.design == "crossover"} & set(risk.trials)
+        found = {t: risk.trials[t].domains.get("S") for t in crossed}
+        assert {t: d.judgement for t, d in found.items() if d} == {
+            "zarate_2006": "High",
+            "dwyer_2021": "High",
+        }
+        waiting = {t for t, d in found.items() if d is None}
+        assert waiting == {"lapidus_2014", "nugent_2019"}
+        assert all(risk.trials[t].unjudged for t in waiting)
+
+
 class TestForm:
     def test_it_asks_every_question_once_and_the_crossover_domain_where_it_is_due(self) -> None:
         form = base_form(shipped(), ["zarate_2006", "anand_2023"])
         rows = list(csv.DictReader(form.splitlines()))
         asked = [(r["trial_id"], r["domain"], r["question"]) for r in rows]
-        assert len(asked) == len(set(asked)) == 22 + 22 + 1 + 2
-        assert ("zarate_2006", "S", "") in asked
+        assert len(asked) == len(set(asked)) == 22 + 22 + 3 + 1 + 2
+        assert {("zarate_2006", "S", q) for q in ("S.1", "S.2", "S.3", "")} <= set(asked)
         assert ("anand_2023", "S", "") not in asked
         assert all(r["asks"] and not r["answer"] for r in rows)
 

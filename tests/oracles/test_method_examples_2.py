@@ -70,8 +70,6 @@ METHODS = (
 EXCLUSION = ("zero_events_two_sided", "rule_of_three", "patients_to_exclude_rate")
 # Numbers of other people's data that are not public here: reason.
 PUBLISHED_ONLY = {
-    "ect_meta_2024": "three of its five trials print no counts where we could read; sizes can be "
-    "checked, and its own interval",
     "voracek2019": "a count of choices on data that are not in the source",
 }
 BONNER_RISE = 0.03  # share by which the published clicks tremble upwards
@@ -334,6 +332,23 @@ def gosh() -> ManyFits:
     return fit_many(y[None], v[None], every_subset(y.size), "common")
 
 
+def published_elsewhere(quantity: str, inputs: dict) -> float:
+    """A pooled ratio of others, as the base ships it for its page, found by what it pooled."""
+    measured = next(word for word in ("remission", "response") if word in quantity)
+    (row,) = [
+        r
+        for r in open_base("ketamine_depression").published
+        if (r["k"], r["n"], r["outcome"]) == (inputs["k"], inputs["n"], measured)
+    ]
+    low, high, i2 = (
+        float(x)
+        for x in re.findall(r"[\d.]+", quantity.split("(")[1])[:2]
+        + re.findall(r"I2 (\d+)", quantity)
+    )
+    assert (row["ci95_lower"], row["ci95_upper"], row["i2"]) == (low, high, i2)
+    return float(row["estimate"])
+
+
 def multiverse(example: str, quantity: str, inputs: dict) -> Any:
     if "gosh" in example:
         mean = gosh().mean[0]
@@ -343,6 +358,8 @@ def multiverse(example: str, quantity: str, inputs: dict) -> Any:
         y, v = log_risk_ratios()
         fit = fit_many(y[None], v[None], np.ones((1, y.size), bool), "DL")
         return {"DL log RR": fit.mean, "DL SE": fit.se, "tau2": fit.tau2}[quantity][0, 0]
+    if "published" in quantity:
+        return published_elsewhere(quantity, inputs)
     trials = [counts for name, counts in inputs.items() if name.split()[0] in quantity]
     assert len(trials) == 1
     events1, total1, events2, total2 = trials[0]

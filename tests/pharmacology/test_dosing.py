@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import math
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +14,6 @@ from klarsyn.pharmacology.dosing import (
     build_step,
     every,
     once,
-    parse_hours,
     parse_regimen,
     weekly,
 )
@@ -164,33 +161,3 @@ def test_no_text_breaks_the_parser(text: str) -> None:
     except InputError:
         return
     assert regimen.steps
-
-
-def test_hours_in_words() -> None:
-    assert parse_hours("40 min") == 40 / 60
-    assert parse_hours("2 h") == 2
-    assert math.isclose(parse_hours("1 day"), 24)
-    with pytest.raises(InputError, match="not a length of time"):
-        parse_hours("soon")
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("0,5 mg/kg base iv", "'0,5' has a decimal comma. Use a decimal point: 0.5"),
-        ("28 mg base iv over 1,5 h", "Use a decimal point: 1.5"),
-        ("28 mg base intravenus", "no route. Nearest to 'intravenus': intravenous"),
-        ("28 mg base nazal", "Nearest to 'nazal': nasal"),
-        ("28 mg hydrocloride iv", "Nearest to 'hydrocloride': hydrochloride"),
-        ("28 mg base iv over 40", "Say of what: 'over 40 min' or 'over 40 h'"),
-        ("28 mg base iv, 2 per wek, 3 weeks", "Nearest to 'wek': week"),
-    ],
-)
-def test_a_slip_of_the_pen_gets_the_nearest_word(text: str, says: str) -> None:
-    with pytest.raises(InputError, match=says):
-        parse_regimen(text, basis="base")
-
-
-def test_lists_of_times_keep_their_commas() -> None:
-    assert [g.time for g in parse_regimen("28 mg base iv, at 0,24,48 h").given()] == [0, 24, 48]
-    assert [g.time for g in parse_regimen("28 mg base iv, on days 0,3").given()] == [0, 72]

@@ -8,11 +8,12 @@ from functools import cache
 
 import pytest
 
+from klarsyn.bias.riskofbias_from_base import TrialJudgement
 from klarsyn.evidence import open_base
 from klarsyn.report.appraisal import build_report
 from klarsyn.report.document import Report, Result, Section
 from klarsyn.report.guessing import arm_guesses
-from klarsyn.report.sections.adjusted import build_adjusted, carries_bias
+from klarsyn.report.sections.adjusted import build_adjusted, carries_bias, guessed_by_chance
 
 PRIORS = ("published", "wide", "patients")
 # The section and the forest plot fit the same effects with two REML programs.
@@ -90,20 +91,72 @@ def test_recorded_judgements_become_a_row_of_their_own() -> None:
     assert "Turner" not in " ".join(str(p) for p in built[0].blocks[-1].paragraphs)
 
 
-def test_a_trial_that_asked_nobody_carries_the_bias() -> None:
+def judgement(**domains: str) -> dict[str, TrialJudgement]:
+    return {
+        "t": TrialJudgement(
+            trial="t",
+            outcome="",
+            scale="",
+            domains=domains,
+            attainable={d: (j, j) for d, j in domains.items()},
+            standing="Low",
+            recorded=False,
+            draft=True,
+            waits=True,
+        )
+    }
+
+
+def test_a_judged_trial_carries_the_bias_where_measurement_or_deviations_are_not_low() -> None:
+    assert not carries_bias("t", judgement(D1="High", D2a="Low", D3="High", D4="Low"), ())
+    assert carries_bias("t", judgement(D2a="Low", D4="Some concerns"), ())
+    assert carries_bias("t", judgement(D2a="High", D4="Low"), ())
+    assert carries_bias("t", judgement(D2b="Some concerns", D4="Low"), ())
+
+
+def test_a_trial_that_nobody_judged_and_that_asked_nobody_carries_the_bias() -> None:
     _, context = build_report(open_base("ketamine_depression"))
     guesses = arm_guesses(context)
-    assert carries_bias("murrough_2013", guesses)
-    assert carries_bias("lii_2023", guesses)
-    assert not any(carries_bias("x", [g]) is False for g in guesses)
+    assert carries_bias("murrough_2013", {}, guesses)
+    assert carries_bias("lii_2023", {}, guesses)
+    assert not any(guessed_by_chance("x", [g]) for g in guesses)
 
 
-def test_only_chance_in_both_arms_frees_a_trial() -> None:
+def test_only_chance_in_both_arms_frees_a_trial_that_nobody_judged() -> None:
     _, context = build_report(open_base("ketamine_depression"))
     lii = [g for g in arm_guesses(context) if g.trial.id == "lii_2023"]
     chance = [replace(g, allowed=(0.0, 0.0)) for g in lii if g.guess.respondent == "patient"]
-    assert not carries_bias("lii_2023", chance)
-    assert carries_bias("lii_2023", chance[:1])
+    assert not carries_bias("lii_2023", {}, chance)
+    assert carries_bias("lii_2023", {}, chance[:1])
+
+
+def cautions(base: str) -> str:
+    return " ".join(str(p) for p in section(base).blocks[-1].paragraphs)
+
+
+def test_the_page_says_which_rule_is_used() -> None:
+    assert "the same trials would carry it" in cautions("ketamine_depression")
+    assert "nobody has judged them" in cautions("mdma_ptsd")
+
+
+def test_where_the_rules_differ_both_are_shown() -> None:
+    """Murrough 2013 answered as a trial whose measurement cannot have been influenced."""
+    base = open_base("ketamine_depression")
+    answers = tuple(
+        replace(a, answer="N")
+        if (a.trial, a.domain, a.question[:1]) == ("murrough_2013", "D4", "4")
+        else a
+        for a in base.risk_answers
+    )
+    _, context = build_report(replace(base, risk_answers=answers))
+    built = build_adjusted(context)
+    assert built is not None
+    told = " ".join(str(p) for p in built[0].blocks[-1].paragraphs)
+    assert "otherwise for Murrough 2013" in told
+    found = next(r.value for r in built[0].results if r.id == "adjusted.day1.psychoactive")
+    assert found["biased"] == ["dwyer_2021"]
+    fewer, more = found["published"]["estimate"], found["by_guesses"]["estimate"]
+    assert found["as_reported"]["estimate"] < fewer < more
 
 
 def test_unpaired_counts_of_crossover_trials_are_a_range_and_not_a_point() -> None:

@@ -36,7 +36,7 @@ SAME = 0.12  # share of entries that may read alike in both languages (numbers, 
 def words_of(text: str) -> set[str]:
     """The words of a text in the page's language: what is marked as another one is not."""
     own = re.sub(r'<span lang="en">.*?</span>', " ", text)
-    bare = html.unescape(re.sub(r"<[^>]+>|\{[^}]*\}", " ", own))
+    bare = html.unescape(re.sub(r"<[^>]+>|\{[^}]*\}|trim and fill", " ", own, flags=re.I))
     return set(re.findall(r"[a-zæøå]+", bare.lower()))
 
 

@@ -41,8 +41,22 @@ def test_the_four_questions_come_in_their_order(pages: dict[str, dict[str, bytes
         ("en", ["Does it work?", "For how long?", "How safely?", "How sure can we be?"]),
         ("nb", ["Virker det?", "Hvor lenge?", "Hvor trygt?", "Hvor sikre kan vi være?"]),
     ):
-        found = re.findall(r"<h2>([^<]+)</h2>", html(pages[lang]))
-        assert found[:4] == titles
+        text = html(pages[lang])
+        found = re.findall(r"<h2>([^<]+)</h2>", text)
+        assert [title for title in found if title in titles] == titles
+        assert re.findall(r"<h3>([^<]+)</h3>", text)[:4] == titles
+
+
+def test_the_contents_name_every_section_once_in_the_order_of_the_page() -> None:
+    report, _ = build_report(open_base("ketamine_depression"), "en")
+    named = [s.id for part in report.contents for s in (part.first, *part.behind)]
+    assert named == [s.id for s in report.sections]
+    assert [part.first.id for part in report.contents][:4] == [
+        "works",
+        "duration",
+        "safety",
+        "certainty",
+    ]
 
 
 @pytest.mark.parametrize("lang", ["en", "nb"])

@@ -148,3 +148,17 @@ def test_effects_keep_their_names_and_origin_on_the_way_to_pooling() -> None:
 def test_an_unknown_measure_gets_the_known_ones() -> None:
     with pytest.raises(UnknownNameError, match="SMD"):
         replace(ASK, measure="SMDX")
+
+
+@pytest.mark.parametrize(
+    ("doses", "days", "reason"),
+    [(1, None, "single_dose"), (None, None, "doses_unknown"), (None, 28, "not_at_this_time")],
+)
+def test_a_trial_is_not_called_single_dose_because_its_doses_were_not_counted(
+    doses: int | None, days: float | None, reason: str
+) -> None:
+    """Four weeks of treatment are repeated doses, however many (Singh 2016)."""
+    whole = base()
+    trial = replace(whole.trials[0], doses=doses, treatment_days=days)
+    asked = derive_effects(replace(whole, trials=(trial,)), replace(ASK, only_repeated=True))
+    assert [u.reason for u in asked.unanswered] == [reason]

@@ -126,6 +126,34 @@ def test_perfectly_correlated_periods_leave_no_error_in_the_difference() -> None
     assert apart.v == pytest.approx(2 * 64 / 12, rel=ARITHMETIC)
 
 
+def test_a_crossover_that_reports_its_difference_uses_its_own_correlation() -> None:
+    """Dwyer 2021, abstract: difference -8.69, SD 15.08, 95 % CI -16.72 to -0.65, df 15, d 0.78."""
+    arms = cell(mean=15.44, sd=10.07, n=16), cell(mean=24.13, sd=12.08, n=16)
+    contrast = cell(mean_difference=-8.69, ci95_lower=-16.72, ci95_upper=-0.65, p_below=0.05)
+    own = derive_continuous("MD", [arms[0]], arms[1], [contrast], [], 0.34)
+    assert own is not None
+    assert math.sqrt(own.v) == pytest.approx(15.08 / 4, rel=1e-3)  # printed to two decimals
+    assert "r = 0.082 from the trial's own difference, SE from CI95" in own.formula
+    assumed = derive_continuous("SMD", [arms[0]], arms[1], [], [], 0.34)
+    standardised = derive_continuous("SMD", [arms[0]], arms[1], [contrast], [], 0.34)
+    assert assumed is not None
+    assert standardised is not None
+    assert standardised.y == assumed.y
+    assert standardised.v / assumed.v == pytest.approx((1 - 0.0817) / (1 - 0.34), rel=1e-3)
+
+
+def test_a_difference_that_is_not_that_of_the_two_means_gives_no_correlation() -> None:
+    arms = cell(mean=15.4, sd=10.0, n=16), cell(mean=24.1, sd=12.0, n=16)
+    modelled = cell(mean_difference=-7.0, se=3.8)
+    made = derive_continuous("MD", [arms[0]], arms[1], [modelled], [], 0.5)
+    assert made is not None
+    assert "r = 0.5 (" in made.formula
+    impossible = cell(mean_difference=-8.7, se=30.0)
+    made = derive_continuous("MD", [arms[0]], arms[1], [impossible], [], 0.5)
+    assert made is not None
+    assert "r = 0.5 (" in made.formula
+
+
 def test_a_percentage_of_n_is_rounded_to_a_count_and_says_so() -> None:
     assert events_of(cell(percent=55.4, n=195)) == (108.0, 195.0, "events = percent·n rounded")
 

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from klarsyn.errors import InputError, UnknownNameError
-from klarsyn.figures.subsets import leave_one_out_plot, subset_cloud
+from klarsyn.figures.subsets import subset_cloud
 from klarsyn.stats.batched import fit_rows
 from klarsyn.synthesis.effects import effects_from_arrays
-from klarsyn.synthesis.influence import leave_one_out
 from klarsyn.synthesis.pairwise import pool
 from klarsyn.synthesis.subsets import conclusions, pull, subsets
 
@@ -114,12 +113,6 @@ def test_the_cloud_counts_every_subset_with_an_i2_once() -> None:
     assert drawn == np.isfinite(s.i2).sum() == 2**K - 1 - K
     assert {d["group"] for d in spec["data"]["values"]} == {"with a", "without a"}
     assert s.plot().to_dict()["encoding"]["color"] == {"value": "#0072B2"}
-
-
-def test_the_leave_one_out_plot_has_a_row_a_study() -> None:
-    rows = [r.to_dict() for r in leave_one_out(EFFECTS)]
-    spec = leave_one_out_plot(rows, 0.2)
-    assert [d["study"] for d in spec["layer"][1]["data"]["values"]] == list("abcdefg")
 
 
 def test_few_subsets_pooled_without_the_compiler_are_those_of_the_kernel(

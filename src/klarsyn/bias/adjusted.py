@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike
 
 from klarsyn.errors import InputError, unknown_name
 from klarsyn.provenance import Source, Sourced, digest_of
-from klarsyn.stats.estimate import Estimate
+from klarsyn.stats.conversions import SMD_PER_LOG_ODDS_RATIO
+from klarsyn.stats.estimate import Z_95, Estimate
 from klarsyn.stats.many_fits import fit_many
 
 METABLIND = Source(
@@ -69,15 +70,12 @@ def adjust_estimate(estimate: Estimate, bias: Bias) -> Estimate:
 
 
 def _intervals(named: Sequence[tuple[str, Estimate]]) -> Any:
-    from klarsyn.figures.intervals import intervals_chart
+    from klarsyn.figures.estimates import estimate_lines
 
     log = named[0][1].scale == "log"
-    show = math.exp if log else float
-    rows = [
-        (name, show(e.value), show(e.interval()[0]), show(e.interval()[1])) for name, e in named
-    ]
+    *before, last = [(name, e.value, *e.interval()) for name, e in named]
     title = "Pooled ratio" if log else "Pooled effect"
-    return intervals_chart(rows, title=title, null=1.0 if log else 0.0, log=log)
+    return estimate_lines(before, pooled=[last], title=title, log=log)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +195,7 @@ def prior_from_ratio(
     return BiasPrior(
         name=name,
         mean=math.log(ratio),
-        mean_sd=(math.log(high) - math.log(low)) / (2 * 1.959963984540054),
+        mean_sd=(math.log(high) - math.log(low)) / (2 * Z_95),
         between_sd=between_sd,
         source=source,
     )
@@ -235,7 +233,6 @@ DOMAINS = ("blinding", "concealment")
 PATIENTS_MEAN_SD, PATIENTS_BETWEEN_SD = 0.20, 0.21
 # ROBES does not print how bias differs between trials: an assumption, on the log odds ratio.
 BETWEEN_SD = 0.1
-SMD_PER_LOG_ODDS_RATIO = math.sqrt(3) / math.pi
 
 
 def three_priors(domain: str, *, benefit: str, measure: str) -> tuple[BiasPrior, ...]:

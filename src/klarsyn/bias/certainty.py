@@ -20,7 +20,6 @@ DOMAINS = (
     "imprecision",
     "publication bias",
 )
-DIRECTIONS = ("lower", "higher")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,7 +29,7 @@ from klarsyn.bias.findings_table import (
     row_from_ratio,
 )
 from klarsyn.errors import InputError, unknown_name
-from klarsyn.stats.estimate import Estimate
+from klarsyn.stats.estimate import Z_95, Estimate
 from klarsyn.tables import Column, read_table
 
 MEASURES = ("mean_difference", *RATIOS)
@@ -155,7 +155,7 @@ def _estimate(r: dict[str, Any], ratio: bool, at: str) -> Estimate:
         value, low, high = math.log(value), math.log(low), math.log(high)
     return Estimate(
         value=value,
-        se=(high - low) / (2 * 1.959963984540054),
+        se=(high - low) / (2 * Z_95),
         method="95 % limits as given",
         scale="log" if ratio else "natural",
     )
@@ -199,7 +199,7 @@ def _per_1000(r: dict[str, Any], at: str) -> Estimate:
         absolute_per_1000(r["measure"], r[k], baseline) for k in ("estimate", "low", "high")
     )
     middle = (low + high) / 2 if not low < value < high else value
-    return Estimate(value=middle, se=(high - low) / (2 * 1.959963984540054), method="per 1000")
+    return Estimate(value=middle, se=(high - low) / (2 * Z_95), method="per 1000")
 
 
 def _inconsistency(r: dict[str, Any], ratio: bool, estimate: Estimate, at: str) -> Suggestion:

@@ -127,14 +127,14 @@ class GuessBounds:
 
     def plot(self) -> Any:
         """Bang's index from lowest to highest over the tables, and with its limits (Altair)."""
-        from klarsyn.figures.intervals import intervals_chart
+        from klarsyn.figures.estimates import estimate_lines
 
         middle = sum(self.index) / 2
-        rows = [
-            ("index over all tables", middle, *self.index),
-            ("with sampling error", middle, *self.interval),
-        ]
-        return intervals_chart(rows, title=f"Bang's index, {self.trial}, {self.arm}", null=0.0)
+        return estimate_lines(
+            [("index over all tables", middle, *self.index)],
+            pooled=[("with sampling error", middle, *self.interval)],
+            title=f"Bang's index, {self.trial}, {self.arm}",
+        )
 
 
 def guesses_from_percent(

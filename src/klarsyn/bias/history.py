@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from klarsyn.bias.noninferiority import Counts, Margin, preserved_fraction_margin
 from klarsyn.errors import InputError
 from klarsyn.stats.contrasts import contrasts
-from klarsyn.stats.estimate import Estimate
+from klarsyn.stats.conversions import LOG_ODDS_RATIO_PER_SMD
+from klarsyn.stats.estimate import Z_95, Estimate
 from klarsyn.synthesis.effects import effects_from_arrays
 from klarsyn.synthesis.pairwise import pool
-
-LOG_ODDS_RATIO_PER_SMD = math.pi / math.sqrt(3)
-Z95 = 1.959963984540054
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +44,7 @@ def history_from_difference(value: float, low: float, high: float) -> History:
     _check(value, low, high)
     if low < -1 or high > 1:
         raise InputError(f"A risk difference lies between -1 and 1; {low:g} to {high:g} does not.")
-    estimate = Estimate(value=value, se=(high - low) / (2 * Z95), method="as published")
+    estimate = Estimate(value=value, se=(high - low) / (2 * Z_95), method="as published")
     return History(
         difference=estimate,
         lower=low,
@@ -74,7 +72,7 @@ def history_from_odds_ratio(value: float, low: float, high: float, *, rate: floa
         return (odds / ratio) / (1 + odds / ratio)
 
     at = placebo(value)
-    se = at * (1 - at) * (math.log(high) - math.log(low)) / (2 * Z95)
+    se = at * (1 - at) * (math.log(high) - math.log(low)) / (2 * Z_95)
     return History(
         difference=Estimate(value=rate - at, se=se, method="odds ratio at the reference's rate"),
         lower=rate - placebo(low),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,8 +104,3 @@ def studies_to_flip(
 def _pooled(y: np.ndarray, v: np.ndarray, z: float) -> tuple[float, float]:
     fit = fit_many(y[None], v[None], np.ones((1, y.size), bool), "DL")
     return float(fit.mean[0, 0]), z * float(fit.se[0, 0])
-
-
-def availability_of(rows: Sequence[Mapping[str, str]]) -> ResultMatrix:
-    """The matrix from records with study, result and availability."""
-    return result_matrix({(r["study"], r["result"]): r["availability"] for r in rows})

@@ -109,13 +109,13 @@ class NonInferiority:
 
 
 def _against_margin(named: Sequence[tuple[str, SetResult]], margin: float) -> Any:
-    from klarsyn.figures.intervals import intervals_chart
+    from klarsyn.figures.estimates import estimate_lines
 
-    rows = [
+    *first, last = [
         (name, 100 * s.difference, 100 * s.interval[0], 100 * s.interval[1]) for name, s in named
     ]
     title = f"Difference in points; the line is the margin of −{100 * margin:g}"
-    return intervals_chart(rows, title=title, null=-100 * margin)
+    return estimate_lines(first, pooled=[last], title=title, null=-100 * margin)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

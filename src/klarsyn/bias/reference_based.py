@@ -92,14 +92,14 @@ class ReferenceBased:
 
     def plot(self) -> Any:
         """The difference at random and under the strategy (Altair)."""
-        from klarsyn.figures.intervals import intervals_chart
+        from klarsyn.figures.estimates import estimate_lines
 
         random = self.missing_at_random
-        rows = [
-            ("missing at random", random.value, *random.interval()),
-            (self.strategy.replace("_", " "), self.difference.value, *self.interval),
-        ]
-        return intervals_chart(rows, title="Difference at the end", null=0.0)
+        return estimate_lines(
+            [("missing at random", random.value, *random.interval())],
+            pooled=[(self.strategy.replace("_", " "), self.difference.value, *self.interval)],
+            title="Difference at the end",
+        )
 
 
 def reference_based(
@@ -191,6 +191,16 @@ class AggregateDropout:
     def to_dict(self) -> dict[str, Any]:
         """Every field, ready for JSON."""
         return asdict(self)
+
+    def plot(self) -> Any:
+        """The difference among those seen and after the jump (Altair)."""
+        from klarsyn.figures.estimates import estimate_lines
+
+        return estimate_lines(
+            [("those seen", self.seen.value, *self.seen.interval(self.level))],
+            pooled=[("jump to reference", self.jump.value, *self.jump.interval(self.level))],
+            title="Difference at the end",
+        )
 
 
 def dropout_on_aggregates(

@@ -90,6 +90,7 @@ class TrialRisk:
     """One trial: its domains, and the overall judgement that a person recorded, or none.
 
     `allowed_overall` is what the published rule leaves open; nothing is counted automatically.
+    `unjudged` are the answers of domain S that its two plain corners do not decide.
     `draft` is true while any answer still waits for a person to agree.
     """
 
@@ -101,6 +102,7 @@ class TrialRisk:
     outcome: str = ""
     scale: str = ""
     draft: bool = False
+    unjudged: tuple[Answer, ...] = ()
 
     @property
     def standing(self) -> str:
@@ -188,6 +190,7 @@ def _risk_dict(risk: TrialRisk) -> dict[str, Any]:
             }
             for name, d in risk.domains.items()
         },
+        "unjudged": {a.question: a.answer for a in risk.unjudged},
         "allowed_overall": list(risk.allowed_overall),
         "standing": risk.standing,
         "overall": risk.overall.answer if risk.overall else None,
@@ -201,10 +204,9 @@ def _risk_dict(risk: TrialRisk) -> dict[str, Any]:
 def rob2_domain(domain: str, answers: Mapping[str, str] | Sequence[str]) -> Suggestion:
     """RoB 2's suggestion for one domain (`D1`, `D2a`, `D2b`, `D3`, `D4`, `D5`, or `S`).
 
-    `answers` by question id, or in the domain's order. Sterne et al. 2019, BMJ 366:l4898.
+    `answers` by question id, or in the domain's order. Sterne et al. 2019, BMJ 366:l4898. Domain S
+    has only the two plain corners of its table; anything else raises InputError.
     """
-    if domain == CROSSOVER:
-        raise _no_crossover_table()
     chosen = tool("rob2").domain(domain)
     if not isinstance(answers, Mapping):
         if len(answers) != len(chosen.questions):
@@ -213,14 +215,39 @@ def rob2_domain(domain: str, answers: Mapping[str, str] | Sequence[str]) -> Sugg
                 f"{len(answers)} answers were given."
             )
         answers = dict(zip(chosen.questions, answers, strict=True))
+    if domain == CROSSOVER:
+        found = crossover_corner(answers)
+        if found is None:
+            raise _no_crossover_table()
+        return found
     return suggest("rob2", domain, answers)
+
+
+def crossover_corner(answers: Mapping[str, str]) -> Suggestion | None:
+    """Domain S where it is plain: too short a gap is High, equal order and a long one Low.
+
+    None in between, because the tool's own table was not available from a public source.
+    """
+    table = tool("rob2").domain(CROSSOVER).parts[0]
+    rule = table.find([answers.get(q) for q in table.questions])
+    if rule is None:
+        return None
+    asked = [(q, p) for q, p in zip(table.questions, rule.printed, strict=True) if p != "-"]
+    path = ", ".join(f"{q} {p}" for q, p in asked)
+    return Suggestion(
+        domain=CROSSOVER,
+        judgement=rule.judgement,
+        rules=(f"{path} → {rule.judgement}",),
+        unanswered=tuple(q for q, _ in asked if q not in answers),
+    )
 
 
 def _no_crossover_table() -> InputError:
     return InputError(
-        "Domain S (period and carry-over effects of crossover trials) has no table here: its "
-        "decision rules were not available from a public source. Read them at riskofbias.info and "
-        "record the judgement, with who, when and why, as a row with domain S and no question."
+        "Domain S (period and carry-over effects of crossover trials): these answers are neither "
+        "of its two plain corners, and its full table was not available from a public source. Read "
+        "it at riskofbias.info and record the judgement, with who, when and why, as a row with "
+        "domain S and no question."
     )
 
 
@@ -318,9 +345,7 @@ def _check_line(line: Answer, where: str) -> None:
     if line.effect not in ("", *EFFECTS):
         raise unknown_name("effect of interest", line.effect, EFFECTS, at)
     _check_signed(line, at)
-    if line.domain in (CROSSOVER, OVERALL) or line.question in ("", RECORDED):
-        if line.domain == CROSSOVER and line.question not in ("", RECORDED):
-            raise InputError(f"{at}: {_no_crossover_table()}")
+    if line.domain == OVERALL or line.question in ("", RECORDED):
         if line.answer not in JUDGEMENTS:
             raise unknown_name("judgement", line.answer, JUDGEMENTS, at)
         return
@@ -353,6 +378,7 @@ def _assess(trial: str, lines: Sequence[Answer], effect: str, where: str) -> Tri
     allowed = overall_choices([j.judgement for j in found.values()])
     overall = next((x for x in lines if x.domain == OVERALL), None)
     missing = [d for d in wanted if d not in found]
+    asked = (x for x in lines if x.domain == CROSSOVER and x.question not in ("", RECORDED))
     return TrialRisk(
         trial=trial,
         domains=found,
@@ -362,6 +388,7 @@ def _assess(trial: str, lines: Sequence[Answer], effect: str, where: str) -> Tri
         outcome=lines[0].outcome,
         scale=lines[0].scale,
         draft=any(line.draft for line in lines),
+        unjudged=() if CROSSOVER in found else tuple(asked),
     )
 
 
@@ -399,9 +426,15 @@ def _domain(domain: str, lines: Sequence[Answer], trial: str, where: str) -> Dom
     given = {x.question: x.answer for x in answered}
     if answered:
         first = min(x.row for x in answered)
-        suggestion = suggest("rob2", domain, given, where=f"{where}: {trial} (from row {first})")
+        place = f"{where}: {trial} (from row {first})"
+        corner = domain == CROSSOVER
+        suggestion = (
+            crossover_corner(given) if corner else suggest("rob2", domain, given, where=place)
+        )
+        if suggestion is None and recorded is None:
+            return None
     judgement = recorded.answer if recorded else suggestion.judgement if suggestion else ""
-    settled = recorded is not None or suggestion is None
+    settled = recorded is not None or suggestion is None or domain == CROSSOVER
     return DomainJudgement(
         domain=domain,
         judgement=judgement,

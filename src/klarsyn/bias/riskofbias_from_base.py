@@ -172,12 +172,13 @@ def empty_form(
     names.insert(names.index("answer"), ASKS)
     lines: list[list[str]] = []
     for trial in dict.fromkeys(trials):
+        crossed = trial in crossover
         rows = [
             (domain, question, used.texts[f"{domain}:{question}"])
-            for domain in ("D1", EFFECTS[effect], "D3", "D4", "D5")
+            for domain in ("D1", EFFECTS[effect], "D3", "D4", "D5", *[CROSSOVER] * crossed)
             for question in used.domain(domain).questions
         ]
-        rows += [(CROSSOVER, "", "Low, Some concerns or High?")] if trial in crossover else []
+        rows += [(CROSSOVER, "", "Low, Some concerns or High?")] if crossed else []
         rows.append((OVERALL, "", "Low, Some concerns or High?"))
         for domain, question, asks in rows:
             cells = {

@@ -102,7 +102,7 @@ def _controlled(trial: Trial) -> list[bool | None]:
 
 
 def _repeated(trial: Trial) -> list[bool | None]:
-    return [None if trial.doses is None else trial.doses > 1]
+    return [trial.repeated]
 
 
 def _negated(of: Callable[[Trial], list[bool | None]]) -> Callable[[Trial], list[bool | None]]:

@@ -106,6 +106,17 @@ class Trial:
     arms: tuple[Arm, ...] = ()
     findings: tuple[Finding, ...] = ()
 
+    @property
+    def repeated(self) -> bool | None:
+        """Whether more than one dose was given, None where nothing says so.
+
+        Treatment that lasted longer than a week was repeated, even where the number of doses is
+        not known.
+        """
+        if self.doses is not None:
+            return self.doses > 1
+        return True if (self.treatment_days or 0) > 7 else None
+
     def arm(self, arm_id: str) -> Arm:
         """The arm of that id; raises KeyError when the trial has none."""
         return next(a for a in self.arms if a.id == arm_id)

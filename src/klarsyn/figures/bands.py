@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from klarsyn.figures.theme import Spec
+from klarsyn.figures.theme import Spec, short
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,10 +34,10 @@ def bands(
         {
             "panel": c.panel,
             "name": c.name,
-            "t": _short(t),
-            "low": _short(low),
-            "mid": _short(mid),
-            "high": _short(high),
+            "t": short(t),
+            "low": short(low),
+            "mid": short(mid),
+            "high": short(high),
         }
         for c in curves
         for t, low, mid, high in zip(c.times, c.lower, c.middle, c.upper, strict=True)
@@ -82,7 +82,3 @@ def bands(
         },
         "resolve": {"scale": {"y": "independent"}},
     }
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.4g}")

@@ -1,4 +1,4 @@
-"""Every analysis in the order of its estimate, with the choices that made it as rows of ticks."""
+"""The page's specification curve: every analysis by its estimate, ticks for what made it, links."""
 
 from __future__ import annotations
 

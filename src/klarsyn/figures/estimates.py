@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from klarsyn.figures.forest import ForestAxis, ForestRow, forest
 from klarsyn.figures.theme import SOFT, Spec, housed, layer
 
 Line = tuple[str, float, float, float]
+LARGEST = math.log(sys.float_info.max)  # of a logarithm, so that its ratio is a number
 
 
 def estimate_lines(
@@ -18,12 +20,12 @@ def estimate_lines(
     title: str,
     log: bool = False,
     pooled: Sequence[Line] = (),
-    null: bool = True,
+    null: float | None = 0.0,
 ) -> Any:
     """An Altair chart of (label, value, low, high) on the analysis scale; `pooled` as diamonds.
 
-    With `log` the values are natural logarithms and the axis shows ratios; `null` marks no
-    difference.
+    With `log` the values are natural logarithms and the axis shows ratios; `null`, on the analysis
+    scale, is where no difference lies (None: nowhere).
     """
     return housed(estimate_spec(lines, title=title, log=log, pooled=pooled, null=null))
 
@@ -34,14 +36,18 @@ def estimate_spec(
     title: str,
     log: bool = False,
     pooled: Sequence[Line] = (),
-    null: bool = True,
+    null: float | None = 0.0,
 ) -> Spec:
     """The specification of `estimate_lines`, to be joined with others."""
-    show = math.exp if log else float
+    show = _ratio if log else float
     rows = [_row("study", line, show) for line in lines]
     rows += [_row("pooled", line, show) for line in pooled]
-    at = (1.0 if log else 0.0) if null else None
+    at = None if null is None else show(null)
     return forest(rows, ForestAxis(title=title, null=at, log=log))
+
+
+def _ratio(log: float) -> float:
+    return math.exp(min(log, LARGEST))
 
 
 def _row(kind: str, line: Line, show: Any) -> ForestRow:

@@ -153,22 +153,6 @@ def metabolite_dispute(
     return alt.layer(rules, lines, texts).properties(width=width, height=HEIGHT + 60)
 
 
-def occupancy_over_time(
-    *,
-    hours: Sequence[float],
-    bands: Mapping[str, Mapping[str, Sequence[float]]],
-    x_title: str = "hours from the first dose",
-    y_title: str = "channels blocked (%)",
-    group_title: str = "form",
-) -> Any:
-    """Blocked share over time, median and 5 to 95 % by group; shares in, percent shown."""
-    scaled = {
-        name: {k: [100 * v for v in curve] for k, curve in one.items()}
-        for name, one in bands.items()
-    }
-    return _banded(hours, scaled, x_title, y_title, group_title, width=2 * WIDTH)
-
-
 def response_bands(
     *,
     days: Sequence[float],

@@ -1,4 +1,4 @@
-"""The specification curve: every analysis in order, with the choices that made it below."""
+"""The specification curve of one grid: its analyses in order, ticks below for what made each."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from klarsyn.figures.theme import PALETTE, SOFT, Spec
+from klarsyn.figures.theme import PALETTE, SOFT, Spec, short
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +57,10 @@ def spread_panels(
         {
             "panel": c.panel,
             "kind": names[c.kind],
-            "t": _short(t),
-            "low": _short(low),
-            "mid": _short(mid),
-            "high": _short(high),
+            "t": short(t),
+            "low": short(low),
+            "mid": short(mid),
+            "high": short(high),
         }
         for c in curves
         for t, low, mid, high in zip(c.times, c.lower, c.middle, c.upper, strict=True)
@@ -138,7 +138,3 @@ def _layers(
 
 def _quoted(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.4g}")

@@ -1,11 +1,11 @@
-"""Clouds of subset estimates and estimates with each trial left out."""
+"""Clouds of subset estimates: those with one study against those without it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from klarsyn.figures.theme import INK, PALETTE, Spec
+from klarsyn.figures.theme import PALETTE, Spec
 
 WITHOUT, WITH = PALETTE[:2]
 BINS = 160  # a cloud of a million points is drawn as counts on a grid of this many columns
@@ -99,46 +99,3 @@ def _cells(x: Any, y: Any, limits: tuple[float, float], name: str, log: bool) ->
         }
         for i, j in zip(*np.nonzero(counts), strict=True)
     ]
-
-
-def leave_one_out_plot(
-    rows: Sequence[dict[str, Any]], overall: float, *, title: str = "Estimate", log: bool = False
-) -> Spec:
-    """One line a study left out: `rows` have study, estimate, ci_lower, ci_upper on the scale."""
-    import math
-
-    show = math.exp if log else float
-    values = [
-        {
-            "study": r["study"],
-            "estimate": show(r["estimate"]),
-            "lower": show(r["ci_lower"]),
-            "upper": show(r["ci_upper"]),
-        }
-        for r in rows
-    ]
-    x = {"type": "quantitative", "title": title, "scale": {"zero": False}}
-    if log:
-        x["scale"] = {"type": "log"}
-    y = {"field": "study", "type": "nominal", "sort": None, "title": "without"}
-    return {
-        "width": 400,
-        "height": 20 * len(values) + 20,
-        "layer": [
-            {
-                "data": {"values": [{"estimate": show(overall)}]},
-                "mark": {"type": "rule", "color": INK, "strokeDash": [4, 3]},
-                "encoding": {"x": x | {"field": "estimate"}},
-            },
-            {
-                "data": {"values": values},
-                "mark": {"type": "rule", "color": WITHOUT, "strokeWidth": 1.6},
-                "encoding": {"x": x | {"field": "lower"}, "x2": {"field": "upper"}, "y": y},
-            },
-            {
-                "data": {"values": values},
-                "mark": {"type": "square", "color": WITHOUT, "size": 50, "opacity": 1},
-                "encoding": {"x": x | {"field": "estimate"}, "y": y},
-            },
-        ],
-    }

@@ -45,6 +45,11 @@ def layer(values: Sequence[Mapping[str, Any]], mark: Mapping[str, Any], **encodi
     return {"data": {"values": list(values)}, "mark": dict(mark), "encoding": encoding}
 
 
+def short(value: float) -> float:
+    """The number with the four digits that a curve shows."""
+    return float(f"{value:.4g}")
+
+
 def hover(points: Sequence[Any]) -> Spec:
     """The encoding that shows each point's `details` on hover and follows its `link` on click."""
     names = detail_names(points)

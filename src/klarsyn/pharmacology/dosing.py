@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from klarsyn.errors import InputError, unknown_name
-from klarsyn.pharmacology.phrases import (
+from klarsyn.pharmacology.dose_words import (
     HOURS,
     MASS_UNITS,
     NUMBER,
@@ -19,7 +18,7 @@ from klarsyn.pharmacology.phrases import (
     printed_hours,
     read_length,
 )
-from klarsyn.pharmacology.words import Words
+from klarsyn.pharmacology.phrases import Phrase
 
 ROUTES = {
     "iv": ("iv", "intravenous", "intravenously"),
@@ -332,29 +331,21 @@ def parse_regimen(text: str, *, basis: str | None = None, route: str | None = No
     return Regimen(steps=tuple(_parse_step(p, basis, route) for p in pieces))
 
 
-def parse_hours(text: str) -> float:
-    """A length of time such as '40 min' or '2 h', in hours."""
-    found = re.fullmatch(rf"\s*{NUMBER}\s*{UNIT}\s*", text)
-    if not found:
-        raise InputError(f"{text!r} is not a length of time. Write for example '40 min' or '2 h'.")
-    return read_length(found[1], found[2])
-
-
 def _parse_step(text: str, basis: str | None, route: str | None) -> Step:
-    words = Words(text)
-    words.check_points(r"mg|µg|ug|g|h|hours?|min|minutes?")
-    rule = _take_rule(words)
-    portions, gap = _take_portions(words)
-    duration = _take_duration(words)
-    schedule = _take_schedule(words)
-    amount = _take_amount(words, basis)
+    phrase = Phrase(text)
+    phrase.check_points(r"mg|µg|ug|g|h|hours?|min|minutes?")
+    rule = _take_rule(phrase)
+    portions, gap = _take_portions(phrase)
+    duration = _take_duration(phrase)
+    schedule = _take_schedule(phrase)
+    amount = _take_amount(phrase, basis)
     return _finished(
-        words, amount, _take_route(words, route), schedule, duration, portions, gap, rule
+        phrase, amount, _take_route(phrase, route), schedule, duration, portions, gap, rule
     )
 
 
 def _finished(
-    words: Words,
+    phrase: Phrase,
     amount: Amount,
     route: str,
     schedule: Schedule,
@@ -364,7 +355,7 @@ def _finished(
     rule: ResponseRule | None,
 ) -> Step:
     known = [n for names in ROUTES.values() for n in names]
-    words.finish(
+    phrase.finish(
         [*known, *SALTS.split("|"), *HOURS, "over", "every", "daily", "once", "twice", "per"]
     )
     return build_step(
@@ -378,53 +369,53 @@ def _finished(
     )
 
 
-def _take_amount(words: Words, basis: str | None) -> Amount:
-    found = words.take(rf"{NUMBER}\s*(mg|µg|ug|g)\s*(/\s*kg|per kg)?\b(?!\s*/)")
+def _take_amount(phrase: Phrase, basis: str | None) -> Amount:
+    found = phrase.take(rf"{NUMBER}\s*(mg|µg|ug|g)\s*(/\s*kg|per kg)?\b(?!\s*/)")
     if not found:
         raise InputError(
-            f"{words.whole!r}: no amount. Write for example '0.5 mg/kg base' or '28 mg base'."
+            f"{phrase.whole!r}: no amount. Write for example '0.5 mg/kg base' or '28 mg base'."
         )
     value = float(found[1]) * MASS_UNITS[found[2].replace("u", "µ").casefold()]
     if value <= 0:
         raise InputError(
-            f"{words.whole!r}: a dose of {found[1]} {found[2]} is not above 0. State what is "
+            f"{phrase.whole!r}: a dose of {found[1]} {found[2]} is not above 0. State what is "
             f"given as a positive number."
         )
-    said = words.take(rf"\b({SALTS}|HCl|as salt|salt)\b")
+    said = phrase.take(rf"\b({SALTS}|HCl|as salt|salt)\b")
     stated = {"hcl": "hydrochloride"}.get(said[1].casefold(), said[1].casefold()) if said else basis
     if stated is None or stated in {"salt", "as salt"}:
         raise InputError(
-            f"{words.whole!r}: the dose does not say of what. Add 'base' or the name of the salt "
+            f"{phrase.whole!r}: the dose does not say of what. Add 'base' or the name of the salt "
             f"(for example 'hydrochloride'); the two differ in mass."
         )
     return Amount(value=value, per_kg=bool(found[3]), basis=stated)
 
 
-def _take_route(words: Words, route: str | None) -> str:
-    found = words.take(r"\b(" + "|".join(n for r in ROUTES.values() for n in r) + r")\b")
+def _take_route(phrase: Phrase, route: str | None) -> str:
+    found = phrase.take(r"\b(" + "|".join(n for r in ROUTES.values() for n in r) + r")\b")
     if found:
         return next(r for r, names in ROUTES.items() if found[1].casefold() in names)
     if route is None:
-        close = words.nearest([n for names in ROUTES.values() for n in names])
-        raise InputError(f"{words.whole!r}: no route.{close} Add one of {', '.join(ROUTES)}.")
+        close = phrase.nearest([n for names in ROUTES.values() for n in names])
+        raise InputError(f"{phrase.whole!r}: no route.{close} Add one of {', '.join(ROUTES)}.")
     return route
 
 
-def _take_duration(words: Words) -> float:
-    found = words.take(rf"\bover\s+{NUMBER}\s*{UNIT}")
+def _take_duration(phrase: Phrase) -> float:
+    found = phrase.take(rf"\bover\s+{NUMBER}\s*{UNIT}")
     if found:
         hours = read_length(found[1], found[2])
         if hours <= 0:
             raise InputError(
-                f"{words.whole!r}: an infusion over {found[1]} {found[2]}. Use above 0."
+                f"{phrase.whole!r}: an infusion over {found[1]} {found[2]}. Use above 0."
             )
         return hours
-    words.take(r"\b(as a )?bolus\b")
+    phrase.take(r"\b(as a )?bolus\b")
     return 0.0
 
 
-def _take_portions(words: Words) -> tuple[int, float]:
-    found = words.take(
+def _take_portions(phrase: Phrase) -> tuple[int, float]:
+    found = phrase.take(
         rf"\bin\s+(\d+)\s+(?:portions|sprays|parts|devices)(?:\s+{NUMBER}\s*{UNIT}\s+apart)?"
     )
     if not found:
@@ -433,8 +424,8 @@ def _take_portions(words: Words) -> tuple[int, float]:
     return int(found[1]), gap
 
 
-def _take_rule(words: Words) -> ResponseRule | None:
-    found = words.take(
+def _take_rule(phrase: Phrase) -> ResponseRule | None:
+    found = phrase.take(
         rf"\b(when\s+\S+\s+(?:is\s+)?at or above|until\s+\S+\s+(?:is\s+)?below)\s+{NUMBER},?"
         rf"\s*checked every\s+{NUMBER}\s*{UNIT},?\s*at most\s+(\d+)\s+doses?"
     )
@@ -442,7 +433,9 @@ def _take_rule(words: Words) -> ResponseRule | None:
         return None
     interval = read_length(found[3], found[4])
     if interval <= 0 or int(found[5]) < 1:
-        raise InputError(f"{words.whole!r}: checks lie above 0 h apart and allow one dose or more.")
+        raise InputError(
+            f"{phrase.whole!r}: checks lie above 0 h apart and allow one dose or more."
+        )
     how, measure = found[1].split()[:2]
     return ResponseRule(
         measure=measure,
@@ -453,33 +446,26 @@ def _take_rule(words: Words) -> ResponseRule | None:
     )
 
 
-def _take_schedule(words: Words) -> Schedule:
-    found = words.take(
+def _take_schedule(phrase: Phrase) -> Schedule:
+    found = phrase.take(
         r"\b(once|twice|thrice|(\d+)(?:\s+times)?|(\d+)\s*x)\s*(?:a|per|each|every)?\s*week(?:ly)?\b"
         r"\s*,?\s*(?:for\s+)?(\d+)\s+weeks?\b"
     )
     if found:
         count = int(found[2] or found[3] or TIMES_WORDS[found[1].casefold()])
         return weekly(count, int(found[4]))
-    found = words.take(rf"\bevery\s+{NUMBER}\s*{UNIT}\s*,?\s*(?:for\s+)?(\d+)\s+doses?\b")
+    found = phrase.take(rf"\bevery\s+{NUMBER}\s*{UNIT}\s*,?\s*(?:for\s+)?(\d+)\s+doses?\b")
     if found:
         return every(read_length(found[1], found[2]), int(found[3]))
-    found = words.take(r"\bdaily\s*,?\s*(?:for\s+)?(\d+)\s+days?\b")
+    found = phrase.take(r"\bdaily\s*,?\s*(?:for\s+)?(\d+)\s+days?\b")
     if found:
         return every(DAY, int(found[1]))
-    found = words.take(r"\bon days?\s+([\d.eE+-]+(?:\s*,\s*[\d.eE+-]+)*)")
+    found = phrase.take(r"\bon days?\s+([\d.eE+-]+(?:\s*,\s*[\d.eE+-]+)*)")
     if found:
         return at_hours([float(d) * DAY for d in found[1].split(",")])
-    found = words.take(rf"\bat\s+({NUMBER}(?:\s*,\s*{NUMBER})*)\s*{UNIT}")
+    found = phrase.take(rf"\bat\s+({NUMBER}(?:\s*,\s*{NUMBER})*)\s*{UNIT}")
     if found:
         unit = found[found.lastindex or 0]
         return at_hours([read_length(h.strip(), unit) for h in found[1].split(",")])
-    words.take(r"\bonce\b")
+    phrase.take(r"\bonce\b")
     return once()
-
-
-def with_route(regimen: Regimen, route: str) -> Regimen:
-    """The same doses by another route, for comparison."""
-    if route not in ROUTES:
-        raise unknown_name("route", route, ROUTES)
-    return Regimen(steps=tuple(replace(s, route=route) for s in regimen.steps))

@@ -1,4 +1,4 @@
-"""From a regimen in words to what follows: exposure, occupancy, response, side effects."""
+"""A regimen in the typical patient: exposure, occupancy, response, side effects, set by set."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from klarsyn.tables.reading import missing_column
 
 RULES = ("linear-up log-down", "linear")
 LEAST_TERMINAL = 3
-BELOW = re.compile(r"<\s*[\d.]*|BLQ|BQL|BLOQ|LLOQ|ND", re.IGNORECASE)
+BELOW = re.compile(r"<\s*[\d.,]*|BLQ|BQL|BLOQ|LLOQ|ND", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -286,7 +286,10 @@ def analyse_table(
     profiles (subject, analyte, ...); without it, those of `subject`, `analyte` and `occasion` that
     the table has.
     """
-    columns = [Column(name=time, kind="number"), Column(name=concentration, may_be_empty=True)]
+    columns = [
+        Column(name=time, kind="number"),
+        Column(name=concentration, kind="either", may_be_empty=True),
+    ]
     table = read_table(path, columns)
     levels = _levels(table, concentration)
     names = tuple(by) or tuple(n for n in ("subject", "analyte", "occasion") if n in table)

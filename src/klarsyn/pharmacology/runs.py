@@ -14,7 +14,6 @@ from klarsyn.pharmacology.constants import Constants, needing, read_constants
 from klarsyn.pharmacology.plasticity import (
     Drives,
     blocks,
-    pyramidal_rate,
     simulate_plasticity,
 )
 from klarsyn.pharmacology.receptor import LN2, Receptor, effect_site, read_receptor
@@ -413,16 +412,3 @@ def with_hazard(study: Study, values: Mapping[str, np.ndarray]) -> dict[str, np.
     consolidation = (log_b - log_a) / (s_b - s_a)
     base = np.exp(np.log(LN2) + consolidation * s_a - log_a)
     return {**values, "consolidation": consolidation, "hazard_base": base}
-
-
-def circuit_rate(values: Mapping[str, np.ndarray], concentration: Any) -> np.ndarray:
-    """Firing (n, C) at constant concentrations (C,) in racemate equivalents."""
-    c = np.asarray(concentration, float)[None, :]
-    half = values["half_interneuron"][:, None]
-    x_i, x_e = c / half, c / (half * values["selectivity"][:, None])
-    return pyramidal_rate(
-        x_i / (1 + x_i),
-        x_e / (1 + x_e),
-        distance=values["distance"][:, None],
-        balance=values["balance"][:, None],
-    )

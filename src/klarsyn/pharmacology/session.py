@@ -1,4 +1,4 @@
-"""One simulation from words to what follows: exposure, occupancy, score, side effects."""
+"""A regimen in many patients, from words to what follows: exposure, occupancy, score, effects."""
 
 from __future__ import annotations
 

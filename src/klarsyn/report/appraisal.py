@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from klarsyn import __version__
 from klarsyn.errors import InputError
 from klarsyn.evidence.trial import Base, Finding
 from klarsyn.report.context import Context
-from klarsyn.report.document import Report, Section
+from klarsyn.report.document import Part, Report, Section
 from klarsyn.report.labels import in_language
 from klarsyn.report.numbers import Numbers
 from klarsyn.report.records import record_rows
@@ -30,19 +30,23 @@ from klarsyn.report.sections.works import build_works
 from klarsyn.report.settings import read_settings
 from klarsyn.report.words import read_words
 
-# What follows the four answers, where the base has what it needs.
-FURTHER = (
-    build_told,
-    build_left,
-    build_against,
-    build_risk_of_bias,
-    build_adjusted,
-    build_choices,
-    build_change,
-    build_network,
-    build_findings_summary,
-    build_action,
-)
+Builder = Callable[[Context], tuple[Section, Any] | None]
+
+# What stands behind each answer, where the base has what it needs.
+BEHIND: Mapping[str, tuple[Builder, ...]] = {
+    "works": (build_against, build_network),
+    "duration": (build_left,),
+    "safety": (),
+    "certainty": (
+        build_findings_summary,
+        build_told,
+        build_risk_of_bias,
+        build_adjusted,
+        build_choices,
+        build_change,
+    ),
+}
+LAST: tuple[Builder, ...] = (build_action,)
 
 
 def build_report(base: Base, lang: str = "en") -> tuple[Report, Context]:
@@ -57,15 +61,20 @@ def build_report(base: Base, lang: str = "en") -> tuple[Report, Context]:
     context = Context(
         base=base, settings=read_settings(base), words=read_words(lang), numbers=Numbers(lang)
     )
-    further = [built for build in FURTHER if (built := build(context)) is not None]
-    graded = next((answer for section, answer in further if section.id == "findings"), None)
+    behind = {name: _built(context, builders) for name, builders in BEHIND.items()}
+    graded = next((a for built in behind.values() for s, a in built if s.id == "findings"), None)
     answered = [
         build_works(context),
         build_duration(context),
         build_safety(context),
         build_certainty(context, graded),
     ]
-    sections = [section for section, _ in (*answered, *further)]
+    last = _built(context, LAST)
+    contents = [
+        *(Part(first=s, behind=tuple(b for b, _ in behind[s.id])) for s, _ in answered),
+        *(Part(first=s) for s, _ in last),
+    ]
+    sections = [section for part in contents for section in (part.first, *part.behind)]
     report = Report(
         lang=lang,
         title=context.settings.title[lang],
@@ -75,6 +84,7 @@ def build_report(base: Base, lang: str = "en") -> tuple[Report, Context]:
             for section, answer in answered
         ],
         sections=sections,
+        contents=contents,
         rows=_rows(context, sections),
         sources=_sources(context, sections),
         facts={
@@ -85,6 +95,10 @@ def build_report(base: Base, lang: str = "en") -> tuple[Report, Context]:
         },
     )
     return report, context
+
+
+def _built(context: Context, builders: Sequence[Builder]) -> list[tuple[Section, Any]]:
+    return [built for build in builders if (built := build(context)) is not None]
 
 
 def _subtitle(context: Context) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from klarsyn.evidence.trial import Base, Finding
@@ -11,17 +11,21 @@ from klarsyn.figures.theme import FAINT, colours
 from klarsyn.report.document import Result, anchor_of, claim
 from klarsyn.report.numbers import Numbers
 from klarsyn.report.settings import Settings
-from klarsyn.report.words import Words
+from klarsyn.report.words import Words, capital
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """A base to be reported on in one language."""
+    """A base to be reported on in one language; `known` are its findings by id."""
 
     base: Base
     settings: Settings
     words: Words
     numbers: Numbers
+    known: Mapping[str, Finding] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "known", {f.id: f for f in self.base.findings})
 
     @property
     def lang(self) -> str:
@@ -39,8 +43,7 @@ class Context:
 
     def heading(self, kind: str, name: str) -> str:
         """The same with a capital, for the head of a row."""
-        text = self.term(kind, name)
-        return text[:1].upper() + text[1:]
+        return capital(self.term(kind, name))
 
     def option(self, name: str) -> str:
         """A statistical option as a reader would say it; its own name where there are no words."""
@@ -70,14 +73,10 @@ class Context:
 
     def source_of(self, ids: Iterable[str]) -> str:
         """The citations behind some findings, for a hover text."""
-        findings = self.findings_by_id()
+        findings = self.known
         names = dict.fromkeys(findings[i].source for i in ids if i in findings)
         cited = [self.base.sources[n].citation for n in names if n in self.base.sources]
         return "; ".join(cited[:3]) + (" …" if len(cited) > 3 else "")
-
-    def findings_by_id(self) -> Mapping[str, Finding]:
-        """All findings of the base by their id."""
-        return {f.id: f for f in self.base.findings}
 
     def arm_label(self, trial_id: str, arm: str) -> str:
         """What an arm, or a contrast of two arms, is called in its trial."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +41,7 @@ class Figure:
 class TableBlock:
     """A table with a header; cells are text or safe HTML. The first column names the row.
 
+    `lead` says the answer between title and table; a table without rows is its lead alone.
     A `folded` one shows its title until the reader opens it.
     On a phone a row that `stacks` becomes a list of its cells; the others scroll sideways.
     """
@@ -49,6 +50,7 @@ class TableBlock:
     title: str
     header: Sequence[Any]
     rows: Sequence[Sequence[Any]]
+    lead: Any = ""
     caption: Any = ""
     numeric: Sequence[int] = ()
     folded: bool = False
@@ -75,14 +77,26 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One line of the contents: a section, and the sections that stand behind its answer."""
+
+    first: Section
+    behind: Sequence[Section] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """The whole page: its sections, and the rows and sources that its numbers point at."""
+    """The whole page: its sections, and the rows and sources that its numbers point at.
+
+    `contents` groups the same sections as a reader looks for them, in the same order.
+    """
 
     lang: str
     title: str
     subtitle: str
     summary: Sequence[Any]
     sections: Sequence[Section]
+    contents: Sequence[Part]
     rows: Sequence[Mapping[str, Any]]
     sources: Sequence[Mapping[str, str]]
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -96,9 +110,30 @@ class Report:
         return tuple(b for s in self.sections for b in s.blocks if isinstance(b, Figure))
 
 
+def unique(results: Iterable[Result]) -> list[Result]:
+    """Each result once, the last of those with one id."""
+    return list({r.id: r for r in results}.values())
+
+
+def spoken(rows: Iterable[Any], *, headings: bool = False) -> list[str]:
+    """What the rows of a figure say in its alt text: label and numbers, and headings if asked."""
+    return [
+        f"{r.label}: {r.numbers}." if r.numbers else f"{r.label}."
+        for r in rows
+        if r.numbers or headings
+    ]
+
+
 def claim(text: str, anchor: str) -> Markup:
     """A number in a sentence that links to the row or result it stands on."""
     return Markup('<a class="n" href="#{}">{}</a>').format(anchor, text)
+
+
+def written(text: str, lang: str) -> Any:
+    """Words of the base, which are English, marked as such on a page in another language."""
+    if lang == "en" or not text:
+        return escape(text)
+    return Markup('<span lang="en">{}</span>').format(text)
 
 
 def anchor_of(kind: str, name: str) -> str:

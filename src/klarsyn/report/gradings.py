@@ -400,7 +400,7 @@ def event_body(
 
 def control_share(context: Context, effects: Sequence[TrialEffect]) -> float | None:
     """The share with the event over all control arms whose counts the effects used."""
-    known = context.findings_by_id()
+    known = context.known
     events = patients = 0.0
     for e in effects:
         trial = context.base.trial(e.trial)

@@ -70,21 +70,26 @@ def _figure_files(drawn: Pictures, figure: Figure) -> dict[str, bytes]:
     }
 
 
-def _page(
-    report: Report,
-    words: Words,
-    figures: Mapping[str, Figure],
-    pictures: Mapping[str, Pictures],
-) -> str:
+def templates() -> Any:
+    """The room's Jinja templates: everything escaped, nothing undefined (jinja2.Environment)."""
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-    environment = Environment(
+    return Environment(
         loader=PackageLoader("klarsyn.report", "templates"),
         autoescape=select_autoescape(default=True, default_for_string=True),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def _page(
+    report: Report,
+    words: Words,
+    figures: Mapping[str, Figure],
+    pictures: Mapping[str, Pictures],
+) -> str:
+    environment = templates()
     rows = {row["id"] for row in report.rows}
     environment.filters["anchor"] = lambda name, kind: anchor_of(kind, name)
     environment.filters["place"] = lambda i: anchor_of("row" if i in rows else "result", i)
@@ -93,7 +98,7 @@ def _page(
         report=report,
         words=words,
         pictures={name: _picture(d) for name, d in pictures.items()},
-        specs=_embedded({name: _variants(f) for name, f in figures.items()}),
+        specs=_embedded(_shared({name: _variants(f) for name, f in figures.items()})),
         vega=_vega(),
     )
 
@@ -124,6 +129,28 @@ def _picture(drawn: Pictures) -> str:
 
 def _variants(figure: Figure) -> dict[str, Any]:
     return {"wide": figure.wide, "narrow": figure.narrow}
+
+
+def _shared(specs: Mapping[str, Any]) -> dict[str, Any]:
+    """The specifications with each list of rows written once: the page's script puts them back.
+
+    The wide and the narrow form of a figure, and its layers, mostly draw the same rows.
+    """
+    rows: dict[str, int] = {}
+
+    def without(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {k: _place(k, v, rows) or without(v) for k, v in value.items()}
+        return [without(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+    figures = without(specs)
+    return {"rows": [json.loads(text) for text in rows], "figures": figures}
+
+
+def _place(key: str, value: Any, rows: dict[str, int]) -> dict[str, int] | None:
+    if key != "values" or not isinstance(value, (list, tuple)) or not value:
+        return None
+    return {"$rows": rows.setdefault(_json(value), len(rows))}
 
 
 def _embedded(value: Any) -> str:

@@ -12,6 +12,7 @@ from klarsyn.figures.forest import ForestRow
 from klarsyn.provenance import digest_of
 from klarsyn.report.context import Context
 from klarsyn.report.document import Result, anchor_of
+from klarsyn.stats.estimate import Z_95
 from klarsyn.synthesis.extraction import Extraction, TrialEffect, as_effects
 from klarsyn.synthesis.pairwise import Pooled, pool
 
@@ -97,7 +98,7 @@ def effect_result(question: str, effect: TrialEffect) -> Result:
 
 def limits(effect: TrialEffect) -> tuple[float, float]:
     """The 95 % limits of one trial's effect, on the effect's own scale."""
-    half = 1.959963984540054 * math.sqrt(effect.v)
+    half = Z_95 * math.sqrt(effect.v)
     return effect.y - half, effect.y + half
 
 

@@ -146,7 +146,7 @@ def _settings(base: Base, given: dict[str, Any]) -> Settings:
         harms=tuple(given.get("harms", _harms(base))),
         rare=tuple(given.get("rare_harms", ())),
         rates_to_exclude=tuple(given.get("rates_to_exclude", (0.01, 0.001))),
-        reference=given.get("reference", {}),
+        reference=_reference(base, given.get("reference", {})),
         network=given.get("network", {}),
         action=given.get("action", {}),
         review=given.get("review", {}),
@@ -260,6 +260,14 @@ def _findings(entry: Mapping[str, Any], base: Base) -> Mapping[str, Any]:
     given = entry["thresholds"]
     sizes = {name: float(given[name]) for name in ("small", "moderate", "large")}
     return {**entry, "thresholds": {**sizes, "origin": _label(given["origin"])}}
+
+
+def _reference(base: Base, entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    known = [str(row["id"]) for row in base.published]
+    for name in entry.get("published", ()):
+        if name not in known:
+            raise unknown_name("published row", name, known, where="[reference] of the base")
+    return entry
 
 
 def _source(base: Base, name: str) -> str:

@@ -22,7 +22,7 @@ from klarsyn.pharmacology.spread import Spread
 from klarsyn.pharmacology.substance import BASE
 from klarsyn.report.document import Figure, Prose, Section, TableBlock, paragraphs
 from klarsyn.report.drawing import draw_svg
-from klarsyn.report.html import localised
+from klarsyn.report.html import localised, templates
 from klarsyn.report.numbers import Numbers
 from klarsyn.report.words import Words
 
@@ -36,8 +36,6 @@ ACUTE = ("occupancy", "dissociation", "pressure", "heart_rate", "eeg", "pain", "
 
 def render_simulation(simulation: Simulation, words: Words) -> str:
     """The page as HTML: one file, pictures inlined, no network, equal bytes for equal inputs."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-
     exposure = simulation.exposure
     numbers = Numbers(words.lang)
     sections = [_exposure(exposure, words, numbers)]
@@ -46,39 +44,36 @@ def render_simulation(simulation: Simulation, words: Words) -> str:
         sections.append(_follows(simulation.crossed, words, numbers))
         notes += simulation.crossed.notes
     figures = [b for s in sections for b in s.blocks if isinstance(b, Figure)]
-    environment = Environment(
-        loader=PackageLoader("klarsyn.report", "templates"),
-        autoescape=select_autoescape(default=True, default_for_string=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("simulation.html.j2").render(
-        words=words,
-        version=__version__,
-        title=words.plain("simulation.title", form=exposure.form, regimen=exposure.regimen),
-        subtitle=words.plain(
-            "simulation.subtitle",
-            n=numbers.whole(len(exposure.subjects)),
-            model=exposure.model,
-            seed=exposure.seed,
-        ),
-        doses=words.plain(
-            "simulation.read_as" if simulation.read_as else "simulation.doses_of",
-            basis=", ".join(
-                words.plain("simulation.base") if b == BASE else b for b in simulation.bases
-            ),
-        ),
-        sections=sections,
-        pictures={f.id: _pictures(f, words.lang) for f in figures},
-        notes=notes,
-        made=words.plain(
-            "simulation.made",
+    return (
+        templates()
+        .get_template("simulation.html.j2")
+        .render(
+            words=words,
             version=__version__,
-            inputs=exposure.inputs,
-            seed=exposure.seed,
-            method=exposure.method,
-        ),
+            title=words.plain("simulation.title", form=exposure.form, regimen=exposure.regimen),
+            subtitle=words.plain(
+                "simulation.subtitle",
+                n=numbers.whole(len(exposure.subjects)),
+                model=exposure.model,
+                seed=exposure.seed,
+            ),
+            doses=words.plain(
+                "simulation.read_as" if simulation.read_as else "simulation.doses_of",
+                basis=", ".join(
+                    words.plain("simulation.base") if b == BASE else b for b in simulation.bases
+                ),
+            ),
+            sections=sections,
+            pictures={f.id: _pictures(f, words.lang) for f in figures},
+            notes=notes,
+            made=words.plain(
+                "simulation.made",
+                version=__version__,
+                inputs=exposure.inputs,
+                seed=exposure.seed,
+                method=exposure.method,
+            ),
+        )
     )
 
 

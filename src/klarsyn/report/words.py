@@ -47,16 +47,16 @@ class Words:
         return key in self.entries
 
 
+def capital(text: str) -> str:
+    """The text with a capital letter first, the rest as it is."""
+    return text[:1].upper() + text[1:]
+
+
 def read_words(lang: str) -> Words:
     """The catalogue of one language; raises UnknownNameError for another language."""
     if lang not in LANGUAGES:
         raise unknown_name("language", lang, LANGUAGES)
     return Words(lang, {key: both[lang] for key, both in _catalogue().items()})
-
-
-def with_terms(words: Words, terms: Mapping[str, str]) -> Words:
-    """The catalogue enlarged by a base's own names, as `term.<list>.<name>`."""
-    return Words(words.lang, {**words.entries, **terms})
 
 
 @cache

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 
 from klarsyn.errors import InputError, unknown_name
+from klarsyn.stats.estimate import Z_95
 from klarsyn.stats.measures import MEASURES, Measure
 
 Array = np.ndarray
 Cells = Mapping[str, Array]
 DROPPED = "dropped as asked: no event, or nothing but events, in either group"
-Z_95 = 1.959963984540054  # the 97.5 % quantile of the normal
 LARGE_C = 25.0  # of ₂F₁(a, a; c; z): 300 terms of the series are then exact to 1e-16
 CORRECTIONS = ("only0", "all", "if0all", "none")
 VARIANCES = ("LS", "LS2", "UB", "AV", "HO")

@@ -11,6 +11,10 @@ from dataclasses import dataclass
 
 from klarsyn.errors import InputError
 
+# A logistic variable has the standard deviation π/√3 (Hasselblad & Hedges 1995; Chinn 2000).
+SMD_PER_LOG_ODDS_RATIO = math.sqrt(3) / math.pi
+LOG_ODDS_RATIO_PER_SMD = math.pi / math.sqrt(3)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Converted:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from klarsyn.stats.estimate import Z_95
 from klarsyn.stats.relapse import curvature, minimise
 from klarsyn.stats.survival import kaplan_meier
 
@@ -75,7 +76,7 @@ def fit_cure(time: ArrayLike, event: ArrayLike, *, required: float = 0.05) -> Cu
     start = np.array([-math.log(middle), 0.0, special.logit(min(max(share, 0.02), 0.98))])
     fit = minimise(negative, start)
     covariance, _ = curvature(negative, fit.x)
-    half = 1.959963984540054 * math.sqrt(covariance[2, 2])
+    half = Z_95 * math.sqrt(covariance[2, 2])
     return CureFit(
         alpha=alpha,
         required=required,

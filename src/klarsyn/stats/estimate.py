@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from klarsyn.errors import InputError
 
+Z_95 = 1.959963984540054  # the 97.5 % quantile of the normal: half a 95 % interval in SE
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:

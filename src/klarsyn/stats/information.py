@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -149,9 +148,3 @@ def net_clinical_benefit(benefit: float, harms: Sequence[float], weights: Sequen
     if len(harms) != len(weights):
         raise InputError(f"{len(harms)} harms but {len(weights)} weights.")
     return benefit - sum(w * h for w, h in zip(weights, harms, strict=True))
-
-
-def study_value(per_patient: float, population: float, cost: float) -> dict[str, Any]:
-    """Expected net benefit of sampling: value per patient times those it reaches, minus cost."""
-    total = per_patient * population - cost
-    return {"net": total, "worth_it": total > 0}

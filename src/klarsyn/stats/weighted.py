@@ -158,14 +158,6 @@ def fit(y: Array, v: Array, x: Array | None, tau2: float, weights: Array | None 
     return Fit(beta, covariance, r, w, float((w * r) @ r))
 
 
-def hat_diagonal(fitted: Fit, x: Array | None) -> Array:
-    """The leverages: the diagonal of X(XᵀWX)⁻¹XᵀW with the fit's weights."""
-    if x is None:
-        return fitted.weights / fitted.weights.sum()
-    inverse = np.linalg.inv((x.T * fitted.weights) @ x)
-    return np.einsum("ij,jk,ik->i", x, inverse, x) * fitted.weights
-
-
 def check_rank(x: Array, names: list[str]) -> None:
     """Raise NumericalError `rank_deficient` that names the columns which depend on the others."""
     norms = np.linalg.norm(x, axis=0)

@@ -1,6 +1,7 @@
 """What a pooled result must say about itself: where its intervals are known to fail.
 
-The limits come from the simulations of `validation/pairwise`, as do the numbers in the sentences.
+The limits come from the simulations of `validation/pairwise`; the numbers in the sentences stand in
+`klarsyn.synthesis.simulated`.
 """
 
 from __future__ import annotations
@@ -66,25 +67,29 @@ def _of_random_effects(effects: Effects, test: str, tau2_lower: float) -> list[C
         said.append(("few_studies", f"{k} studies say next to nothing about τ²; its interval "
                                     f"shows how little."))  # fmt: skip
     if test == "z" and k < NORMAL:
+        three, five, ten = seen.NORMAL_INTERVAL.values()
         sentence = (
-            f"With {k} heterogeneous studies a normal interval covers less than it says "
-            f"(in simulations 79 % with 3 studies, 86 % with 5, 90 % with 10). Use knha or adhoc."
+            f"With {k} heterogeneous studies a normal interval covers less than it says (in "
+            f"simulations {three} % with 3 studies, {five} % with 5, {ten} % with 10). Use knha or "
+            f"adhoc."
         )
         said.append(("normal_interval", sentence))
     w = 1 / effects.v
     share = float(w.max() / w.sum())
     others = (w.sum() - w.max()) / max(k - 1, 1)
     if test == "knha" and k <= DOMINATED and w.max() > DOMINANT * others:
-        name = effects.study[int(np.argmax(w))]
+        name, (low, high) = effects.study[int(np.argmax(w))], seen.BESIDE_DOMINANT
         sentence = (
             f"{name} carries {100 * share:.0f} % of the common-effect weight; beside such a study "
-            f"Knapp–Hartung covered 89 to 93 % in simulations. The truncated form (adhoc) held."
+            f"Knapp–Hartung covered {low} to {high} % in simulations. The truncated form (adhoc) "
+            f"held."
         )
         said.append(("dominant_study", sentence))
     if tau2_lower == 0 and k > 2:
+        low, high = seen.NEXT_STUDY
         sentence = (
-            "τ² could be 0 or several times its estimate; where it is small the prediction "
-            "interval covered only 72 to 92 % in simulations."
+            f"τ² could be 0 or several times its estimate; where it is small the prediction "
+            f"interval covered only {low} to {high} % in simulations."
         )
         said.append(("prediction", sentence))
     return said

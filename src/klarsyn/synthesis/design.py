@@ -13,6 +13,7 @@ import numpy as np
 from klarsyn.errors import InputError, unknown_name
 from klarsyn.stats.weighted import check_rank
 from klarsyn.synthesis.effects import Effects
+from klarsyn.tables import has_decimal_comma
 
 Array = np.ndarray
 INTERCEPT = "intercept"
@@ -126,6 +127,11 @@ def _single(effects: Effects, name: str, whole: bool) -> tuple[list[str], Array,
             raise InputError(
                 f"{study}: the moderator {covariate!r} is empty. Fill it in, or leave the study "
                 f"out of the regression by name."
+            )
+        if has_decimal_comma(cell) and not forced:
+            raise InputError(
+                f"{study}: the moderator {covariate!r} is {cell!r}, which is not a number. Use a "
+                f"decimal point, or factor({covariate}) if it is a name."
             )
     if numbers is not None and not forced:
         return [name], np.array(numbers)[:, None], False

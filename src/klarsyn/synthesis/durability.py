@@ -321,19 +321,16 @@ class DurabilityComparison:
 
     def plot(self) -> Any:
         """The hazard ratio as its error grows: sampling, reading the curve, rebuilding (Altair)."""
-        from klarsyn.figures.intervals import intervals_chart
+        from klarsyn.figures.estimates import estimate_lines
 
         errors = [self.sampling_se, math.hypot(self.sampling_se, self.reading_se)]
-        rows = []
-        for label, se in zip(
-            ("sampling error alone", "and error of reading the curve", "and of the method"),
-            [*errors, self.hazard_ratio.se],
-            strict=True,
-        ):
-            held = replace(self.hazard_ratio, se=se)
-            rows.append((label, *(math.exp(x) for x in (held.value, *held.interval()))))
+        labels = ("sampling error alone", "and error of reading the curve", "and of the method")
+        held = [replace(self.hazard_ratio, se=se) for se in (*errors, self.hazard_ratio.se)]
+        *first, last = [
+            (label, e.value, *e.interval()) for label, e in zip(labels, held, strict=True)
+        ]
         title = f"Hazard ratio of relapse, {self.test} against {self.control}"
-        return intervals_chart(rows, title=title, null=1.0, log=True)
+        return estimate_lines(first, pooled=[last], title=title, log=True)
 
 
 def compare_durability(

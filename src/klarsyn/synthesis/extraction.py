@@ -149,8 +149,8 @@ def _ask(trial: Trial, question: Question) -> TrialEffect | Unanswered:
     tests, controls = _pair(trial, question)
     if not tests or not controls:
         return _no(trial, "no_such_arms")
-    if question.only_repeated and not (trial.doses and trial.doses > 1):
-        return _no(trial, "single_dose")
+    if question.only_repeated and not trial.repeated:
+        return _no(trial, "single_dose" if trial.repeated is False else "doses_unknown")
     usable = [f for f in trial.findings if _fits(f, question)]
     if not usable:
         return _no(trial, "not_at_this_time")

@@ -18,6 +18,7 @@ from klarsyn.stats.network import Decoupled, decouple, heterogeneity, laplacians
 from klarsyn.stats.network_arms import LOG_MEASURES
 from klarsyn.stats.scalar_heterogeneity import ESTIMATORS
 from klarsyn.synthesis.network_data import Ignored, NetworkData
+from klarsyn.synthesis.simulated import NETWORK_OF_12
 
 Vector = NDArray[np.floating]
 Matrix = NDArray[np.floating]
@@ -26,7 +27,7 @@ MODELS = ("common", *ESTIMATORS)
 PREDICTION = ("df", "df-1", "normal")
 BETTER = ("lower", "higher")
 FEW_DF = 10
-FEW_TRIALS = 20  # 12 trials covered 92 % where 30 held (validation/dependent)
+FEW_TRIALS = 20  # 12 trials covered too little where 30 held (validation/dependent)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +151,7 @@ class NetworkFit:
         elif self.heterogeneity != "common" and self.studies < FEW_TRIALS:
             sentence = (
                 f"tau rests on {self.studies} studies: the normal intervals may be too narrow "
-                "(with 12 trials they covered 92 % of simulated truths)."
+                f"(with 12 trials they covered {NETWORK_OF_12} % of simulated truths)."
             )
             out.append(("few_trials", sentence))
         empty = sum(

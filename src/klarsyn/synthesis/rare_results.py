@@ -106,16 +106,17 @@ class RareFit:
 
         Raises NumericalError with the fit's own status where it has no estimate.
         """
-        from klarsyn.figures.intervals import intervals_chart
+        from klarsyn.figures.estimates import estimate_lines
 
-        if self.estimate is None:
+        if (found := self.estimate) is None:
             raise NumericalError(self.status, f"{self.method} has no estimate to draw.")
-        log = self.estimate.scale == "log"
-        null = {"log": 1.0, "natural": 0.0}.get(self.estimate.scale)
-        if self.measure == "IRLN":  # a rate, not a ratio of rates
-            null = None
-        return intervals_chart([(self.method, *self.natural())], title=self.measure, null=null,
-                               log=log)  # fmt: skip
+        # IRLN is the logarithm of a rate, not of a ratio of rates.
+        compared = found.scale in {"log", "natural"} and self.measure != "IRLN"
+        line = (self.method, found.value, *found.interval())
+        return estimate_lines(
+            [], pooled=[line], title=self.measure, log=found.scale == "log",
+            null=0.0 if compared else None,
+        )  # fmt: skip
 
     def to_dict(self, level: float = 0.95) -> dict[str, Any]:
         """JSON-ready; `ratio` and its limits appear where the estimate is a logarithm."""

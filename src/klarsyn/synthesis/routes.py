@@ -10,11 +10,14 @@ from scipy import special
 
 from klarsyn.evidence.trial import Finding
 from klarsyn.stats.contrasts import contrasts, hedges_correction
+from klarsyn.stats.conversions import SMD_PER_LOG_ODDS_RATIO
 
 # The ways, best first. A baseline SD comes last: entry criteria on severity make it too small,
 # and the standardised difference too large.
 MEANS, DIFFERENCE, REPORTED, ODDS, BASELINE = range(5)
 BASELINE_SD = "baseline SD"
+# Two means printed to one decimal differ by this much from their printed difference at most.
+ROUNDING = 0.15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,14 +71,16 @@ def derive_continuous(
 ) -> Derived | None:
     """MD or SMD from group means, else from a reported difference; None where neither will do.
 
-    With `correlation` the groups are the two periods of a crossover trial.
+    With `correlation` the groups are the two periods of a crossover trial; where the trial reports
+    their difference with its spread, its own correlation is used instead.
     """
     groups = [group_of(c) for c in tests]
     other = group_of(control)
     if other is not None and all(g is not None for g in groups):
         combined = combine([g for g in groups if g is not None])
         if correlation is not None:
-            return _paired(measure, combined, other, correlation)
+            own = correlation_of(combined, other, reported)
+            return _paired(measure, combined, other, *(own or (correlation, "", ())))
         return _independent(measure, combined, other)
     from_difference = _from_difference(measure, tests, control, reported, baselines)
     if measure == "SMD" and correlation is None:
@@ -87,7 +92,7 @@ def derive_continuous(
 
 def smd_from_odds(ratio: Derived) -> Derived:
     """An SMD, below zero for fewer symptoms, from an odds ratio of response (Chinn 2000)."""
-    factor = math.sqrt(3) / math.pi
+    factor = SMD_PER_LOG_ODDS_RATIO
     return Derived(
         y=-factor * ratio.y,
         v=factor**2 * ratio.v,
@@ -212,7 +217,35 @@ def _independent(measure: str, test: Group, control: Group) -> Derived | None:
     )
 
 
-def _paired(measure: str, test: Group, control: Group, r: float) -> Derived:
+def correlation_of(
+    test: Group, control: Group, reported: Sequence[Cell]
+) -> tuple[float, str, tuple[str, ...]] | None:
+    """The within-person correlation that a crossover's own mean difference implies, with its rows.
+
+    From the SD of the difference, SE·√n (t, n−1 df where an interval is given):
+    r = (SD₁² + SD₂² − SD_d²) / (2·SD₁·SD₂), Elbourne 2002. None unless one difference is reported,
+    equals that of the two means (so that it is not a model's), states its precision exactly, and
+    gives −1 < r < 1.
+    """
+    if len(reported) != 1:
+        return None
+    exact = {k: f for k, f in reported[0].statistics.items() if k != "p_below"}
+    n = min(test.n, control.n)
+    found = difference_of(Cell(statistics=exact, size=None), n + 1)
+    if found is None or abs(found[0] - (test.mean - control.mean)) > ROUNDING:
+        return None
+    sd = found[1] * math.sqrt(n)
+    r = (test.sd**2 + control.sd**2 - sd**2) / (2 * test.sd * control.sd)
+    return (
+        (r, f" from the trial's own difference, {found[2]}", reported[0].ids())
+        if abs(r) < 1
+        else None
+    )
+
+
+def _paired(
+    measure: str, test: Group, control: Group, r: float, origin: str, rows: tuple[str, ...]
+) -> Derived:
     """Crossover: Elbourne 2002 for MD; Borenstein 2009 eq. 4.26–4.28 for SMD."""
     n = min(test.n, control.n)
     difference = test.mean - control.mean
@@ -228,8 +261,8 @@ def _paired(measure: str, test: Group, control: Group, r: float) -> Derived:
         v=v,
         n_test=n,
         n_control=n,
-        formula=f"{measure} of crossover periods, r = {r:g} ({_both(test, control)})",
-        findings=test.findings + control.findings,
+        formula=f"{measure} of crossover periods, r = {r:.3g}{origin} ({_both(test, control)})",
+        findings=test.findings + control.findings + rows,
     )
 
 

@@ -8,6 +8,14 @@ from __future__ import annotations
 
 Range = tuple[int, int]
 
+# validation/pairwise/results.csv, normal effects.
+NORMAL_INTERVAL = {3: 79, 5: 86, 10: 90}  # lowest coverage of the mean, by number of studies
+BESIDE_DOMINANT: Range = (89, 93)  # Knapp–Hartung, liberal cells with a dominant study, up to 10
+NEXT_STUDY: Range = (72, 92)  # prediction intervals, tau2 ¼ of the sampling variance or equal to it
+
+# validation/dependent/README.md: normal intervals of a network, tau 0.15.
+NETWORK_OF_12 = 92
+
 # validation/pairwise/measures.csv: odds, risk and rate ratios whose zero cells were corrected.
 SPARSE_BIAS: Range = (18, 52)  # of the effect, control risk 1 %
 SPARSE_COVERAGE: Range = (60, 95)  # Knapp–Hartung, control risk 1 %
@@ -21,17 +29,19 @@ MANTEL_HAENSZEL: dict[str, Range] = {
 }  # fmt: skip
 PETO_DIFFERING: Range = (16, 97)  # validation/rare/results.csv, tau 0.4
 
-# validation/rare/models.csv: normal 95 % intervals, effects alike and differing (tau 0.4, 0.8).
-GLMM_ALIKE: dict[str, Range] = {
-    "CM.EL": (94, 99), "CM.AL": (69, 99), "UM.FS": (93, 99), "UM.RS": (92, 100),
-    "beta-binomial FS": (92, 99),
-}  # fmt: skip
+# validation/rare/models.csv: normal 95 % intervals, effects differing (tau 0.4, 0.8).
 GLMM_DIFFERING: dict[str, Range] = {
     "CM.EL": (80, 99), "CM.AL": (75, 98), "UM.FS": (74, 98), "UM.RS": (77, 97),
     "beta-binomial FS": (43, 98),
 }  # fmt: skip
 APPROXIMATE_AT_10: Range = (69, 97)  # CM.AL, control risk 10 %, effects alike
 FEW_EVENTS_BIAS = 1.05  # largest of a log odds ratio of −0.7; fewest events below 1 on average
+
+# validation/selection/tests.csv: false alarms at 5 %, tau2 0.1.
+RANK: Range = (2, 3)  # Begg–Mazumdar
+MIXED: Range = (8, 9)  # mixed Egger and Thompson–Sharp, 10 studies or Hedges' g of 0.8
+# validation/selection/models.csv: the step model, tau2 0.1, nothing or by its form selected.
+STEP_OWN: Range = (83, 94)
 
 # validation/selection/adjusted.csv: adjusted means. Heterogeneous: tau2 0.1 and 0.4.
 UNSELECTED_HETEROGENEOUS: dict[str, Range] = {  # coverage where nothing was selected

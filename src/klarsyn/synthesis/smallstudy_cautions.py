@@ -71,16 +71,18 @@ def _of_tests(effects: Effects, tests: Sequence[AsymmetryTest], counted: bool) -
         said.append(("egger_on_ratios", sentence))
     if not any(t.tau2 for t in tests):
         return said
+    low, high = seen.RANK
     sentence = (
-        "The studies are heterogeneous: the rank test is then conservative (2 to 3 % false "
-        "alarms at 5 % in simulations)."
+        f"The studies are heterogeneous: the rank test is then conservative ({low} to {high} % "
+        f"false alarms at 5 % in simulations)."
     )
     said.append(("rank_conservative", sentence))
     if effects.k < FEW_FOR_MIXED or effects.measure.startswith("SMD"):
+        low, high = seen.MIXED
         sentence = (
-            "The mixed Egger and Thompson–Sharp tests raised 8 to 9 % false alarms at 5 % with "
-            "10 heterogeneous studies or large standardised mean differences; Egger's own "
-            "held, and so did Pustejovsky–Rodgers (give `groups`)."
+            f"The mixed Egger and Thompson–Sharp tests raised {low} to {high} % false alarms at "
+            f"5 % with 10 heterogeneous studies or large standardised mean differences; Egger's "
+            f"own held, and so did Pustejovsky–Rodgers (give `groups`)."
         )
         said.append(("mixed_liberal", sentence))
     return said
@@ -116,9 +118,10 @@ def _of_models(models: Sequence[SelectionFit]) -> list[Caution]:
         )
         said.append(("step_form", sentence))
     if any(m.tau2 > 0 for m in steps):
+        low, high = seen.STEP_OWN
         sentence = (
-            "Its 95 % interval covered 83 to 94 % with heterogeneous studies even where its form "
-            "was right."
+            f"Its 95 % interval covered {low} to {high} % with heterogeneous studies even where "
+            f"its form was right."
         )
         said.append(("step_interval", sentence))
     if any(m.kind != "stepfun" for m in models):

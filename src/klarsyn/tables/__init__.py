@@ -1,5 +1,6 @@
 """Strict reading of a table at the edge, and writing that appears whole or not at all."""
 
+from klarsyn.tables.decimals import has_decimal_comma
 from klarsyn.tables.reading import read_table
 from klarsyn.tables.table import Column, Table, in_file, missing_column
 from klarsyn.tables.workbook import sheet_names
@@ -8,6 +9,7 @@ from klarsyn.tables.writing import whole_files, write_text
 __all__ = [
     "Column",
     "Table",
+    "has_decimal_comma",
     "in_file",
     "missing_column",
     "read_table",

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from klarsyn.errors import InputError, unknown_name
-from klarsyn.tables.table import EMPTY, Column
+from klarsyn.tables.table import EMPTY, NUMBERS, Column
 
 TRUE = frozenset({"true", "yes", "1"})
+TEXTS = frozenset({"text", "either"})
 FALSE = frozenset({"false", "no", "0"})
 LARGEST_WHOLE = 2**53
 
@@ -43,11 +44,11 @@ def _quick(column: Column, cells: Sequence[str]) -> list[Any] | None:
     missing = not EMPTY.isdisjoint(cells)
     if missing and not (column.may_be_empty or not column.required):
         return None
-    if column.kind == "text":
+    if column.kind in TEXTS:
         if column.allowed is not None and not set(cells) <= {*column.allowed, *EMPTY}:
             return None
         return [None if c in EMPTY else c for c in cells] if missing else list(cells)
-    if column.kind in {"number", "count", "whole"}:
+    if column.kind in NUMBERS:
         return _quick_numbers(column, cells, missing)
     return None
 
@@ -80,7 +81,7 @@ def _cell(path: str, column: Column, row: int, cell: str) -> Any:
         if column.may_be_empty or not column.required:
             return None
         raise InputError(f"{path}: row {row}, column {column.name!r} is empty. Give a value.")
-    if column.kind == "text":
+    if column.kind in TEXTS:
         if column.allowed is not None and cell not in column.allowed:
             raise unknown_name(column.name, cell, column.allowed, f"{path}: row {row}")
         return cell

@@ -8,8 +8,9 @@ from typing import Any
 
 from klarsyn.errors import InputError
 from klarsyn.tables.cells import typed
+from klarsyn.tables.decimals import Seen, numbers_with_points, texts_with_points
 from klarsyn.tables.files import check_readable
-from klarsyn.tables.table import EMPTY, Column, Table, missing_column
+from klarsyn.tables.table import EMPTY, NUMBERS, Column, Table, missing_column
 from klarsyn.tables.texts import Remark, csv_rows
 from klarsyn.tables.workbook import excel_rows
 
@@ -29,6 +30,9 @@ def read_table(
 ) -> Table:
     """Read a CSV (comma, semicolon or tab; UTF-8) or an Excel workbook's sheet.
 
+    Numbers have decimal points; where semicolons or tabs separate the cells, decimal commas are
+    read as well (a column has one or the other).
+
     `columns` are checked and converted; with `others` the remaining columns come along as text.
     Rows are counted as a spreadsheet shows them: the first line is row 1. A table with fewer than
     `least_rows` rows below its header is an error. `rename` turns the header's names into those of
@@ -38,14 +42,18 @@ def read_table(
     """
     file = Path(path)
     check_readable(file)
-    chunks = excel_rows(file, sheet) if file.suffix.lower() in EXCEL else csv_rows(file, remark)
+    commas = False  # a text cell of a workbook does not say whose comma it holds
+    if file.suffix.lower() in EXCEL:
+        chunks = excel_rows(file, sheet)
+    else:
+        commas, chunks = csv_rows(file, remark)
     _, (found,) = next(chunks)
     header = [rename(name) for name in found]
     _check_header(str(path), header, columns)
     wanted = {c.name: c for c in columns}
     if not others:
         header = [name if name in wanted else "" for name in header]
-    numbers, taken = _gather(str(path), header, wanted, chunks)
+    numbers, taken = _gather(str(path), header, wanted, chunks, commas)
     if len(numbers) < least_rows:
         raise InputError(
             f"{path}: the table has {len(numbers)} rows below its header; it needs at least "
@@ -59,18 +67,28 @@ def _gather(
     header: Sequence[str],
     wanted: Mapping[str, Column],
     chunks: Iterable[tuple[list[int], list[list[str]]]],
+    commas: bool,
 ) -> tuple[Sequence[int], dict[str, tuple[Any, ...]]]:
     numbers: list[int] = []
     taken: dict[str, list[Any]] = {name: [] for name in header if name}
+    seen: dict[str, Seen] = {
+        name: {} for name, c in wanted.items() if c.kind in NUMBERS | {"either"}
+    }
     for rows, texts in chunks:
         numbers += rows
         if len(numbers) > MOST_ROWS:
             raise InputError(f"{path}: more than {MOST_ROWS} rows. Split the table.")
         for name, cells in zip(header, zip(*texts, strict=True), strict=True):
             if name in wanted:
-                taken[name] += typed(path, wanted[name], rows, [c.strip() for c in cells])
+                found: Sequence[str] = [c.strip() for c in cells]
+                if commas and name in seen:
+                    found = numbers_with_points(path, name, rows, found, seen[name])
+                taken[name] += typed(path, wanted[name], rows, found)
             elif name:
                 taken[name] += _shared(cells)
+    if commas:
+        for name in set(taken) - set(wanted):
+            taken[name] = list(texts_with_points(taken[name]))
     if numbers and numbers[-1] - numbers[0] == len(numbers) - 1:
         numbers_seen: Sequence[int] = range(numbers[0], numbers[-1] + 1)
     else:

@@ -15,15 +15,19 @@ Chunk = tuple[list[int], list[list[str]]]
 Remark = Callable[[Sequence[str]], bool]
 
 
-def csv_rows(file: Path, remark: Remark | None = None) -> Iterator[Chunk]:
-    """Row numbers and rows of texts, some thousands at a time; the header comes first, alone.
+def csv_rows(file: Path, remark: Remark | None = None) -> tuple[bool, Iterator[Chunk]]:
+    """Whether a comma inside a cell can be decimal only, and the rows.
 
-    A quoted line break stays inside its row, and an empty line counts as a row though it is not
-    given out, nor is one that `remark` says is a comment: the numbers are those that a spreadsheet
-    shows.
+    Row numbers and rows of texts come some thousands at a time; the header comes first, alone. A
+    quoted line break stays inside its row, and an empty line counts as a row though it is not given
+    out, nor is one that `remark` says is a comment: the numbers are those that a spreadsheet shows.
     """
     text = _decoded(file)
     delimiter = _delimiter(text, remark)
+    return delimiter != ",", _rows(file, text, delimiter, remark)
+
+
+def _rows(file: Path, text: str, delimiter: str, remark: Remark | None) -> Iterator[Chunk]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     numbers, rows, width, number = [], [], 0, 0
     try:
@@ -97,7 +101,11 @@ def _delimiter(text: str, remark: Remark | None = None) -> str:
 
 
 def _ragged(file: Path, number: int, cells: int, width: int) -> InputError:
-    hint = " Decimal commas look like delimiters: use decimal points." if cells > width else ""
+    hint = (
+        " Decimal commas look like delimiters: use decimal points, or separate by semicolons."
+        if cells > width
+        else ""
+    )
     return InputError(
         f"{file}: row {number} has {cells} cells where the header has {width}. "
         f"Look for a missing or surplus delimiter, or a truncated last row.{hint}"

@@ -17,6 +17,10 @@ A table has one row a study, e.g.
 Roles: ai bi ci di (or n1i n2i for bi di); m1i sd1i n1i m2i sd2i n2i; x1i t1i x2i t2i; xi ni;
 ri ni; m1i m2i sd1i sd2i ni ri for pairs; yi with vi or sei; est with its 95 % limits lower and
 upper (HR: the ratio). A column that already has the role's name need not be mapped.
+
+\b
+Cells are separated by commas, semicolons or tabs; with semicolons or tabs (a European Excel's
+"CSV") decimal commas are read too. An Excel workbook is read as it is.
 """
 
 

@@ -16,7 +16,7 @@ The table has one row an answer, e.g.
   Alpha 2020,D1,1.1,Y,A. Reader,2024-04-01,computer list (p. 3)
   Alpha 2020,D3,judgement,Low,B. Reader,2024-04-02,letter from the author
   Alpha 2020,overall,,Some concerns,A. Reader,2024-04-03,one domain unclear
-Domains: D1, D2a (assignment) or D2b (adhering), D3, D4, D5, S (crossover, judgement only),
+Domains: D1, D2a (assignment) or D2b (adhering), D3, D4, D5, S (crossover),
 overall. Answers: Y, PY, PN, N, NI, NA. The overall judgement is never derived.
 outcome, scale, effect, findings, source_id, locator and draft may be there too; --new writes an
 empty form with all of them, which is also a base's table riskofbias.

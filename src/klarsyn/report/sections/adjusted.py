@@ -18,22 +18,26 @@ from klarsyn.bias.adjusted import (
     three_priors,
 )
 from klarsyn.bias.belief import BeliefEvidence
+from klarsyn.bias.riskofbias_from_base import MEASUREMENT, TrialJudgement
 from klarsyn.figures.forest import ForestAxis, ForestRow, forest
 from klarsyn.figures.theme import INK, PALETTE, finish
 from klarsyn.provenance import digest_of
 from klarsyn.report.context import Context
-from klarsyn.report.document import Figure, Prose, Result, Section, anchor_of, paragraphs
+from klarsyn.report.document import Figure, Prose, Result, Section, anchor_of, paragraphs, spoken
 from klarsyn.report.gradings import Ground, compared, derive_ground
 from klarsyn.report.grids import benefit_of
 from klarsyn.report.guessing import ArmGuess
 from klarsyn.report.sections.crossover_counts import crossover_range
 from klarsyn.report.sections.tipping import class_belief
 from klarsyn.report.settings import Window
-from klarsyn.stats.estimate import Estimate
+from klarsyn.report.words import capital
+from klarsyn.stats.estimate import Z_95, Estimate
 from klarsyn.stats.many_fits import ESTIMATORS
 from klarsyn.synthesis.extraction import TrialEffect, derive_effects
 
 DOMAIN = "blinding"
+# Domains of RoB 2 on what the published priors are about: deviations and measurement.
+ABOUT_MASKING = ("D2a", "D2b", MEASUREMENT)
 BIAS_SIZES = ("additive", "additive_sd", "proportional", "proportional_sd")
 COLOURS = {
     "as_reported": INK,
@@ -41,6 +45,7 @@ COLOURS = {
     "wide": PALETTE[5],
     "patients": PALETTE[2],
     "belief": PALETTE[1],
+    "by_guesses": PALETTE[0],
     "elicited": PALETTE[3],
 }
 
@@ -49,14 +54,17 @@ COLOURS = {
 class Adjusted:
     """One time and class: as reported, under each prior, and less what people judged, if they did.
 
-    Values are standardised differences; `risky` are the trials that carry the bias.
+    Values are standardised differences; `risky` are the trials that carry the bias, `by_guesses`
+    those that would by guesses alone, and `guessed` the adjustment then, where the two differ.
     """
 
     window: Window
     comparator: str
     effects: tuple[TrialEffect, ...]
     risky: tuple[str, ...]
+    by_guesses: tuple[str, ...]
     found: BiasAdjusted
+    guessed: BiasAdjusted | None
     elicited: Elicited | None
     result: Result
 
@@ -66,6 +74,9 @@ class Adjusted:
         out = [("as_reported", self.found.unadjusted, "")]
         for p, e in zip(self.found.priors, self.found.pooled, strict=True):
             out.append((p.name, e, p.source))
+        if self.guessed is not None:
+            first = self.guessed.priors[0]
+            out.append(("by_guesses", self.guessed.pooled[0], first.source))
         if self.elicited is not None:
             out.append(("elicited", self.elicited.pooled, "Turner 2009"))
         return out
@@ -120,14 +131,25 @@ def derive_adjusted(context: Context) -> list[Adjusted]:
     return out
 
 
-def carries_bias(trial: str, guesses: Sequence[ArmGuess]) -> bool:
-    """Whether a trial is at high or unclear risk: not shown that its patients guessed by chance.
+def carries_bias(
+    trial: str, judged: Mapping[str, TrialJudgement], guesses: Sequence[ArmGuess]
+) -> bool:
+    """Whether a trial is at high or unclear risk for masking, which the published priors speak of.
 
-    Low only where patients of both roles were asked and every arm's index reads as random.
+    Where the trial has answers: deviations or measurement is not Low. Where nobody has judged it:
+    it was not shown that its patients guessed by chance.
     """
+    if trial in judged:
+        found = judged[trial].domains
+        return any(found[d] != "Low" for d in ABOUT_MASKING if d in found)
+    return not guessed_by_chance(trial, guesses)
+
+
+def guessed_by_chance(trial: str, guesses: Sequence[ArmGuess]) -> bool:
+    """Whether patients of both roles were asked and every arm's index reads as random."""
     asked = [g for g in guesses if g.trial.id == trial and g.guess.respondent == "patient"]
     both = {g.role for g in asked} == {"active", "control"}
-    return not (both and all(g.reading().startswith("random") for g in asked))
+    return both and all(g.reading().startswith("random") for g in asked)
 
 
 def _adjusted(
@@ -138,7 +160,8 @@ def _adjusted(
     ground: Ground,
 ) -> Adjusted:
     s = context.settings
-    risky = [carries_bias(e.trial, ground.guesses) for e in effects]
+    risky = [carries_bias(e.trial, ground.judged, ground.guesses) for e in effects]
+    by_guesses = [not guessed_by_chance(e.trial, ground.guesses) for e in effects]
     priors = list(three_priors(DOMAIN, benefit=benefit_of(context), measure="smd"))
     if (own := _belief_prior(context, comparator, ground)) is not None:
         priors.append(own)
@@ -146,14 +169,12 @@ def _adjusted(
         "estimator": s.method if s.method in ESTIMATORS else "REML",
         "test": s.test if s.test in TESTS else "adhoc",
     }
-    found = adjust_by_priors(
-        [e.y for e in effects],
-        [e.v for e in effects],
-        risky,
-        priors,
-        labels=[e.trial for e in effects],
-        **how,
-    )
+    trials = [e.trial for e in effects]
+    y, v = [e.y for e in effects], [e.v for e in effects]
+    found = adjust_by_priors(y, v, risky, priors, labels=trials, **how)
+    guessed = None
+    if risky != by_guesses:
+        guessed = adjust_by_priors(y, v, by_guesses, priors, labels=trials, **how)
     biases = _elicited(context, effects)
     elicited = (
         pool_elicited(
@@ -169,9 +190,11 @@ def _adjusted(
         comparator=comparator,
         effects=effects,
         risky=found.high_risk,
+        by_guesses=tuple(t for t, carries in zip(trials, by_guesses, strict=True) if carries),
         found=found,
+        guessed=guessed,
         elicited=elicited,
-        result=_result(window.id, comparator, effects, found, elicited),
+        result=_result(window.id, comparator, effects, found, guessed, elicited),
     )
 
 
@@ -197,7 +220,7 @@ def _belief_prior(context: Context, comparator: str, ground: Ground) -> BiasPrio
 
 
 def _se(evidence: BeliefEvidence) -> float:
-    return (evidence.high - evidence.low) / (2 * 1.959963984540054)
+    return (evidence.high - evidence.low) / (2 * Z_95)
 
 
 def _elicited(context: Context, effects: Sequence[TrialEffect]) -> list[list[Bias]]:
@@ -214,10 +237,13 @@ def _result(
     comparator: str,
     effects: Sequence[TrialEffect],
     found: BiasAdjusted,
+    guessed: BiasAdjusted | None,
     elicited: Elicited | None,
 ) -> Result:
     value = found.to_dict()
     rows = {"as_reported": value["unadjusted"]} | {p["name"]: p for p in value["priors"]}
+    if guessed is not None:
+        rows["by_guesses"] = guessed.to_dict()["priors"][0]
     if elicited is not None:
         rows["elicited"] = {
             "value": elicited.pooled.value,
@@ -237,7 +263,9 @@ def _result(
         | {"biased": list(found.high_risk), "of": found.studies},
         method=found.method,
         inputs=tuple(dict.fromkeys(i for e in effects for i in e.findings)),
-        digest=digest_of(found.digest, elicited.digest if elicited else ""),
+        digest=digest_of(
+            found.digest, guessed.digest if guessed else "", elicited.digest if elicited else ""
+        ),
     )
 
 
@@ -287,20 +315,19 @@ def _figure(context: Context, made: Sequence[Adjusted]) -> Figure:
     )
     if benefit_of(context) == "higher":
         axis = ForestAxis(title=w.plain("works.axis"), limits=reach)
-    told = [f"{r.label}: {r.numbers}." if r.numbers else f"{r.label}." for r in rows]
     return Figure(
         id="adjusted",
         title=w.plain("adjusted.figure"),
-        alt=" ".join([w.plain("adjusted.alt"), *told]),
+        alt=" ".join([w.plain("adjusted.alt"), *spoken(rows, headings=True)]),
         wide=finish(forest(rows, axis)),
         narrow=finish(forest(rows, axis, narrow=True)),
-        caption=w("adjusted.caption", method=_how(made[0].found)),
+        caption=w("adjusted.caption", method=_how(context, made[0].found)),
     )
 
 
-def _how(found: BiasAdjusted) -> str:
-    """Estimator and test, as the method's last words name them."""
-    return ", ".join(found.method.split(", ")[-2:])
+def _how(context: Context, found: BiasAdjusted) -> str:
+    """Estimator and test in words; the method's last two words name them."""
+    return "; ".join(context.option(name) for name in found.method.split(", ")[-2:])
 
 
 def _reach(made: Sequence[Adjusted]) -> tuple[float, float] | None:
@@ -314,7 +341,7 @@ def _heading(context: Context, m: Adjusted) -> str:
     w = context.words
     trials = w.count("page.trials_count", len(m.effects))
     when = m.window.label[context.lang]
-    return f"{when[:1].upper()}{when[1:]}, {context.comparator(m.comparator)}, {trials}"
+    return f"{capital(when)}, {context.comparator(m.comparator)}, {trials}"
 
 
 def _row(context: Context, m: Adjusted, name: str, e: Estimate, source: str) -> ForestRow:
@@ -343,11 +370,37 @@ def _row(context: Context, m: Adjusted, name: str, e: Estimate, source: str) -> 
     )
 
 
-def _cautions(context: Context, made: Sequence[Adjusted]) -> list[Any]:
+def _who(context: Context, made: Sequence[Adjusted]) -> list[Any]:
+    """Which trials carry the bias, by which rule, and where guesses alone would say otherwise."""
     w, n = context.words, context.numbers
-    trials = {e.trial for m in made for e in m.effects}
+    judged = derive_ground(context).judged
+    trials = {e.trial: e.label for m in made for e in m.effects}
     risky = {t for m in made for t in m.risky}
-    texts = [w("adjusted.who", risky=n.whole(len(risky)), all=n.whole(len(trials)))]
+    answered = [judged[t] for t in trials if t in judged]
+    key = "who_judged" if answered else "who"
+    texts = [
+        w(
+            f"adjusted.{key}",
+            risky=n.whole(len(risky)),
+            all=n.whole(len(trials)),
+            judged=n.whole(len(answered)),
+            drafts=w.plain("adjusted.who_drafts") if any(j.draft for j in answered) else "",
+        )
+    ]
+    if not answered:
+        return texts
+    changed = {t for m in made for t in set(m.risky) ^ set(m.by_guesses)}
+    if changed:
+        told = ", ".join(trials[t] for t in trials if t in changed)
+        texts.append(w("adjusted.rules_differ", trials=told))
+    else:
+        texts.append(w("adjusted.rules_agree"))
+    return texts
+
+
+def _cautions(context: Context, made: Sequence[Adjusted]) -> list[Any]:
+    w = context.words
+    texts = _who(context, made)
     if any(name == "belief" for m in made for name, *_ in m.rows):
         texts.append(w("adjusted.belief"))
     texts.append(w("adjusted.ordinary"))

@@ -19,7 +19,7 @@ from klarsyn.figures.theme import PALETTE, finish
 from klarsyn.provenance import digest_of
 from klarsyn.report.comparison import Comparison, read_comparison
 from klarsyn.report.context import Context
-from klarsyn.report.document import Figure, Prose, Result, Section, anchor_of, paragraphs
+from klarsyn.report.document import Figure, Prose, Result, Section, anchor_of, paragraphs, spoken
 from klarsyn.report.sections.assessments import assessment_blocks
 from klarsyn.report.sections.left import (
     Refused,
@@ -188,11 +188,10 @@ class _Margin:
             right=w.plain("reference.right", drug=context.settings.drug[context.lang]) + " →",
             marks=((-ten, w.plain("against.margin", margin=context.numbers.general(ten))),),
         )
-        told = [f"{r.label}: {r.numbers}." for r in rows if r.numbers]
         return Figure(
             id="against-margin",
             title=w.plain("against.figure", trial=self.published.trial.label),
-            alt=" ".join([w.plain("against.alt"), *told]),
+            alt=" ".join([w.plain("against.alt"), *spoken(rows)]),
             wide=finish(forest(rows, axis)),
             narrow=finish(forest(rows, axis, narrow=True)),
             caption=w(

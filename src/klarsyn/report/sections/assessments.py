@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from klarsyn.bias.inclusion import (
     inclusion,
 )
 from klarsyn.report.context import Context
-from klarsyn.report.document import Result, TableBlock
+from klarsyn.report.document import Prose, Result, TableBlock, paragraphs, written
 from klarsyn.report.labels import translations
 from klarsyn.report.records import record_id
 from klarsyn.report.sections.reference import Panel
@@ -74,10 +75,30 @@ def assessment_blocks(context: Context, panel: Panel) -> AssessmentBlocks:
     )
     results = {s.id: _result(s, found, panel) for s in found.sets}
     return AssessmentBlocks(
-        blocks=[_table(context, found, results, panel)],
+        blocks=[_table(context, found, results, panel), *_elsewhere(context)],
         results=list(results.values()),
         findings=[record_id(r) for r in records],
     )
+
+
+def _elsewhere(context: Context) -> list[Prose]:
+    """What others pooled of the same comparison, from the rows that the settings name."""
+    w, n = context.words, context.numbers
+    named = context.settings.reference.get("published", ())
+    rows: dict[Any, Mapping[str, Any]] = {row["id"]: row for row in context.base.published}
+    told = [
+        w(
+            "against.elsewhere_pooled",
+            outcome=context.term("outcome", row["outcome"]),
+            k=row["k"],
+            n=row["n"],
+            effect=n.with_interval(row["estimate"], row["ci95_lower"], row["ci95_upper"]),
+            i2=n.general(row["i2"]),
+            source=written(str(row["citation"]).rstrip("."), context.lang),
+        )
+        for row in (rows[name] for name in named)
+    ]
+    return [Prose(paragraphs=paragraphs(*told))] if told else []
 
 
 def _result(s: SetConclusion, found: Inclusion, panel: Panel) -> Result:

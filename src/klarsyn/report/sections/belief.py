@@ -241,6 +241,7 @@ def readings_table(context: Context, readings: Sequence[Reading]) -> TableBlock:
         rows.append((name, told["raw"], told["half"], told["between"]))
     return TableBlock(
         id="readings",
+        folded=True,
         title=w.plain("told.readings_table"),
         header=[w.plain(f"told.head_{h}") for h in ("outcome", "raw", "half", "between")],
         rows=rows,

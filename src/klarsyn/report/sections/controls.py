@@ -15,9 +15,10 @@ from klarsyn.figures.forest import ForestAxis, ForestRow, forest
 from klarsyn.figures.theme import PALETTE, SOFT, finish
 from klarsyn.provenance import digest_of
 from klarsyn.report.context import Context
-from klarsyn.report.document import Figure, Prose, Result, anchor_of, paragraphs
+from klarsyn.report.document import Figure, Prose, Result, anchor_of, paragraphs, spoken
 from klarsyn.report.gradings import compared
 from klarsyn.report.settings import Elsewhere
+from klarsyn.report.words import capital
 from klarsyn.stats.estimate import Estimate
 from klarsyn.synthesis.pairwise import Pooled
 
@@ -266,23 +267,18 @@ def _figure(context: Context, made: Sequence[Improved]) -> Figure:
     ends = [x for r in rows for x in (r.lower, r.upper) if x is not None]
     limits = (min(0.0, *ends) - 0.1, max(ends) + 0.1)
     axis = ForestAxis(title=w.plain("controls.x"), limits=limits)
-    told = [f"{r.label}: {r.numbers}." if r.numbers else f"{r.label}." for r in rows]
     return Figure(
         id="told-controls",
         title=w.plain("controls.figure"),
-        alt=" ".join([w.plain("controls.alt"), *told]),
+        alt=" ".join([w.plain("controls.alt"), *spoken(rows, headings=True)]),
         wide=finish(forest(rows, axis)),
         narrow=finish(forest(rows, axis, narrow=True)),
         caption=w(
             "controls.caption",
             sources=_cited(context, made),
-            method=f"{made[0].pooled.method}, {made[0].pooled.test}",
+            method="; ".join(map(context.option, (made[0].pooled.method, made[0].pooled.test))),
         ),
     )
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _cited(context: Context, made: Sequence[Improved]) -> str:
@@ -296,7 +292,7 @@ def _when(context: Context, m: Improved) -> str:
     w, s = context.words, context.settings
     if m.name != "later" or s.controls is None:
         text = s.windows[0].label[context.lang]
-        return _capital(text)
+        return capital(text)
     n = context.numbers
     return w.plain(
         "controls.span", low=n.general(s.controls.earliest), high=n.general(s.controls.latest)
@@ -378,7 +374,7 @@ def _usual_row(
     source = context.base.sources.get(usual.source)
     label = w.plain(
         "controls.row_usual",
-        name=_capital(usual.label[context.lang]),
+        name=capital(usual.label[context.lang]),
         trials=w.count("page.trials_count", usual.trials),
     )
     return ForestRow(

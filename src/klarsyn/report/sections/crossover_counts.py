@@ -68,7 +68,7 @@ def _pairing(context: Context, e: TrialEffect) -> Pairing | None:
     if "as if independent" not in e.formula or e.measure != "SMD":
         return None
     trial = context.base.trial(e.trial)
-    known = context.findings_by_id()
+    known = context.known
     cells = []
     for treatment, n in ((e.treatment, e.n_test), (e.control, e.n_control)):
         arms = {a.id for a in trial.arms if a.treatment == treatment}

@@ -14,7 +14,7 @@ from klarsyn.figures.forest import ForestAxis, ForestRow, forest
 from klarsyn.figures.theme import PALETTE, finish
 from klarsyn.provenance import digest_of
 from klarsyn.report.context import Context
-from klarsyn.report.document import Figure, Prose, Result, TableBlock, anchor_of, paragraphs
+from klarsyn.report.document import Figure, Prose, Result, TableBlock, anchor_of, paragraphs, spoken
 from klarsyn.report.gradings import compared
 from klarsyn.report.grids import benefit_of
 from klarsyn.report.sections.works import typical_sd
@@ -198,11 +198,10 @@ def _figure(
             left="← " + w.plain("works.left", drug=context.settings.drug[context.lang]),
             right=w.plain("works.right") + " →",
         )
-    told = [f"{r.label}: {r.numbers}." if r.numbers else f"{r.label}." for r in rows]
     return Figure(
         id="left-dropouts",
         title=w.plain("dropouts.figure", when=window.label[context.lang]),
-        alt=" ".join([w.plain("dropouts.alt"), *told]),
+        alt=" ".join([w.plain("dropouts.alt"), *spoken(rows, headings=True)]),
         wide=finish(forest(rows, axis)),
         narrow=finish(forest(rows, axis, narrow=True)),
         caption=w("dropouts.caption"),

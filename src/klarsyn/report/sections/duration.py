@@ -17,6 +17,7 @@ from klarsyn.report.document import (
     Section,
     anchor_of,
     paragraphs,
+    unique,
 )
 from klarsyn.report.pooling import effect_result, limits
 from klarsyn.report.sections.relapse import relapse_figure, relapse_findings
@@ -44,7 +45,7 @@ def build_duration(context: Context) -> tuple[Section, Any]:
         id="duration",
         title=context.words.plain("duration.title"),
         blocks=blocks,
-        results=_unique([counts, *(effect_result(_key(e), e) for e in effects)]),
+        results=unique([counts, *(effect_result(_key(e), e) for e in effects)]),
         findings=[
             *(i for e in effects for i in e.findings),
             *(f.id for r in relapses for f in r.rows),
@@ -55,10 +56,6 @@ def build_duration(context: Context) -> tuple[Section, Any]:
 
 def _key(effect: TrialEffect) -> str:
     return f"course.{effect.days:g}"
-
-
-def _unique(results: Sequence[Result]) -> list[Result]:
-    return list({r.id: r for r in results}.values())
 
 
 def _along_time(context: Context) -> list[TrialEffect]:

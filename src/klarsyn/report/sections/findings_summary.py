@@ -6,11 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from markupsafe import Markup
+
 from klarsyn.bias.certainty import DOMAINS, LEVELS
 from klarsyn.bias.findings_table import absolute_per_1000
 from klarsyn.provenance import digest_of
 from klarsyn.report.context import Context
-from klarsyn.report.document import Prose, Result, Section, TableBlock, paragraphs
+from klarsyn.report.document import Prose, Result, Section, TableBlock, paragraphs, written
 from klarsyn.report.gradings import (
     Body,
     Graded,
@@ -224,6 +226,7 @@ def _reasons(context: Context, graded: Sequence[Graded], results: dict[str, Resu
         rows.append((_name(context, g.body), *cells))
     return TableBlock(
         id="reasons",
+        folded=True,
         title=w.plain("findings.reasons"),
         header=[
             w.plain("findings.head_outcome"),
@@ -331,14 +334,16 @@ def _cautions(context: Context, graded: Sequence[Graded]) -> list[Any]:
     else:
         texts.append(w("findings.no_thresholds"))
     changes = [
-        w.plain(
+        w(
             "findings.within_person",
             points=n.general(change["points"]),
             anchor=change["anchor"][context.lang],
-            source=context.base.sources[change["source"]].citation,
+            source=written(
+                context.base.sources[change["source"]].citation.rstrip("."), context.lang
+            ),
         )
         for change in context.settings.findings["within_person"]
     ]
     if changes:
-        texts.append(w("findings.within_persons", told="; ".join(changes)))
+        texts.append(w("findings.within_persons", told=Markup("; ").join(changes)))
     return texts

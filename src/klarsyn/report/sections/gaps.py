@@ -11,6 +11,7 @@ from klarsyn.provenance import digest_of
 from klarsyn.report.context import Context
 from klarsyn.report.document import Figure, Prose, Result, TableBlock, anchor_of, paragraphs
 from klarsyn.stats.estimate import Estimate
+from klarsyn.stats.tau_priors import TauPrior
 from klarsyn.synthesis import simulated as seen
 from klarsyn.synthesis.bayes import RandomEffectsPosterior, pool_bayes
 from klarsyn.synthesis.extraction import TrialEffect, as_effects
@@ -88,7 +89,7 @@ def _figure(
     if posteriors:
         rows.append(ForestRow(kind="heading", label=w.plain("gaps.prior")))
     for posterior, result in zip(posteriors, results[1:], strict=True):
-        label = w.plain("gaps.posterior", prior=posterior.prior.label)
+        label = w.plain("gaps.posterior", prior=_prior(context, posterior.prior))
         mu = posterior.mu
         rows.append(
             row(label, mu.median, mu.low, mu.high, link="#" + anchor_of("result", result.id))
@@ -110,6 +111,16 @@ def _figure(
     )
 
 
+def _prior(context: Context, prior: TauPrior) -> str:
+    """A prior of tau as a reader of the page would write it."""
+    w, n = context.words, context.numbers
+    numbers = [
+        f"{w.plain(f'gaps.parameter.{k}')} {n.general(v)}" for k, v in prior.parameters.items()
+    ]
+    name = prior.name.lower().removesuffix(" of tau²").replace(" ", "-")
+    return ", ".join([w.plain(f"gaps.priors.{name}"), *numbers])
+
+
 def _halving(context: Context, small: SmallStudyEffects) -> TableBlock:
     """How the shown adjustments did in simulations."""
     w, rows = context.words, []
@@ -126,6 +137,7 @@ def _halving(context: Context, small: SmallStudyEffects) -> TableBlock:
     columns = ("method", "alike", "differing", "none", "chosen")
     return TableBlock(
         id="missing-trials-seen",
+        folded=True,
         title=w.plain("gaps.seen"),
         header=[w.plain(f"gaps.column.{c}") for c in columns],
         rows=rows,

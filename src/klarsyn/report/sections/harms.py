@@ -14,7 +14,7 @@ from klarsyn.figures.theme import finish
 from klarsyn.figures.upper import LimitRow, limits
 from klarsyn.report.context import Context
 from klarsyn.report.counts import Count, arm_counts, without_overlap
-from klarsyn.report.document import Figure, Prose, Result, anchor_of
+from klarsyn.report.document import Figure, Result, TableBlock, anchor_of, spoken
 
 # Nobody recorded how the trials of a base asked; counts are taken as they stand.
 AS_TOLD: Mapping[str, float] = {"systematic": 1.0, "spontaneous": 1.0, "unknown": 1.0}
@@ -45,15 +45,14 @@ class HarmBlocks:
 
 
 def harm_blocks(context: Context) -> HarmBlocks:
-    """A picture of all harms that the settings name, then a paragraph for each."""
+    """A picture of all harms that the settings name, then a block for each."""
     wanted = context.settings.harm_blocks
     found = {h["id"]: [s for o in h["outcomes"] if (s := _seen(context, o))] for h in wanted}
     every = [s for seen in found.values() for s in seen]
     if not wanted:
         return HarmBlocks(blocks=[], results=[], findings=[])
     blocks: list[Any] = [_figure(context, found)] if every else []
-    told = [_paragraph(context, h, found[h["id"]]) for h in wanted]
-    blocks.append(Prose(paragraphs=tuple(told)))
+    blocks += [_table(context, h, found[h["id"]]) for h in wanted]
     return HarmBlocks(
         blocks=blocks,
         results=[s.result for s in every],
@@ -164,7 +163,6 @@ def _figure(context: Context, found: Mapping[str, Sequence[Seen]]) -> Figure:
     ]
     ends = rates[:: max(1, len(rates) - 1)]
     x_title = w.plain("harms.x")
-    told = [f"{r.label}: {r.numbers}." for r in rows if r.numbers]
 
     def draw(narrow: bool) -> Any:
         return finish(limits(rows, rates=ends, x_title=x_title, narrow=narrow))
@@ -172,7 +170,7 @@ def _figure(context: Context, found: Mapping[str, Sequence[Seen]]) -> Figure:
     return Figure(
         id="harm-limits",
         title=w.plain("harms.figure"),
-        alt=" ".join([w.plain("harms.alt"), *told]),
+        alt=" ".join([w.plain("harms.alt"), *spoken(rows)]),
         wide=draw(False),
         narrow=draw(True),
         caption=w("harms.caption"),
@@ -199,41 +197,78 @@ def _row(context: Context, s: Seen) -> LimitRow:
     )
 
 
-def _paragraph(context: Context, harm: Mapping[str, Any], seen: Sequence[Seen]) -> Any:
+def _table(context: Context, harm: Mapping[str, Any], seen: Sequence[Seen]) -> TableBlock:
+    """The block of one harm: a sentence, then its counts and what they exclude."""
     w, lang = context.words, context.lang
-    heading = Markup("<strong>{}</strong>. ").format(harm["label"][lang])
-    texts = [_sentence(context, s) for s in seen] or [w("harms.none")]
+    heads = ("outcome", "seen", "excluded", "against", "apart")
+    texts = [_answer(context, seen) if seen else w("harms.none")]
+    texts += [s for x in seen if (s := _open(context, x))]
     if note := harm.get("note"):
         texts.append(Markup("{}").format(note[lang]))
-    return heading + Markup(" ").join(texts)
+    return TableBlock(
+        id=f"harm-{harm['id']}",
+        title=harm["label"][lang],
+        header=[w.plain(f"harms.head.{h}") for h in heads],
+        rows=[_cells(context, s) for s in seen],
+        lead=Markup(" ").join(texts),
+        numeric=(1, 2, 3, 4),
+    )
 
 
-def _sentence(context: Context, s: Seen) -> Any:
+def _answer(context: Context, seen: Sequence[Seen]) -> Any:
+    """What the drug clearly adds, and of the other outcomes what is not excluded."""
+    w, n = context.words, context.numbers
+    added = [s for s in seen if (d := _difference(s.appraisal)) is not None and d[1] > 0]
+    parts = []
+    if added:
+        names = [context.term("outcome", s.outcome) for s in added]
+        parts.append(w("harms.adds", harms=", ".join(names)))
+    if rest := [s for s in seen if s not in added]:
+        limits = [
+            w(
+                "harms.up_to",
+                harm=context.term("outcome", s.outcome),
+                upper=context.result_claim(s.result, n.percent(s.exposure.upper, 1)),
+            )
+            for s in rest
+        ]
+        parts.append(w("harms.cannot", harms=Markup(", ").join(limits)))
+    return Markup(" ").join(parts)
+
+
+def _open(context: Context, s: Seen) -> Any | None:
+    """The commonest of the asked rates that is not excluded, and how many patients that takes."""
+    w, n = context.words, context.numbers
+    missed = [x for x in s.exposure.exclusions if not x.excluded]
+    least = max(missed, key=lambda x: x.rate) if missed else None
+    if least is None or not least.needed:
+        return None
+    return w(
+        "harms.open",
+        harm=context.term("outcome", s.outcome),
+        rate=w.plain("safety.one_in", count=n.whole(1 / least.rate)),
+        needed=context.result_claim(s.result, n.whole(least.needed)),
+    )
+
+
+def _cells(context: Context, s: Seen) -> tuple[Any, ...]:
     w, n, e = context.words, context.numbers, s.exposure
 
     def claim(text: str) -> Any:
         return context.result_claim(s.result, text)
 
-    parts: list[Any] = [
-        w(
-            "harms.seen",
-            harm=context.heading("outcome", s.outcome),
-            events=claim(n.whole(e.events)),
-            patients=claim(n.whole(e.patients)),
-            trials=w.count("page.trials_count", e.studies),
-            upper=claim(n.percent(e.upper, 1)),
-        )
-    ]
-    missed = [x for x in e.exclusions if not x.excluded]
-    if missed:
-        least = max(missed, key=lambda x: x.rate)
-        one_in = w.plain("safety.one_in", count=n.whole(1 / least.rate))
-        if least.needed:
-            parts.append(w("harms.open", rate=one_in, needed=claim(n.whole(least.needed))))
-    if (difference := _difference(s.appraisal)) is not None:
-        text = n.with_interval(*(100 * x for x in difference), digits=1)
-        parts.append(w("harms.against", difference=claim(text)))
-    if (apart := s.result.value.get("risk_difference_trials")) is not None:
-        text = n.interval(100 * apart[1], 100 * apart[2], 0)
-        parts.append(w("harms.apart", range=claim(text), trials=apart[0]))
-    return Markup(" ").join(parts)
+    difference = _difference(s.appraisal)
+    apart = s.result.value.get("risk_difference_trials")
+    counted = w(
+        "harms.seen",
+        events=claim(n.whole(e.events)),
+        patients=claim(n.whole(e.patients)),
+        trials=w.count("page.trials_count", e.studies),
+    )
+    return (
+        context.heading("outcome", s.outcome),
+        counted,
+        w("harms.more", upper=claim(n.percent(e.upper, 1))),
+        claim(n.with_interval(*(100 * x for x in difference), digits=1)) if difference else "–",
+        claim(n.interval(100 * apart[1], 100 * apart[2], 0)) if apart else "–",
+    )

@@ -22,6 +22,7 @@ from klarsyn.report.document import (
     TableBlock,
     anchor_of,
     paragraphs,
+    spoken,
 )
 from klarsyn.report.sections.dropouts import dropout_blocks
 
@@ -201,11 +202,10 @@ def _rates_figure(context: Context, shown: dict[str, list[Count]]) -> Figure:
             text = " – ".join(f"{c.events:.0f}/{c.n:.0f}" for c in pair)
             rows.append(RateRow(kind="study", label=trial.label, numbers=text, points=drawn))
     title = w.plain("left.x")
-    told = [f"{r.label}: {r.numbers}." for r in rows if r.numbers]
     return Figure(
         id="left-rates",
         title=w.plain("left.figure"),
-        alt=" ".join([w.plain("left.alt"), *told[:12]]),
+        alt=" ".join([w.plain("left.alt"), *spoken(rows)[:12]]),
         wide=finish(rates(rows, palette=palette, x_title=title)),
         narrow=finish(rates(rows, palette=palette, x_title=title, narrow=True)),
         caption=w("left.caption"),

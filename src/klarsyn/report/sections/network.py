@@ -15,6 +15,7 @@ from klarsyn.report.pooling import effect_result
 from klarsyn.synthesis.extraction import TrialEffect, derive_effects
 from klarsyn.synthesis.network import NetworkFit, fit_network
 from klarsyn.synthesis.network_data import network_from_contrasts
+from klarsyn.synthesis.simulated import NETWORK_OF_12
 
 Edge = tuple[TrialEffect, str, str]
 
@@ -152,7 +153,7 @@ def _cautions(context: Context, fit: NetworkFit) -> str:
     """What the fit itself warns of, then what holds for every network."""
     w = context.words
     own = [
-        w.plain(f"network.warning.{name}", df=fit.df, trials=fit.studies)
+        w.plain(f"network.warning.{name}", df=fit.df, trials=fit.studies, seen=NETWORK_OF_12)
         for name, _ in fit.cautions
     ]
     return " ".join([*own, w.plain("network.caution")])

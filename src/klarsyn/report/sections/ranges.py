@@ -16,6 +16,7 @@ from klarsyn.report.grids import MEASURES, Cells, measured_cells
 from klarsyn.report.pooling import Group, derive_groups
 from klarsyn.report.sections.works import typical_sd
 from klarsyn.report.settings import Window
+from klarsyn.report.words import capital
 from klarsyn.synthesis.extraction import TrialEffect, as_effects, derive_effects
 from klarsyn.synthesis.pairwise import pool
 from klarsyn.synthesis.subsets import subsets
@@ -70,7 +71,7 @@ def _ranged(context: Context, window: Window, group: Group, cells: Cells) -> Ran
     every = subsets(as_effects(group.effects), method=settings.method, test="z", **limit)
     label = window.label[context.lang]
     return Ranged(
-        name=f"{label[:1].upper()}{label[1:]}, {context.comparator(group.comparator).lower()}",
+        name=f"{capital(label)}, {context.comparator(group.comparator).lower()}",
         group=group,
         estimates={
             "estimators": _estimates(ESTIMATORS, lambda m: pooled(group.effects, m)),

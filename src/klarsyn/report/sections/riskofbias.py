@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from klarsyn.bias.riskofbias import (
     CROSSOVER,
@@ -30,6 +30,7 @@ from klarsyn.report.document import (
     TableBlock,
     anchor_of,
     paragraphs,
+    written,
 )
 
 EFFECT = "assignment"
@@ -100,11 +101,12 @@ def is_draft(risk: RiskOfBias) -> bool:
 
 
 def _answers_of(risk: TrialRisk) -> list[Answer]:
-    return [a for d in risk.domains.values() for a in d.answers if a.answer != NOT_ASKED]
+    judged = [a for d in risk.domains.values() for a in d.answers if a.answer != NOT_ASKED]
+    return judged + [a for a in risk.unjudged if a.answer != NOT_ASKED]
 
 
 def _result(context: Context, risk: TrialRisk, whole: RiskOfBias) -> Result:
-    known = context.findings_by_id()
+    known = context.known
     answers = _answers_of(risk)
     return Result(
         id=f"riskofbias.{risk.trial}",
@@ -157,14 +159,7 @@ def _standing(context: Context, risk: RiskOfBias) -> Any:
 def _cautions(context: Context, risk: RiskOfBias) -> list[Any]:
     w = context.words
     texts = [w("riskofbias.one_result")]
-    crossed = [
-        t.label
-        for t in context.base.trials
-        if t.design == "crossover" and t.id in risk.trials
-        and CROSSOVER not in risk.trials[t.id].domains
-    ]  # fmt: skip
-    if crossed:
-        texts.append(w("riskofbias.crossover", trials=", ".join(crossed)))
+    texts += _crossed(context, risk)
     texts += _adhering(context)
     left = sum(t.randomised is True and t.id not in risk.trials for t in context.base.trials)
     if left:
@@ -172,6 +167,31 @@ def _cautions(context: Context, risk: RiskOfBias) -> list[Any]:
     if is_draft(risk):
         texts.append(w("riskofbias.replace", base=context.base.name))
     return texts
+
+
+def _crossed(context: Context, risk: RiskOfBias) -> list[Any]:
+    """What is known of periods and carry-over in the crossover trials among those judged."""
+    w = context.words
+    found = [t for t in context.base.trials if t.design == "crossover" and t.id in risk.trials]
+    plain = [t for t in found if CROSSOVER in risk.trials[t.id].domains]
+    waiting = [t for t in found if t not in plain]
+    texts = []
+    if plain:
+        told = "; ".join(_carried(context, risk.trials[t.id], t.label) for t in plain)
+        texts.append(w("riskofbias.crossover_plain", told=told))
+    if waiting:
+        told = "; ".join(_carried(context, risk.trials[t.id], t.label) for t in waiting)
+        texts.append(w("riskofbias.crossover", trials=told))
+    return texts
+
+
+def _carried(context: Context, trial: TrialRisk, label: str) -> str:
+    """A crossover trial with its answers about periods and carry-over, and the judgement if any."""
+    domain = trial.domains.get(CROSSOVER)
+    answers = domain.answers if domain else trial.unjudged
+    told = ", ".join(f"{a.question} {a.answer}" for a in answers if a.answer != NOT_ASKED)
+    judged = f": {_judgement(context, domain.judgement).lower()}" if domain else ""
+    return f"{label} ({told}){judged}" if told else f"{label}{judged}"
 
 
 def _adhering(context: Context) -> list[Any]:
@@ -331,10 +351,13 @@ def _reasons(context: Context, risk: RiskOfBias, results: dict[str, Result]) -> 
         )
         first = context.result_claim(results[name], f"{label}, {about}" if about else label)
         for domain_name, domain in trial.domains.items():
-            asked = [a for a in domain.answers if a.answer != NOT_ASKED]
-            answers = Markup("<br>").join(_reason(context, domain_name, a) for a in asked)
+            answers = _reasons_of(context, domain_name, domain.answers)
             told = f"{_domain(context, domain_name)}: {_judgement(context, domain.judgement)}"
             rows.append((first, told, answers, _why(context, domain)))
+        if trial.unjudged:
+            answers = _reasons_of(context, CROSSOVER, trial.unjudged)
+            told = f"{_domain(context, CROSSOVER)}: {_judgement(context, 'none')}"
+            rows.append((first, told, answers, w.plain("riskofbias.no_table")))
     every = [a for r in risk.trials.values() for a in _answers_of(r)]
     return TableBlock(
         id="riskofbias",
@@ -343,32 +366,30 @@ def _reasons(context: Context, risk: RiskOfBias, results: dict[str, Result]) -> 
         rows=rows,
         caption=w(
             "riskofbias.reasons_caption",
-            who=_written(context, "; ".join(dict.fromkeys(a.who for a in every))),
+            who=written("; ".join(dict.fromkeys(a.who for a in every)), context.lang),
             when=", ".join(sorted({a.when for a in every})),
         ),
         folded=True,
     )
 
 
+def _reasons_of(context: Context, domain: str, answers: Sequence[Answer]) -> Any:
+    asked = [a for a in answers if a.answer != NOT_ASKED]
+    return Markup("<br>").join(_reason(context, domain, a) for a in asked)
+
+
 def _reason(context: Context, domain: str, answer: Answer) -> Any:
     """A question in short, its answer, the reason, and the rows or the place it rests on."""
     key = f"{domain}_{answer.question}".replace(".", "_")
     asked = context.words.plain(f"riskofbias.question.{key}")
-    known = context.findings_by_id()
+    known = context.known
     links = [context.row_claim(known[i], i) for i in answer.findings if i in known]
     place = _place(context, answer)
-    rests = Markup(", ").join(links) if links else _written(context, place)
+    rests = Markup(", ").join(links) if links else written(place, context.lang)
     told = Markup("{} {}: <strong>{}</strong>. {}").format(
-        answer.question, asked, answer.answer, _written(context, answer.why)
+        answer.question, asked, answer.answer, written(answer.why, context.lang)
     )
     return told + Markup(" [{}]").format(rests) if rests else told
-
-
-def _written(context: Context, text: str) -> Any:
-    """Words of the base, which are English, marked as such on a page in another language."""
-    if context.lang == "en" or not text:
-        return escape(text)
-    return Markup('<span lang="en">{}</span>').format(text)
 
 
 def _place(context: Context, answer: Answer) -> str:
@@ -410,7 +431,7 @@ def _others(context: Context, risk: RiskOfBias | None) -> list[Any]:
         if p.source in context.base.sources
     )
     cited = "; ".join(c.rstrip(".") for c in named)
-    caption = w("riskofbias.others_source", sources=_written(context, cited))
+    caption = w("riskofbias.others_source", sources=written(cited, context.lang))
     if risk is not None:
         caption += " " + w("riskofbias.others_caption")
     return [
@@ -441,9 +462,9 @@ def _beside(context: Context, published: PublishedRisk, ours: str) -> tuple[Any,
         state = w.plain("riskofbias.alike" if same else "riskofbias.unlike")
     return (
         context.base.trial(published.trial).label,
-        _written(context, published.domain),
-        _written(context, published.judgement),
-        _written(context, published.why) or w.plain("riskofbias.nothing_beside"),
+        written(published.domain, context.lang),
+        written(published.judgement, context.lang),
+        written(published.why, context.lang) or w.plain("riskofbias.nothing_beside"),
         _judgement(context, ours) if ours else w.plain("riskofbias.nothing_beside"),
         state,
     )

@@ -19,6 +19,7 @@ from klarsyn.report.document import (
     Section,
     TableBlock,
     paragraphs,
+    unique,
 )
 from klarsyn.report.sections.harms import Seen, commoner, harm_blocks
 from klarsyn.stats.rates import patients_without_event, upper_limit
@@ -46,14 +47,10 @@ def build_safety(context: Context) -> tuple[Section, Any]:
         id="safety",
         title=context.words.plain("safety.title"),
         blocks=blocks,
-        results=_unique([*results, *pages.results, *exclusions, *(s.result for s, _ in common)]),
+        results=unique([*results, *pages.results, *exclusions, *(s.result for s, _ in common)]),
         findings=[*(f.id for c in counts for f in c.rows), *pages.findings],
     )
     return section, answer
-
-
-def _unique(results: Sequence[Result]) -> list[Result]:
-    return list({r.id: r for r in results}.values())
 
 
 def _compared(counts: Sequence[Count]) -> bool:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from markupsafe import Markup
-
 from klarsyn.bias.blinding import scenario
 from klarsyn.bias.blinding_synthesis import pool_indices
 from klarsyn.errors import InputError
@@ -23,6 +21,7 @@ from klarsyn.report.document import (
     TableBlock,
     anchor_of,
     paragraphs,
+    spoken,
 )
 from klarsyn.report.guessing import CUT, ArmGuess, arm_guesses
 from klarsyn.report.records import cited, record_claim, record_id
@@ -178,9 +177,7 @@ def _figure(
     return Figure(
         id="told-indices",
         title=w.plain("told.figure"),
-        alt=" ".join(
-            [w.plain("told.alt"), *(f"{r.label}: {r.numbers}." for r in rows if r.numbers)]
-        ),
+        alt=" ".join([w.plain("told.alt"), *spoken(rows)]),
         wide=draw(False),
         narrow=draw(True),
         caption=w(
@@ -270,6 +267,7 @@ def _table(context: Context, guesses: Sequence[ArmGuess]) -> TableBlock:
         )
     return TableBlock(
         id="guesses",
+        folded=True,
         title=w.plain("told.table"),
         header=[w.plain(f"told.head_{h}") for h in ("trial", "who", "share", "index", "reads")],
         rows=rows,
@@ -294,7 +292,7 @@ def _scenarios(context: Context, guesses: Sequence[ArmGuess]) -> Any:
     return "; ".join(out) + "." if out else ""
 
 
-def _silent(context: Context, trials: Sequence[Trial]) -> Prose:
+def _silent(context: Context, trials: Sequence[Trial]) -> TableBlock:
     w, n = context.words, context.numbers
     asked = {g.trial for g in context.base.guesses}
     silent = [t for t in trials if t.id not in asked]
@@ -303,9 +301,14 @@ def _silent(context: Context, trials: Sequence[Trial]) -> Prose:
     }
     text = w(
         "told.silent",
-        count=n.whole(len(silent)),
         trials=", ".join(t.label for t in silent) or "–",
         looked=n.whole(sum(t.id in looked for t in silent)),
     )
-    heading = Markup("<strong>{}</strong>. ").format(w.plain("told.silent_title"))
-    return Prose(paragraphs=(heading + text,))
+    return TableBlock(
+        id="silent",
+        title=w.plain("told.silent_title", count=n.whole(len(silent))),
+        header=(),
+        rows=(),
+        lead=text,
+        folded=True,
+    )

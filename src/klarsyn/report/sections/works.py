@@ -17,6 +17,7 @@ from klarsyn.report.context import Context
 from klarsyn.report.document import Figure, Prose, Result, Section, paragraphs
 from klarsyn.report.pooling import Group, derive_groups, effect_result, forest_rows, limits
 from klarsyn.report.settings import Window
+from klarsyn.report.words import capital
 from klarsyn.synthesis.extraction import Extraction, derive_effects
 
 # Comparisons besides the leading one that the first screen names.
@@ -141,7 +142,7 @@ def _sentences(context: Context, view: View, sd: float | None) -> tuple[Any, ...
     texts = [_group_sentence(context, view, g, sd) for g in view.groups]
     texts += [_between_sentence(context, r) for r in _between(view)]
     texts += _shared(context, view)
-    heading = Markup("<strong>{}</strong>: ").format(_capital(view.window.label[context.lang]))
+    heading = Markup("<strong>{}</strong>: ").format(capital(view.window.label[context.lang]))
     return (heading + Markup(" ").join(texts),)
 
 
@@ -190,10 +191,6 @@ def _few(context: Context, group: Group) -> str:
     return "".join(w.plain(f"works.few.{name}", trials=trials) for name in names)
 
 
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
 def _verdict(group: Group) -> str:
     """`less`, `more` or `unclear` by the interval; `each` where every trial alone says less."""
     _, low, high = _group_values(group)
@@ -214,7 +211,7 @@ def _points(context: Context, sd: float | None, value: float) -> str:
 
 def typical_sd(context: Context, extraction: Extraction) -> float | None:
     """The median SD of the page's scale among the rows behind these effects."""
-    found = context.findings_by_id()
+    found = context.known
     used = [found[i] for e in extraction.effects for i in e.findings if i in found]
     sds = sorted(
         f.value

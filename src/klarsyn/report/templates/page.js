@@ -1,8 +1,19 @@
 (function () {
   "use strict";
-  var specs = JSON.parse(document.getElementById("specs").textContent);
+  var written = JSON.parse(document.getElementById("specs").textContent);
+  var specs = whole(written.figures);
   var narrow = window.matchMedia("screen and (max-width: 700px)");
   var canvases = Array.prototype.slice.call(document.querySelectorAll("[data-figure]"));
+
+  function whole(value) {
+    if (Array.isArray(value)) { return value.map(whole); }
+    if (value === null || typeof value !== "object") { return value; }
+    if ("$rows" in value) { return whole(written.rows[value.$rows]); }
+    return Object.keys(value).reduce(function (out, key) {
+      out[key] = whole(value[key]);
+      return out;
+    }, {});
+  }
 
   function draw(canvas) {
     var spec = specs[canvas.dataset.figure][narrow.matches ? "narrow" : "wide"];
@@ -27,6 +38,14 @@
     }, Promise.resolve()).then(function () { document.body.dataset.ready = "true"; });
   }
 
+  function unfold() {
+    var place = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    var folded = place && place.closest("details");
+    if (folded && !folded.open) { folded.open = true; place.scrollIntoView(); }
+  }
+
+  window.addEventListener("hashchange", unfold);
+  unfold();
   narrow.addEventListener("change", drawAll);
   drawAll();
 })();
