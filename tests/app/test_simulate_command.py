@@ -40,7 +40,7 @@ def test_every_number_has_a_unit_and_percentiles(capsys) -> None:
         assert course["unit"]
         for kind in ("between_sets", "between_patients"):
             assert len(course[kind]["p50"]) == len(course["times"])
-    assert found["follows"]["told"][0]["verdict"] in {"positive", "cannot be told from these data"}
+    assert "the sign is not a finding" in found["follows"]["told"][0]["verdict"]
 
 
 def test_the_same_seed_gives_the_same_bytes(capsys, tmp_path) -> None:
@@ -134,9 +134,67 @@ def test_forms_that_the_sets_disagree_about_cannot_be_told(capsys) -> None:
     assert "cannot be told" in found["points"][0]["between_sets"]["verdict"]
 
 
+def test_no_verdict_is_given_on_a_sign_that_is_built_in(capsys, tmp_path) -> None:
+    page = tmp_path / "page.html"
+    main([*RUN, "--report", str(page)])
+    assert "the model cannot raise the score" in capsys.readouterr().out
+    text = page.read_text(encoding="utf-8")
+    assert "the sign is built in, not a finding" in text
+    assert "lower than placebo in" not in text
+
+
+UNSAID = "The dose does not say salt or base: it is read as base."
+
+
+def test_a_dose_without_salt_or_base_says_at_the_head_how_it_is_read(capsys, tmp_path) -> None:
+    page = tmp_path / "page.html"
+    unsaid = [a.removesuffix(" base") for a in RUN]
+    main([*unsaid, "--exposure-only", "--report", str(page)])
+    assert capsys.readouterr().out.splitlines()[1].strip() == UNSAID
+    assert page.read_text(encoding="utf-8").index(UNSAID) < page.read_text().index("<main")
+    main([*unsaid, "--exposure-only", "--json"])
+    found = json.loads(capsys.readouterr().out)["doses"]
+    assert found == {"of": ["base"], "assumed": True, "sentence": UNSAID}
+
+
+def test_a_dose_that_says_what_it_is_is_not_called_assumed(capsys, tmp_path) -> None:
+    page = tmp_path / "page.html"
+    salt = [a.replace("mg/kg base", "mg/kg hydrochloride") for a in RUN]
+    main([*salt, "--exposure-only", "--report", str(page)])
+    said = "Doses are amounts of hydrochloride, as given."
+    assert capsys.readouterr().out.splitlines()[1].strip() == said
+    assert said in page.read_text(encoding="utf-8")
+
+
+def test_a_compared_regimen_says_for_itself_how_it_is_read(capsys) -> None:
+    main([*RUN, "--exposure-only", "--compare", "0.25 mg/kg iv over 40 min"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].strip() == "Doses are amounts of base, as given."
+    assert lines[-1].strip() == f"Second regimen: {UNSAID}"
+
+
+def test_a_spread_of_weights_and_a_range_of_ages_are_asked_for_by_name(capsys) -> None:
+    main([*RUN, "--exposure-only", "--weight", "70.5", "--weight-sd", "9", "--age", "18-65"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "70.5 (SD 9) kg" in said
+    assert "age 18-65 years" in said
+
+
 @pytest.mark.parametrize(
     ("more", "says"),
     [
+        (
+            ["--weight", "70,5"],
+            "'70,5' can be read two ways: 70.5 with a decimal comma, or mean 70 kg with SD 5. "
+            "Write --weight 70.5 or --weight 70 --weight-sd 5.",
+        ),
+        (
+            ["--age", "18,65"],
+            "'18,65' can be read two ways: 18.65 with a decimal comma, or from 18 to 65 years. "
+            "Write --age 18.65 or --age 18-65.",
+        ),
+        (["--weight-sd", "5,5"], "--weight-sd '5,5': use a decimal point, --weight-sd 5.5."),
+        (["--weight-sd", "-1"], "(SD -1) is outside"),
         (["--compare-form", "S"], "--compare-form needs --compare"),
         (["--days", "-1"], "-1 days cannot be followed"),
         (["--followed", "0"], "at least one patient is followed"),

@@ -11,7 +11,7 @@ import pytest
 from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 
-from klarsyn.errors import InputError, UnknownNameError
+from klarsyn.errors import InputError, NumericalError, UnknownNameError
 from klarsyn.pharmacology.driven import PARAMETERS, STATES, simulate_driven
 from klarsyn.provenance import stream
 
@@ -208,3 +208,21 @@ def test_a_full_lane_gives_what_a_patient_alone_gets() -> None:
         )
         assert part.states.tolist() == whole.states[chosen].tolist()
         assert part.steps.tolist() == whole.steps[chosen].tolist()
+
+
+def test_a_patient_who_leaves_the_numbers_is_named_and_harms_nobody() -> None:
+    """Checks for what is not a number outlive the compiler, in a lane that is used again too."""
+    from klarsyn.pharmacology.driven import _events, _matrix
+    from klarsyn.pharmacology.solvers.rodas import FINISHED, NOT_FINITE, march
+
+    values = _patients(150)
+    plain = simulate_driven(values, DOSE, TIMES, rtol=1e-6, atol=1e-9)
+    values["on"] = np.where(np.arange(150) == 3, 1e308, values["on"])
+    with pytest.raises(NumericalError, match="Patient 4 left the numbers that can be represented"):
+        simulate_driven(values, DOSE, TIMES, rtol=1e-6, atol=1e-9)
+    matrix = _matrix(values)
+    states, status, _ = march(matrix, *_events(DOSE, 150), TIMES, 1e-6, 1e-9)
+    others = np.arange(150) != 3
+    assert status[3] == NOT_FINITE
+    assert (status[others] == FINISHED).all()
+    assert states[others].tolist() == plain.states[others].tolist()

@@ -91,6 +91,55 @@ def test_an_event_table_is_read(tmp_path) -> None:
     assert second.doses[0] == Dose(time=0, amount=50, compartment="C", rate=25)
 
 
+def test_a_header_in_lower_case_reads_the_same(tmp_path) -> None:
+    upper, lower = tmp_path / "upper.csv", tmp_path / "lower.csv"
+    upper.write_text(TABLE)
+    header, rest = TABLE.split("\n", 1)
+    lower.write_text("\n".join([header.lower().replace("id,", "ID,").replace("wt", "WT"), rest]))
+    expected = read_events(upper, ["GUT", "C"], covariates=["WT"])
+    assert read_events(lower, ["GUT", "C"], covariates=["WT"]) == expected
+    small = tmp_path / "small.csv"
+    small.write_text("\n".join([header.lower(), rest]))
+    weights = [c.parameters for c in read_events(small, ["GUT", "C"], covariates=["wt"])[0].changes]
+    assert weights == [{"wt": 70.0}, {"wt": 70.0}, {"wt": 80.0}]
+
+
+def test_a_header_that_names_a_column_in_both_cases_is_refused(tmp_path) -> None:
+    file = tmp_path / "events.csv"
+    file.write_text("ID,TIME,time\n1,0,0\n")
+    with pytest.raises(InputError, match="names the column 'TIME' twice"):
+        read_events(file, ["A"])
+
+
+def test_comment_lines_are_left_out_and_rows_keep_their_numbers(tmp_path) -> None:
+    plain, file = tmp_path / "plain.csv", tmp_path / "events.csv"
+    plain.write_text(TABLE)
+    expected = read_events(plain, ["GUT", "C"], covariates=["WT"])
+    lines = TABLE.splitlines()
+    lines[1:1] = ["#1,0,1,500", "C 1,0,1,500; left out", "C,0,1,900,0,0,0,0,GUT,,1,70"]
+    file.write_text("\n".join(["# made by hand; second version", "C for NONMEM", *lines, ""]))
+    assert read_events(file, ["GUT", "C"], covariates=["WT"]) == expected
+    file.write_text(file.read_text().replace("1,30,0,", "1,0.5,0,"))
+    with pytest.raises(InputError, match=r"row 9: TIME 0\.5 comes after 1"):
+        read_events(file, ["GUT", "C"], covariates=["WT"])
+
+
+def test_an_individual_that_would_read_back_as_a_comment_is_not_written(tmp_path) -> None:
+    lost = Subject(id="C", doses=(), times=(1.0,), observed=(None,), changes=())
+    with pytest.raises(InputError, match="'C' would be read back as a comment"):
+        write_events(tmp_path / "events.csv", [lost])
+
+
+def test_a_column_c_marks_the_rows_that_are_left_out(tmp_path) -> None:
+    plain, file = tmp_path / "plain.csv", tmp_path / "events.csv"
+    plain.write_text(TABLE)
+    header, *rows = TABLE.splitlines()
+    marked = [f"C,{header}", *(f".,{r}" for r in rows[:2]), "C,1,2,1,999,0,0,0,0,1,,1,70"]
+    file.write_text("\n".join([*marked, *(f",{r}" for r in rows[2:]), ""]))
+    expected = read_events(plain, ["GUT", "C"], covariates=["WT"])
+    assert read_events(file, ["GUT", "C"], covariates=["WT"]) == expected
+
+
 def test_what_is_written_reads_back_to_the_same(tmp_path) -> None:
     file = tmp_path / "events.csv"
     write_events(file, SUBJECTS, covariates=["WT"])

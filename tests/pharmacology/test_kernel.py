@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -205,3 +206,17 @@ def test_infusions_that_cannot_be_are_refused(changed, says) -> None:
     arguments = {"starts": STARTS, "durations": LENGTHS, "amounts": amounts(), "times": TIMES}
     with pytest.raises(InputError, match=says):
         courses(patients(1), **(arguments | changed))
+
+
+def test_what_is_not_a_number_stays_so_and_touches_nobody_else() -> None:
+    """The compiler may not reason NaN away, neither in the sums nor in the exponentials."""
+    modes = parent_and_metabolite(**patients(1))
+    spoilt = modes.rates.copy()
+    spoilt[7] = np.nan
+    given = {"starts": STARTS, "durations": LENGTHS, "amounts": amounts()}
+    others = np.arange(N) != 7
+    for times in (TIMES, np.tile(TIMES, (N, 1))):
+        plain = infuse_many(modes, times=times, **given)
+        broken = infuse_many(replace(modes, rates=spoilt), times=times, **given)
+        assert np.isnan(broken[:, 7, 1:]).all()
+        assert broken[:, others].tolist() == plain[:, others].tolist()

@@ -226,7 +226,8 @@ def test_the_command_answers_in_json(capsys) -> None:
         "half_life",
         "course",
     }
-    assert any("read as base" in note for note in found["notes"])
+    assert found["doses"]["assumed"]
+    assert any("labelled in base" in note for note in found["notes"])
     assert any("seven-fold" in note for note in found["notes"])
 
 

@@ -7,7 +7,7 @@ leave open. Both are simulated in full and shown apart.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from klarsyn.provenance import digest_of, uniforms
 
 BLOCK = 40
 DAY = 24.0
+BUILT_IN = "lower by construction: the model cannot raise the score, so the sign is not a finding"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +36,8 @@ class Crossed:
 
     `courses` by name are spreads over hours from the first dose: occupancy, score, placebo,
     below_placebo, surviving (hours from the last dose), and the acute effects; `peaks` are
-    dissociation at its peak by number of the dose. `told` are the differences from placebo with
-    their verdicts. `scores` (n, m, T) and `felt` (n, m), the peak of dissociation, let two
+    dissociation at its peak by number of the dose. `told` are the differences from placebo,
+    whose sign is built in. `scores` (n, m, T) and `felt` (n, m), the peak of dissociation, let two
     regimens be compared patient by patient; `given` (n, m, D) says which doses were given.
     """
 
@@ -236,7 +237,7 @@ def _courses(
 
 
 def _told(plan: Plan, gap: np.ndarray, measure: str, agreement: float) -> tuple[Band, ...]:
-    """Points below placebo, the mean of the patients in each set, with the sets' verdict."""
+    """Points below placebo, the mean of the patients in each set; their sign is built in."""
     end = plan.shown[-1] + 1e-9
     wanted = [("1 day after the first dose", DAY)]
     if plan.driven:
@@ -250,13 +251,9 @@ def _told(plan: Plan, gap: np.ndarray, measure: str, agreement: float) -> tuple[
     found = []
     for words, hour in wanted:
         at = int(np.argmin(np.abs(plan.shown - hour)))
-        found.append(
-            band(
-                f"{measure} points below placebo {words}",
-                gap[:, :, at].mean(axis=0),
-                agreement=agreement,
-            )
-        )
+        name = f"{measure} points below placebo {words}"
+        told = band(name, gap[:, :, at].mean(axis=0), agreement=agreement)
+        found.append(replace(told, verdict=BUILT_IN) if told.verdict == "positive" else told)
     return tuple(found)
 
 

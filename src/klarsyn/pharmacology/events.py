@@ -50,6 +50,10 @@ def read_events(
     4 resets and doses. RATE -1 and -2 take rate or duration from the model. Rows stand in the order
     of time; of rows of one time, an observation before a dose sees the moment before it.
 
+    Names of the header may be in lower case, as mrgsolve writes them. A row that begins with '#',
+    or whose first cell is C or begins with 'C ', is a comment (NONMEM's IGNORE), so no individual
+    can be called C; a first column called C may mark such rows.
+
     Raises InputError naming the row.
     """
     columns = [
@@ -59,16 +63,30 @@ def read_events(
         *(Column(name=n, kind="count", required=False) for n in COUNTS),
         *(Column(name=n, kind="number", may_be_empty=True) for n in covariates),
     ]
-    table = read_table(path, columns)
-    for name in table.columns:
-        if name not in KNOWN and name not in covariates:
+
+    def rename(name: str) -> str:
+        return name if name in covariates or name.upper() not in KNOWN else name.upper()
+
+    table = read_table(path, columns, rename=rename, remark=_remark)
+    for place, name in enumerate(table.columns):
+        marks = place == 0 and name.upper() == "C"
+        if name not in KNOWN and name not in covariates and not marks:
             raise unknown_name("column of an event table", name, KNOWN, str(path))
     grouped: dict[str, list[tuple[int, dict[str, Any]]]] = {}
-    for row, record in enumerate(table.records(), start=2):
+    for row, record in zip(table.row_numbers, table.records(), strict=True):
         grouped.setdefault(record["ID"], []).append((row, record))
     return tuple(
         _subject(str(path), name, rows, compartments, covariates) for name, rows in grouped.items()
     )
+
+
+def _remark(cells: Sequence[str]) -> bool:
+    """Whether a row is a comment; a header that begins with a column C is not."""
+    first = cells[0].strip()
+    if first.startswith("#") or first[:2] in ("C ", "c "):
+        return True
+    names = {c.strip().upper() for c in cells}
+    return first in ("C", "c") and not {"ID", "TIME"} <= names
 
 
 def _subject(
@@ -178,7 +196,15 @@ def write_events(
     *,
     covariates: Sequence[str] = (),
 ) -> None:
-    """Write an event table that `read_events` reads back to the same subjects."""
+    """Write an event table that `read_events` reads back to the same subjects.
+
+    Raises InputError for an individual whose rows would be comments.
+    """
+    for subject in subjects:
+        if _remark([subject.id]):
+            raise InputError(
+                f"the individual {subject.id!r} would be read back as a comment. Rename it."
+            )
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow([*HEADER, "DUR", *covariates])

@@ -39,23 +39,34 @@ class Patients:
 class Simulation:
     """What a regimen does: exposure of all patients, and of the followed ones all that follows.
 
-    `crossed` is None where the substance names no response model or none was asked for.
+    `crossed` is None where the substance names no response model or none was asked for. `bases`
+    are what the doses are amounts of: base or a salt; `read_as` is what was assumed where a dose
+    does not say it, else empty.
     """
 
     exposure: Exposure
     crossed: Crossed | None
+    bases: tuple[str, ...]
+    read_as: str
+
+    def doses_are(self) -> str:
+        """One sentence on what the doses are amounts of, and whether that is an assumption."""
+        if self.read_as:
+            return f"The dose does not say salt or base: it is read as {self.read_as}."
+        return f"Doses are amounts of {' and '.join(self.bases)}, as given."
 
     def summary(self) -> str:
-        """Exposure, then what follows from it."""
-        parts = [self.exposure.summary()]
+        """What the doses are amounts of, exposure, then what follows from it."""
+        parts = [self.doses_are(), self.exposure.summary()]
         if self.crossed is not None:
             parts.append(self.crossed.summary())
         return "\n\n".join(parts)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready: the exposure's entries, and `follows`."""
+        """JSON-ready: what the doses are amounts of, the exposure's entries, and `follows`."""
         follows = None if self.crossed is None else self.crossed.to_dict()
-        return {**self.exposure.to_dict(), "follows": follows}
+        said = {"of": list(self.bases), "assumed": bool(self.read_as), "sentence": self.doses_are()}
+        return {"doses": said, **self.exposure.to_dict(), "follows": follows}
 
 
 def simulate_session(
@@ -68,13 +79,15 @@ def simulate_session(
     effect_model: Model | None = None,
     days: float = 28.0,
     follow: bool = True,
+    read_as: str = "",
     notes: Sequence[str] = (),
 ) -> Simulation:
     """Exposure by `model`, and what follows by `effect_model`, until `days` after the last dose.
 
     `effect_model` defaults to the one that the response model was calibrated with, or to `model`
     where that has no such route. A regimen with rules gives each patient the doses that its score
-    asks for; then only the followed patients are simulated.
+    asks for; then only the followed patients are simulated. `read_as` ('base' or a salt) says that
+    the doses did not say what they are amounts of and were read so.
 
     Raises InputError for rules where no score is simulated.
     """
@@ -108,7 +121,8 @@ def simulate_session(
             f"{substance.name} names no response model, so nothing beyond exposure follows."
         )
     exposure = simulate(people, plan, form, notes=said, taken=taken, words=str(regimen))
-    return Simulation(exposure=exposure, crossed=crossed)
+    bases = tuple(dict.fromkeys(s.amount.basis for s in regimen.steps))
+    return Simulation(exposure=exposure, crossed=crossed, bases=bases, read_as=read_as)
 
 
 def _crossed(

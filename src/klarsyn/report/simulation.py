@@ -13,12 +13,13 @@ from klarsyn import __version__
 from klarsyn.figures.bands import Band, bands
 from klarsyn.figures.spreads import SpreadCurve, SpreadWords, spread_panels
 from klarsyn.figures.theme import PALETTE, finish
-from klarsyn.pharmacology.crossed import Crossed
+from klarsyn.pharmacology.crossed import BUILT_IN, Crossed
 from klarsyn.pharmacology.crossing import ACUTE_HOURS
 from klarsyn.pharmacology.ensemble import CANNOT
 from klarsyn.pharmacology.session import Simulation
 from klarsyn.pharmacology.simulate import METRICS, Exposure
 from klarsyn.pharmacology.spread import Spread
+from klarsyn.pharmacology.substance import BASE
 from klarsyn.report.document import Figure, Prose, Section, TableBlock, paragraphs
 from klarsyn.report.drawing import draw_svg
 from klarsyn.report.html import localised, templates
@@ -55,6 +56,12 @@ def render_simulation(simulation: Simulation, words: Words) -> str:
                 n=numbers.whole(len(exposure.subjects)),
                 model=exposure.model,
                 seed=exposure.seed,
+            ),
+            doses=words.plain(
+                "simulation.read_as" if simulation.read_as else "simulation.doses_of",
+                basis=", ".join(
+                    words.plain("simulation.base") if b == BASE else b for b in simulation.bases
+                ),
             ),
             sections=sections,
             pictures={f.id: _pictures(f, words.lang) for f in figures},
@@ -315,7 +322,7 @@ def _told(crossed: Crossed, w: Words, n: Numbers) -> TableBlock:
     rows = []
     for found in crossed.told:
         p = found.percentiles
-        key = "cannot" if found.verdict == CANNOT else found.verdict
+        key = {CANNOT: "cannot", BUILT_IN: "built_in"}.get(found.verdict, found.verdict)
         share = found.share_positive if key != "negative" else 1 - found.share_positive
         rows.append(
             [

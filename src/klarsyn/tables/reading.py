@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from klarsyn.tables.cells import typed
 from klarsyn.tables.decimals import Seen, numbers_with_points, texts_with_points
 from klarsyn.tables.files import check_readable
 from klarsyn.tables.table import EMPTY, NUMBERS, Column, Table, missing_column
-from klarsyn.tables.texts import csv_rows
+from klarsyn.tables.texts import Remark, csv_rows
 from klarsyn.tables.workbook import excel_rows
 
 MOST_ROWS = 2_000_000
@@ -25,6 +25,8 @@ def read_table(
     others: bool = True,
     sheet: str | None = None,
     least_rows: int = 1,
+    rename: Callable[[str], str] = str,
+    remark: Remark | None = None,
 ) -> Table:
     """Read a CSV (comma, semicolon or tab; UTF-8) or an Excel workbook's sheet.
 
@@ -33,7 +35,8 @@ def read_table(
 
     `columns` are checked and converted; with `others` the remaining columns come along as text.
     Rows are counted as a spreadsheet shows them: the first line is row 1. A table with fewer than
-    `least_rows` rows below its header is an error.
+    `least_rows` rows below its header is an error. `rename` turns the header's names into those of
+    `columns`; `remark` says of a row of a CSV whether it is a comment.
 
     Raises InputError with file, row, column, what was found and what is allowed.
     """
@@ -43,8 +46,9 @@ def read_table(
     if file.suffix.lower() in EXCEL:
         chunks = excel_rows(file, sheet)
     else:
-        commas, chunks = csv_rows(file)
-    _, (header,) = next(chunks)
+        commas, chunks = csv_rows(file, remark)
+    _, (found,) = next(chunks)
+    header = [rename(name) for name in found]
     _check_header(str(path), header, columns)
     wanted = {c.name: c for c in columns}
     if not others:

@@ -4,33 +4,37 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from klarsyn.errors import InputError
 
 CHUNK = 50_000
 Chunk = tuple[list[int], list[list[str]]]
+Remark = Callable[[Sequence[str]], bool]
 
 
-def csv_rows(file: Path) -> tuple[bool, Iterator[Chunk]]:
+def csv_rows(file: Path, remark: Remark | None = None) -> tuple[bool, Iterator[Chunk]]:
     """Whether a comma inside a cell can be decimal only, and the rows.
 
     Row numbers and rows of texts come some thousands at a time; the header comes first, alone. A
     quoted line break stays inside its row, and an empty line counts as a row though it is not given
-    out: the numbers are those that a spreadsheet shows.
+    out, nor is one that `remark` says is a comment: the numbers are those that a spreadsheet shows.
     """
     text = _decoded(file)
-    delimiter = _delimiter(text)
-    return delimiter != ",", _rows(file, text, delimiter)
+    delimiter = _delimiter(text, remark)
+    return delimiter != ",", _rows(file, text, delimiter, remark)
 
 
-def _rows(file: Path, text: str, delimiter: str) -> Iterator[Chunk]:
+def _rows(file: Path, text: str, delimiter: str, remark: Remark | None) -> Iterator[Chunk]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     numbers, rows, width, number = [], [], 0, 0
     try:
         for number, row in enumerate(reader, start=1):
             if not any(row) or not any(map(str.strip, row)):
+                continue
+            if remark is not None and remark(row):
                 continue
             if not width:
                 width = len(row)
@@ -81,9 +85,11 @@ def _empty(file: Path) -> InputError:
     return InputError(f"{file}: the file is empty. It needs a header row and at least one row.")
 
 
-def _delimiter(text: str) -> str:
+def _delimiter(text: str, remark: Remark | None = None) -> str:
     """The one of comma, semicolon and tab that gives the header the most cells."""
     start = text.lstrip("\r\n")[: 1 << 20]
+    while remark is not None and remark(re.split("[,;\t]", start.partition("\n")[0])):
+        start = start.partition("\n")[2].lstrip("\r\n")
 
     def cells(delimiter: str) -> int:
         try:

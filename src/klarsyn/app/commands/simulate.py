@@ -20,8 +20,9 @@ import click
 @click.option("--model", "model_name", help="A model of the library, or a .toml file.")
 @click.option("--n", default=1000, show_default=True, help="How many patients.")
 @click.option("--seed", default=1, show_default=True, help="The seed of every draw.")
-@click.option("--weight", default="70", show_default=True, help="Mean kg, or 'mean,SD'.")
-@click.option("--age", default="40", show_default=True, help="Years, or 'low,high'.")
+@click.option("--weight", default="70", show_default=True, help="Mean kg.")
+@click.option("--weight-sd", default="0", show_default=True, help="SD of the weight, kg.")
+@click.option("--age", default="40", show_default=True, help="Years, or a range: '18-65'.")
 @click.option("--individuals", help="A CSV with columns weight, age, female, ... instead.")
 @click.option("--typical", is_flag=True, help="The typical patient: only uncertainty is drawn.")
 @click.option("--days", default=28.0, show_default=True, help="Days to follow after the last dose.")
@@ -95,11 +96,13 @@ def command(**options: Any) -> None:
     compared = _compared(first, second)
     if options["as_json"]:
         found = first.to_dict()
-        print_json(found | ({"comparison": compared.to_dict()} if compared else {}))
+        if compared is not None:
+            found["comparison"] = compared.to_dict() | {"doses": second.doses_are()}
+        print_json(found)
         return
     _print(first)
     if compared is not None:
-        click.echo(f"\n{compared.summary()}")
+        click.echo(f"\n{compared.summary()}\nSecond regimen: {second.doses_are()}")
 
 
 def _run(options: dict[str, Any]) -> Any:
@@ -109,7 +112,7 @@ def _run(options: dict[str, Any]) -> Any:
     from klarsyn.pharmacology.substance import read_substance
 
     substance = read_substance(options["substance"])
-    regimen, notes = _regimen(options, substance)
+    regimen, read_as = _regimen(options, substance)
     name = options["model_name"] or substance.default_model
     if not name:
         raise InputError(
@@ -140,7 +143,8 @@ def _run(options: dict[str, Any]) -> Any:
         effect_model=effect_model or None,
         days=options["days"],
         follow=not options["exposure_only"],
-        notes=notes,
+        read_as=read_as,
+        notes=[substance.labelled_source] if read_as else [],
     )
 
 
@@ -173,7 +177,8 @@ def _check_same(model: Any, substance: Any) -> None:
         )
 
 
-def _regimen(options: dict[str, Any], substance: Any) -> tuple[Any, list[str]]:
+def _regimen(options: dict[str, Any], substance: Any) -> tuple[Any, str]:
+    """The regimen, and as what its doses are read where they do not say it."""
     from klarsyn.errors import InputError
     from klarsyn.pharmacology.dosing import parse_regimen
 
@@ -193,13 +198,11 @@ def _regimen(options: dict[str, Any], substance: Any) -> tuple[Any, list[str]]:
     except InputError as unsaid:
         if "does not say of what" not in str(unsaid) or not substance.labelled_as:
             raise
-        regimen = parse_regimen(text, basis=substance.labelled_as)
-        note = f"The dose is read as {substance.labelled_as}, which it does not say. "
-        return regimen, [note + substance.labelled_source]
+        return parse_regimen(text, basis=substance.labelled_as), substance.labelled_as
     for step in regimen.steps:
         if step.amount.basis != "base":
             substance.salt(step.amount.basis)
-    return regimen, []
+    return regimen, ""
 
 
 def _who(options: dict[str, Any]) -> tuple[Any, Any]:
@@ -207,23 +210,36 @@ def _who(options: dict[str, Any]) -> tuple[Any, Any]:
 
     if options["individuals"]:
         return None, read_individuals(options["individuals"])
-    mean, sd = _pair(options["weight"], "--weight", 0.0)
-    low, high = _pair(options["age"], "--age", None)
+    mean = _number(options["weight"], "--weight", "mean {0} kg with SD {1}", "{0} --weight-sd {1}")
+    sd = _number(options["weight_sd"], "--weight-sd")
+    low, dash, high = str(options["age"]).strip().partition("-")
+    if not (low and dash):
+        low, high = options["age"], options["age"]
+    two = ("from {0} to {1} years", "{0}-{1}")
+    low, high = _number(low, "--age", *two), _number(high, "--age", *two)
     return Demographics(weight_mean=mean, weight_sd=sd, age_low=low, age_high=high), None
 
 
-def _pair(text: str, name: str, second: float | None) -> tuple[float, float]:
+def _number(text: str, name: str, other: str = "", instead: str = "") -> float:
+    """A number; one with a comma is refused, with the second reading where there is an `other`."""
     from klarsyn.errors import InputError
 
+    parts = str(text).strip().split(",")
     try:
-        numbers = [float(p) for p in text.split(",")]
+        if len(parts) == 1:
+            return float(parts[0])
+        numbers = [f"{float(p):g}" for p in parts]
     except ValueError:
         numbers = []
-    if len(numbers) == 1:
-        return numbers[0], numbers[0] if second is None else second
-    if len(numbers) == 2:
-        return numbers[0], numbers[1]
-    raise InputError(f"{name} {text!r}: give one number, or two with a comma between.")
+    if len(numbers) != 2:
+        raise InputError(f"{name} {text!r}: give one number.")
+    point = ".".join(p.strip() for p in parts)
+    if not other:
+        raise InputError(f"{name} {text!r}: use a decimal point, {name} {point}.")
+    raise InputError(
+        f"{name} {text!r} can be read two ways: {point} with a decimal comma, or "
+        f"{other.format(*numbers)}. Write {name} {point} or {name} {instead.format(*numbers)}."
+    )
 
 
 def _print(simulation: Any) -> None:
@@ -237,7 +253,8 @@ def _print(simulation: Any) -> None:
         for metric in METRICS:
             cells.append(exposure.cell(analyte, metric))
         rows.append(cells)
-    title = f"{exposure.form}: {exposure.regimen}\n{exposure.model}, n {len(exposure.subjects)}"
+    title = f"{exposure.form}: {exposure.regimen}\n{simulation.doses_are()}\n"
+    title += f"{exposure.model}, n {len(exposure.subjects)}"
     header = ["analyte", "unit", "Cmax", "Tmax (h)", "AUC to infinity", "half-life (h)"]
     print_table(header, rows, title=title)
     click.echo("Median (5th to 95th percentile).")

@@ -33,7 +33,7 @@ LAGGED = ("eef2", "bdnf", "mtor", "erk", "functional", "commitment", "spines")
 
 STATES = ("eef2", "bdnf", "trkb", "mtor", "erk", "functional", "commitment", "spines")
 SCRATCH = 9
-inner = njit(cache=True, error_model="numpy", no_cpython_wrapper=True)
+inner = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 def cascade(

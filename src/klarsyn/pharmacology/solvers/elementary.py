@@ -19,10 +19,10 @@ MANTISSA = (1 << 52) - 1
 ONE = 1023 << 52
 
 
-@njit(cache=True, error_model="numpy", forceinline=True, no_cpython_wrapper=True)
+@njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)
 def exponential(x):  # pragma: no cover - compiled
-    """exp(x) for x ≤ 0, 0 below -708; Taylor to r^13, error below one unit in the last place."""
-    v = max(x, LOWEST)
+    """exp(x) for x ≤ 0, 0 from -708 down, NaN for NaN; Taylor to r^13, error below one ulp."""
+    v = LOWEST if x < LOWEST else x
     shifted = np.float64(v * LOG2E + ROUND)
     k = shifted - ROUND
     r = (v - k * LN2_HIGH) - k * LN2_LOW
@@ -42,10 +42,10 @@ def exponential(x):  # pragma: no cover - compiled
     s = s * r + 1.0
     # The lowest bits of `shifted` hold k; the shift drops the others.
     power = np.int64((shifted.view(np.int64) + 1023) << 52)
-    return s * power.view(np.float64) if x > LOWEST else 0.0
+    return 0.0 if x <= LOWEST else s * power.view(np.float64)
 
 
-@njit(cache=True, error_model="numpy", forceinline=True, no_cpython_wrapper=True)
+@njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)
 def logarithm(x):  # pragma: no cover - compiled
     """ln of a normal number above 0, by the series of the inverse hyperbolic tangent."""
     whole = np.float64(x).view(np.int64)

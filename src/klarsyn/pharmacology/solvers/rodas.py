@@ -141,7 +141,7 @@ def _brought(p: np.ndarray) -> np.ndarray:
     return np.column_stack([*rates, *units, *weights, *shapes, p[:, 20:]])
 
 
-inner = njit(cache=True, error_model="numpy", no_cpython_wrapper=True)
+inner = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 @inner
@@ -236,7 +236,7 @@ def _drive(v):  # pragma: no cover - compiled
                 v[slope + i] -= v[RATE + m + i] * part
 
 
-@njit(cache=True, error_model="numpy", no_cpython_wrapper=True, forceinline=True)
+@njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)
 def _share(b, half, hill):  # pragma: no cover - compiled
     """b^hill/(half^hill + b^hill), 0 for b <= 0."""
     log = logarithm(b / half if b > 1e-300 * half else 1e-300)
@@ -265,7 +265,7 @@ def _linearise(v):  # pragma: no cover - compiled
         v[K1 + i] = 0.0
 
 
-@njit(cache=True, error_model="numpy", no_cpython_wrapper=True, forceinline=True)
+@njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)
 def _sum(v, at, a, b, c, d, e):  # pragma: no cover - compiled
     row = at + 2 * EACH
     return a * v[at] + b * v[at + EACH] + c * v[row] + d * v[row + EACH] + e * v[row + 2 * EACH]
