@@ -157,7 +157,7 @@ def test_riskofbias_reads_answers_and_prints_questions(tables, capsys):
     assert trial["domains"]["D3"]["judgement"] == "Low"
     assert "Not judged yet: D1, D2a, D4, D5" in trial["note"]
     assert "Low" in run(capsys, "riskofbias", "answers.csv")
-    assert len(json.loads(run(capsys, "riskofbias", "--questions", "--json"))) == 28
+    assert len(json.loads(run(capsys, "riskofbias", "--questions", "--json"))) == 31
 
 
 def test_riskofbias_takes_robins_i_for_studies_without_randomisation(tables, capsys):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from klarsyn.pharmacology.solvers.elementary import exponential
+from klarsyn.pharmacology.solvers.elementary import exponential, inner
 
 VALUES = (
     "half_interneuron",
@@ -33,7 +33,6 @@ LAGGED = ("eef2", "bdnf", "mtor", "erk", "functional", "commitment", "spines")
 
 STATES = ("eef2", "bdnf", "trkb", "mtor", "erk", "functional", "commitment", "spines")
 SCRATCH = 9
-inner = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 def cascade(

@@ -1,12 +1,23 @@
-"""exp and ln of one number, free of branches, so that loops over them fill the registers.
+"""exp and ln of one number without branches, so that loops over them fill the registers.
+
+`inner` compiles a function that only other compiled ones call, `inlined` one that dissolves in them.
 
 Importing this file imports the compiler.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
+
+# numba's annotations do not know all of its own options.
+_compiler: Any = njit
+inner = _compiler(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+inlined = _compiler(
+    error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True
+)
 
 LOG2E = 1.4426950408889634
 LN2 = 0.6931471805599453
@@ -19,7 +30,7 @@ MANTISSA = (1 << 52) - 1
 ONE = 1023 << 52
 
 
-@njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)
+@inlined
 def exponential(x):  # pragma: no cover - compiled
     """exp(x) for x ≤ 0, 0 from -708 down, NaN for NaN; Taylor to r^13, error below one ulp."""
     v = LOWEST if x < LOWEST else x
@@ -45,7 +56,7 @@ def exponential(x):  # pragma: no cover - compiled
     return 0.0 if x <= LOWEST else s * power.view(np.float64)
 
 
-@njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)
+@inlined
 def logarithm(x):  # pragma: no cover - compiled
     """ln of a normal number above 0, by the series of the inverse hyperbolic tangent."""
     whole = np.float64(x).view(np.int64)

@@ -15,7 +15,7 @@ import math
 import numpy as np
 from numba import njit
 
-from klarsyn.pharmacology.solvers.elementary import exponential, logarithm
+from klarsyn.pharmacology.solvers.elementary import exponential, inlined, inner, logarithm
 
 GAMMA = 0.25
 # Row s: what the increments of earlier stages add to the state at stage s + 1 (A), to its right
@@ -141,9 +141,6 @@ def _brought(p: np.ndarray) -> np.ndarray:
     return np.column_stack([*rates, *units, *weights, *shapes, p[:, 20:]])
 
 
-inner = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
-
-
 @inner
 def _show(v, i, at, out):  # pragma: no cover - compiled
     """Writes the nine states of lane i, `at` hours into its stretch."""
@@ -236,7 +233,7 @@ def _drive(v):  # pragma: no cover - compiled
                 v[slope + i] -= v[RATE + m + i] * part
 
 
-@njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)
+@inlined
 def _share(b, half, hill):  # pragma: no cover - compiled
     """b^hill/(half^hill + b^hill), 0 for b <= 0."""
     log = logarithm(b / half if b > 1e-300 * half else 1e-300)
@@ -265,7 +262,7 @@ def _linearise(v):  # pragma: no cover - compiled
         v[K1 + i] = 0.0
 
 
-@njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)
+@inlined
 def _sum(v, at, a, b, c, d, e):  # pragma: no cover - compiled
     row = at + 2 * EACH
     return a * v[at] + b * v[at + EACH] + c * v[row] + d * v[row + EACH] + e * v[row + 2 * EACH]
