@@ -1,6 +1,6 @@
 """exp and ln of one number without branches, so that loops over them fill the registers.
 
-`inner` compiles a function that only other compiled ones call, `inlined` one that dissolves in them.
+`inner` is for functions that only compiled ones call, `inlined` for those that dissolve there.
 
 Importing this file imports the compiler.
 """
