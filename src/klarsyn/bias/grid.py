@@ -11,22 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from klarsyn.errors import InputError, NumericalError, unknown_name
-from klarsyn.provenance import Source, Sourced, digest_of
+from klarsyn.provenance import digest_of
 from klarsyn.stats.many_fits import ESTIMATORS, INTERVALS, fit_many, limits
 
-CURVES = Source(
-    id="voracek2019",
-    citation="Voracek, Kossmeier & Tran 2019, Zeitschrift für Psychologie 227:64",
-    doi="10.1027/2151-2604/a000357",
-)
-# How many analyses the worked example had that brought specification curves to meta-analysis.
-FIRST_CURVE = Sourced(
-    value=1592,
-    unit="specifications",
-    source=CURVES.id,
-    locator="Abstract",
-    kind="reported",
-)
 CONCLUSIONS = ("benefit", "harm", "inconclusive", "not_estimable")
 _BLOCK = 20_000  # fits at a time: small enough for the cache, large enough for numpy
 Progress = Callable[[int, int], None]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from klarsyn.bias.grid import CURVES, FIRST_CURVE, Choice
+from klarsyn.bias.grid import Choice
 from klarsyn.bias.riskofbias_from_base import judgements_of
 from klarsyn.figures.choices import Analysis, choices
 from klarsyn.figures.theme import finish
@@ -21,7 +21,6 @@ from klarsyn.report.document import (
     TableBlock,
     anchor_of,
     paragraphs,
-    written,
 )
 from klarsyn.report.grids import SMALL, AllAnalyses, derive_grid
 from klarsyn.report.unseen import UnseenResults, derive_unseen
@@ -159,12 +158,7 @@ def _figure(context: Context, made: AllAnalyses) -> Figure:
         ),
         wide=draw(False),
         narrow=draw(True),
-        caption=w(
-            "change.caption",
-            shown=len(analyses),
-            first=n.whole(FIRST_CURVE.value),
-            source=written(CURVES.citation, context.lang),
-        ),
+        caption=w("change.caption", shown=len(analyses)),
     )
 
 
