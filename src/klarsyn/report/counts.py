@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from klarsyn.evidence.trial import Arm, Finding, Trial
-from klarsyn.figures.rates import RatePoint
+from klarsyn.figures.rates import RatePoint, RateRow
 from klarsyn.report.context import Context
 from klarsyn.report.document import anchor_of
 from klarsyn.stats.rates import clopper_pearson
@@ -104,3 +104,23 @@ def rate_point(context: Context, count: Count, group: str) -> RatePoint:
             w.plain("hover.source"): context.source_of([f.id for f in count.rows]),
         },
     )
+
+
+def paired_rates(
+    context: Context, shown: Mapping[str, Sequence[Count]], names: Mapping[str, str]
+) -> list[RateRow]:
+    """Rows of drug against control: a heading for each outcome, a line for each trial.
+
+    `names` gives `test` and `control` in the page's language.
+    """
+    rows: list[RateRow] = []
+    for outcome, counts in shown.items():
+        rows.append(RateRow(kind="heading", label=context.heading("outcome", outcome)))
+        for trial, pair in compared_pairs(counts):
+            points = [
+                rate_point(context, c, names["test" if i == 0 else "control"])
+                for i, c in enumerate(pair)
+            ]
+            text = " – ".join(f"{c.events:.0f}/{c.n:.0f}" for c in pair)
+            rows.append(RateRow(kind="study", label=trial.label, numbers=text, points=points))
+    return rows

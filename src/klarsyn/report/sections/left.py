@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from klarsyn.bias.refusals import Cell, RefusalGrid, Refusals, refusal_grid
-from klarsyn.figures.rates import RateRow, rates
+from klarsyn.figures.rates import rates
 from klarsyn.figures.refusals import GridCell, refusals
 from klarsyn.figures.theme import PALETTE, finish
 from klarsyn.provenance import digest_of
 from klarsyn.report.comparison import Comparison, Left, read_comparison, read_left
 from klarsyn.report.context import Context
-from klarsyn.report.counts import Count, arm_counts, compared_pairs, rate_point
+from klarsyn.report.counts import Count, arm_counts, compared_pairs, paired_rates
 from klarsyn.report.document import (
     Figure,
     Prose,
@@ -191,16 +191,7 @@ def _rates_figure(context: Context, shown: dict[str, list[Count]]) -> Figure:
     w = context.words
     names = {"test": w.plain("safety.test"), "control": w.plain("safety.control")}
     palette = {names["test"]: PALETTE[1], names["control"]: PALETTE[6]}
-    rows: list[RateRow] = []
-    for outcome, counts in shown.items():
-        rows.append(RateRow(kind="heading", label=context.heading("outcome", outcome)))
-        for trial, pair in compared_pairs(counts):
-            drawn = [
-                rate_point(context, c, names["test" if i == 0 else "control"])
-                for i, c in enumerate(pair)
-            ]
-            text = " – ".join(f"{c.events:.0f}/{c.n:.0f}" for c in pair)
-            rows.append(RateRow(kind="study", label=trial.label, numbers=text, points=drawn))
+    rows = paired_rates(context, shown, names)
     title = w.plain("left.x")
     return Figure(
         id="left-rates",

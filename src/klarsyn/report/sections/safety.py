@@ -7,11 +7,11 @@ from typing import Any
 
 from markupsafe import Markup
 
-from klarsyn.figures.rates import RateRow, rates
+from klarsyn.figures.rates import rates
 from klarsyn.figures.theme import PALETTE, finish
 from klarsyn.provenance import digest_of
 from klarsyn.report.context import Context
-from klarsyn.report.counts import Count, arm_counts, compared_pairs, rate_point
+from klarsyn.report.counts import Count, arm_counts, compared_pairs, paired_rates
 from klarsyn.report.document import (
     Figure,
     Prose,
@@ -61,16 +61,7 @@ def _figure(context: Context, harms: dict[str, list[Count]]) -> Figure:
     w = context.words
     names = {"test": w.plain("safety.test"), "control": w.plain("safety.control")}
     palette = {names["test"]: PALETTE[1], names["control"]: PALETTE[6]}
-    rows: list[RateRow] = []
-    for harm, counts in harms.items():
-        rows.append(RateRow(kind="heading", label=context.heading("outcome", harm)))
-        for trial, pair in compared_pairs(counts):
-            points = [
-                rate_point(context, c, names["test" if i == 0 else "control"])
-                for i, c in enumerate(pair)
-            ]
-            text = " – ".join(f"{c.events:.0f}/{c.n:.0f}" for c in pair)
-            rows.append(RateRow(kind="study", label=trial.label, numbers=text, points=points))
+    rows = paired_rates(context, harms, names)
     title = w.plain("safety.x")
     return Figure(
         id="adverse-events",
