@@ -1,4 +1,4 @@
-"""Patients crossed with parameter sets: the compiled cascade, rules that ask for doses, chunks."""
+"""Patients crossed with parameter sets: one patient against many, rules that ask for doses, chunks."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ STUDY = read_study("ketamine_response")
 SETS = shipped_ensemble(STUDY)
 MODEL = read_model("KSR-1-arterial")
 SIX = "0.5 mg/kg base iv over 40 min, twice a week for 3 weeks"
-SAME_STEPS = 1e-9  # points: one program compiled, the other in arrays, the same steps
-EXP = 1e-12  # relative: the compiled exponential
+SAME_STEPS = 1e-9  # points: the same steps, what drives them summed in another order
+EXP = 1e-12  # relative: the same sums in another order
 
 
 def _run(words: str, n: int, form: str = "racemate", typical: bool = False, **more):

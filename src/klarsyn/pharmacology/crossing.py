@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -14,10 +15,17 @@ from klarsyn.pharmacology.effects import direct_courses, dissociation, notes_on
 from klarsyn.pharmacology.ensemble import Ensemble, draw_sets
 from klarsyn.pharmacology.exposing import expose
 from klarsyn.pharmacology.follow import UNBOUND
+from klarsyn.pharmacology.plasticity import (
+    Cascade,
+    Inputs,
+    blocks_now,
+    inputs_of,
+    pyramidal_rate,
+)
 from klarsyn.pharmacology.population import Individuals
 from klarsyn.pharmacology.receptor import effect_site, occupancy
 from klarsyn.pharmacology.response import (
-    logit,
+    effect,
     placebo_course,
     relapse_hazard,
     score,
@@ -25,6 +33,7 @@ from klarsyn.pharmacology.response import (
 )
 from klarsyn.pharmacology.runs import Study, course_grid, drive_weights
 from klarsyn.pharmacology.spread import PERCENTILES
+from klarsyn.pharmacology.waiting import Waiting
 
 ACUTE_HOURS = 8.0
 OCCUPIED_HOURS = 24.0
@@ -103,8 +112,6 @@ class Run:
         form: str,
         effects: str | Constants,
     ) -> None:
-        from klarsyn.pharmacology.solvers.cascade import LAGGED, VALUES
-
         read = read_constants(effects) if isinstance(effects, str) else effects
         self.constants = needing(read, "acute effects", ("analytes", "priors"))
         self.study, self.plan, self.values = study, plan, ensemble.values
@@ -117,14 +124,10 @@ class Run:
                 f"none of the analytes of {people.model.id} acts in {study.id}. It knows: "
                 f"{', '.join(weights)}."
             )
-        self.weights = np.ascontiguousarray(np.stack([weights[a] for a in self.acting], axis=1))
-        self.matrix = np.ascontiguousarray([ensemble.values[k] for k in VALUES])
-        steps = np.round(np.diff(plan.times), 9)
-        self.steps, which = np.unique(steps, return_inverse=True)
-        self.which = np.ascontiguousarray(which)
-        self.lags = np.array(
-            [[_lag(ensemble.values[f"tau_{k}"], h) for k in LAGGED] for h in self.steps]
-        )
+        self.weights = [
+            [(i, weights[a][k]) for i, a in enumerate(self.acting) if np.any(weights[a][k])]
+            for k in range(3)
+        ]
         self.everywhere = placebo_course(plan.times, ensemble.values)
         self.placebo = score(self.baseline, self.top, self.everywhere[:, plan.place])
         self.sets = draw_sets(
@@ -158,69 +161,85 @@ class Run:
         return found | self._acute(felt) | {"occupancy": self._occupancy(felt)}
 
     def _site(self, plasma: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Effect-site concentrations in uM of what acts, (n, A, T)."""
+        """Effect-site concentrations in uM of what acts, (T, n, A)."""
         half = self.study.constants["effect_site_half_life"]
         micromolar = self.study.receptor.micromolar({a: plasma[a] for a in self.acting})
-        return np.stack(
-            [effect_site(self.plan.times, micromolar[a], half) for a in self.acting], axis=1
-        )
+        together = np.stack([micromolar[a] for a in self.acting], axis=1)
+        return np.moveaxis(effect_site(self.plan.times, together, half), 2, 0)
 
     def _units(self, people: Individuals, candidates: Regimen) -> np.ndarray:
-        """What each dose that a rule may ask for would add, (n, D, A, T)."""
+        """What each dose that a rule may ask for would add, (T, n, D, A)."""
         n, count = len(people), len(self.plan.checks)
-        units = np.zeros(
-            (n, count if self.plan.driven else 0, len(self.acting), len(self.plan.times))
-        )
+        size = count if self.plan.driven else 0
+        units = np.zeros((len(self.plan.times), n, size, len(self.acting)))
         for d, (_, rule) in enumerate(self.plan.checks):
             if rule >= 0:
                 alone = np.zeros((n, count))
                 alone[:, d] = 1.0
-                units[:, d] = self._site(
+                units[:, :, d] = self._site(
                     expose(people, candidates, self.form, self.plan.times, taken=alone)
                 )
         return units
 
     def _scores(self, plasma: Mapping[str, np.ndarray], units: np.ndarray) -> dict[str, np.ndarray]:
-        from klarsyn.pharmacology.solvers.cascade import cascade, combine
-
-        plan, m = self.plan, self.matrix.shape[1]
-        site = np.ascontiguousarray(self._site(plasma))
-        n = len(site)
-        shown = np.full(len(plan.times), -1)
-        shown[plan.place] = np.arange(len(plan.place))
-        at = np.searchsorted(plan.times, np.array([h for h, _ in plan.checks]) - 1e-6)
-        rules = plan.regimen.rules
-        effect = np.empty((n, len(plan.place), m))
-        given = np.zeros((n, len(plan.checks), m), bool)
-        drives = np.empty((3, len(plan.times), m))
-        for i in range(n):
-            combine(self.weights, site[i], drives)
-            cascade(
-                self.matrix,
-                self.lags,
-                self.steps,
-                self.which,
-                drives,
-                shown,
-                effect[i],
-                self.weights,
-                units[i],
-                at,
-                np.array([r for _, r in plan.checks]),
-                np.array([r.threshold for r in rules]),
-                np.array([r.most for r in rules], np.int64),
-                np.array([r.until for r in rules], bool),
-                np.ascontiguousarray(self.everywhere[:, at].T),
-                self.top,
-                float(logit(self.baseline / self.top)),
-                given[i],
-            )
-        better = self.everywhere[:, plan.place][None] + np.swapaxes(effect, 1, 2)
+        plan = self.plan
+        functional, spines, given = self._walk(self._site(plasma), units)
+        better = self.everywhere[:, plan.place] + effect(functional, spines, self.values)
         scores = score(self.baseline, self.top, better)
-        found = {"scores": scores, "given": np.swapaxes(given, 1, 2)}
+        found = {"scores": scores, "given": given}
         if not plan.driven and plan.settled < len(plan.place):
             found["surviving"] = self._surviving(scores)
         return found
+
+    def _walk(
+        self, site: np.ndarray, units: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Fast potentiation and spines where scores are kept (n, m, T), and doses given (n, m, D).
+
+        At each time the states move first, then doses are given, by the score that has come of it.
+        """
+        plan = self.plan
+        shape = site.shape[1], len(self.values["selectivity"])
+        at = np.searchsorted(plan.times, np.array([h for h, _ in plan.checks]) - 1e-6)
+        checks = [(int(j), rule) for j, (_, rule) in zip(at, plan.checks, strict=True)]
+        cascade = Cascade(self.values, {}, shape)
+        waiting = Waiting(plan.regimen.rules, checks, units, shape)
+        kept = {s: np.empty((len(plan.place), *shape)) for s in ("functional", "spines")}
+        shown = {int(j): k for k, j in enumerate(plan.place)}
+        for j, hour in enumerate(plan.times):
+            inputs = self._inputs(site[j], waiting.more(j), shape)
+            if j > 0:
+                cascade.move(inputs, float(hour - plan.times[j - 1]))
+            if waiting.ask(j, partial(self._score_now, cascade, j)):
+                inputs = self._inputs(site[j], waiting.more(j), shape)
+            cascade.meet(inputs)
+            if j in shown:
+                for s, courses in kept.items():
+                    courses[shown[j]] = cascade.states[s]
+        functional, spines = (np.moveaxis(k, 0, 2) for k in kept.values())
+        return functional, spines, waiting.given
+
+    def _score_now(self, cascade: Cascade, j: int) -> np.ndarray:
+        """The score (n, m) at a grid index, from the states there."""
+        fast, slow = (cascade.states[s][:, :, None] for s in ("functional", "spines"))
+        better = self.everywhere[:, [j]] + effect(fast, slow, self.values)
+        return score(self.baseline, self.top, better)[:, :, 0]
+
+    def _inputs(self, site: np.ndarray, more: np.ndarray | None, shape: tuple[int, int]) -> Inputs:
+        """What moves the states, from uM at the effect site, (n, A), and more of it, (n, m, A)."""
+        drives = []
+        for kind in self.weights:
+            total = np.zeros(shape)
+            for i, weight in kind:
+                c = site[:, i, None] if more is None else site[:, i, None] + more[:, :, i]
+                total += c * weight
+            drives.append(total)
+        block, direct, metabolite = drives
+        held_i, held_e = blocks_now(self.values, block)
+        rate = pyramidal_rate(
+            held_i, held_e, distance=self.values["distance"], balance=self.values["balance"]
+        )
+        return inputs_of(self.values, rate, held_e, direct, metabolite, {})
 
     def _surviving(self, scores: np.ndarray) -> np.ndarray:
         plan = self.plan
@@ -287,11 +306,3 @@ class Run:
             ],
             axis=1,
         )
-
-
-def _lag(tau: np.ndarray, step: float) -> np.ndarray:
-    """The coefficients of y, of the input's start and of its end: tau y' = u - y, u a line."""
-    z = step / tau
-    decay = np.exp(-z)
-    mean = -np.expm1(-z) / z
-    return np.stack([decay, mean - decay, 1.0 - mean])

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from klarsyn.errors import InputError, unknown_name
 
 STATES = ("eef2", "bdnf", "trkb", "mtor", "erk", "functional", "commitment", "spines")
+LAGGED = tuple(s for s in STATES if s != "trkb")
 CHANGES = {
     "throughput": "share of AMPA throughput that reaches the release of BDNF (antagonist: 0)",
     "release": "share of BDNF that is released and reaches TrkB (channel blocker, antibody: 0)",
@@ -70,6 +72,8 @@ def pyramidal_rate(
     past instability has no rate: NaN, which no experiment accepts.
     """
     below = distance + balance * pyramidal_block - interneuron_block
+    if np.all(below > 0):
+        return distance / below
     return np.where(below > 0, distance / np.where(below > 0, below, 1.0), np.nan)
 
 
@@ -98,14 +102,25 @@ def blocks(
     At quasi-equilibrium C/(C + K), or with `residence` (rates of entering at C = K and of leaving,
     /h, arrays (n,)) the slow course of a drug that is trapped.
     """
-    half_i = values["half_interneuron"][:, None]
-    half_e = half_i * values["selectivity"][:, None]
-    found = []
-    for half, share in ((half_i, "interneurons"), (half_e, "pyramidal")):
-        x = drives.block / half
-        held = x / (1.0 + x) if residence is None else _slow(drives.times, x, residence)
-        found.append(held * changes.get(share, 1.0))
-    return found[0], found[1]
+    if residence is None:
+        columns = {k: values[k][:, None] for k in ("half_interneuron", "selectivity")}
+        held_i, held_e = blocks_now(columns, drives.block)
+    else:
+        half_i = values["half_interneuron"][:, None]
+        half_e = half_i * values["selectivity"][:, None]
+        held_i, held_e = (
+            _slow(drives.times, drives.block / half, residence) for half in (half_i, half_e)
+        )
+    return held_i * changes.get("interneurons", 1.0), held_e * changes.get("pyramidal", 1.0)
+
+
+def blocks_now(
+    values: Mapping[str, np.ndarray], block: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Shares of interneuron and pyramidal channels blocked at quasi-equilibrium, any shape."""
+    x_i = block / values["half_interneuron"]
+    x_e = x_i / values["selectivity"]
+    return x_i / (1.0 + x_i), x_e / (1.0 + x_e)
 
 
 def _slow(times: np.ndarray, x: np.ndarray, residence: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
@@ -144,9 +159,23 @@ def simulate_plasticity(
     rate = pyramidal_rate(
         held_i, held_e, distance=values["distance"][:, None], balance=values["balance"][:, None]
     )
-    surge = np.maximum(rate - 1.0, 0.0) * done.get("throughput", 1.0)
-    states = _march(values, drives, done, surge, held_e, keep)
-    return Plasticity(times=drives.times, rate=rate, states=states)
+    firing, held, direct, metabolite = (
+        np.ascontiguousarray(x.T) for x in (rate, held_e, drives.direct, drives.metabolite)
+    )
+    inputs = inputs_of(values, firing, held, direct, metabolite, done)
+    cascade = Cascade(values, done)
+    course = {s: np.empty(inputs.held.shape) for s in keep}
+    for j in range(len(drives.times)):
+        now = Inputs(*(x[j] for x in inputs))
+        if j == 0:
+            cascade.meet(now)
+        else:
+            cascade.move(now, float(drives.times[j] - drives.times[j - 1]))
+        for s in keep:
+            course[s][j] = cascade.states[s]
+    return Plasticity(
+        times=drives.times, rate=rate, states={s: path.T for s, path in course.items()}
+    )
 
 
 def _check_times(times: np.ndarray) -> None:
@@ -154,102 +183,119 @@ def _check_times(times: np.ndarray) -> None:
         raise InputError("the times of a course must rise, none given twice.")
 
 
-class _Lags:
-    """Exponentials of a first-order lag, kept by step length."""
+class Inputs(NamedTuple):
+    """What moves the states at one time, one number a parameter set (or set and patient).
 
-    def __init__(self, tau: np.ndarray) -> None:
-        self.tau = tau
-        self.kept: dict[float, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+    `held` is the blocked share of pyramidal channels; TrkB is driven by `lift` times BDNF above
+    none plus `alone`; `own` is the share of TrkB that acts through ERK.
+    """
 
-    def follow(self, y: np.ndarray, u0: np.ndarray, u1: np.ndarray, step: float) -> np.ndarray:
-        """tau y' = u - y over a step with u a line from u0 to u1: exact."""
+    held: np.ndarray
+    lift: np.ndarray
+    alone: np.ndarray
+    own: np.ndarray
+
+
+def inputs_of(
+    values: Mapping[str, np.ndarray],
+    rate: np.ndarray,
+    held: np.ndarray,
+    direct: np.ndarray,
+    metabolite: np.ndarray,
+    changes: Mapping[str, float],
+) -> Inputs:
+    """The inputs of the states, (..., n), from pyramidal firing and block and uM of the rest."""
+    facilitated = values["gain_direct"] * direct
+    together = (1.0 - values["direct_additive"]) * facilitated
+    alone = values["gain_metabolite"] * metabolite + values["direct_additive"] * facilitated
+    lift = np.maximum(rate - 1.0, 0.0) * (1.0 + together)
+    if changes:
+        gate = 1.0 - values["gate"] * (1.0 - changes.get("gate", 1.0))
+        released = changes.get("release", 1.0) * changes.get("genotype", 1.0)
+        lift = lift * (changes.get("throughput", 1.0) * released * gate)
+        alone = alone * gate
+    own = values["erk_share"] * together / (1.0 + together)
+    return Inputs(held=held, lift=lift, alone=alone, own=own)
+
+
+class Cascade:
+    """The eight states, moved from one time to the next; arrays of one shape, (..., n).
+
+    `values` are (n,) by parameter. Each state is linear once what is above it is known, so a step
+    uses its own exponential and the upstream course as a line.
+    """
+
+    def __init__(
+        self,
+        values: Mapping[str, np.ndarray],
+        changes: Mapping[str, float],
+        shape: tuple[int, ...] = (),
+    ) -> None:
+        self.values, self.changes = values, changes
+        zero = np.zeros(shape or values["gain_synthesis"].shape)
+        self.states = {s: zero.copy() for s in STATES}
+        self.states["eef2"] += 1.0
+        self.kept: dict[float, dict[str, np.ndarray]] = {}
+
+    def meet(self, inputs: Inputs) -> None:
+        """The inputs at the beginning of the next step."""
+        trkb = self.states["trkb"]
+        self.free, self.held_back = 1.0 - inputs.held, 1.0 - self.states["eef2"]
+        self.driven = (1.0 + self.states["bdnf"]) * inputs.lift + inputs.alone
+        self.aside = trkb * inputs.own
+        self.rest = trkb - self.aside
+
+    def move(self, inputs: Inputs, step: float) -> None:
+        """To the time at which `inputs` hold, `step` hours on."""
+        lag, state = self._lags(step), self.states
+        free, held_back, driven = self.free, self.held_back, self.driven
+        aside, rest = self.aside, self.rest
+        before = state["mtor"] + state["erk"]
+        self.free = 1.0 - inputs.held
+        _follow(lag["eef2"], state["eef2"], free, self.free)
+        self.held_back = 1.0 - state["eef2"]
+        _follow(lag["bdnf"], state["bdnf"], held_back, self.held_back)
+        self.driven = (1.0 + state["bdnf"]) * inputs.lift + inputs.alone
+        state["trkb"] = trkb = self._saturating(driven + self.driven, step)
+        self.aside = trkb * inputs.own
+        self.rest = trkb - self.aside
+        _follow(lag["mtor"], state["mtor"], rest, self.rest)
+        _follow(lag["erk"], state["erk"], aside, self.aside)
+        after = state["mtor"] + state["erk"]
+        _follow(lag["functional"], state["functional"], before, after)
+        committed = state["commitment"].copy()
+        _follow(lag["commitment"], state["commitment"], before, after)
+        _follow(lag["spines"], state["spines"], committed, state["commitment"])
+
+    def _lags(self, step: float) -> dict[str, np.ndarray]:
+        """What each lag keeps of itself and takes from its input, before and now, (3, n)."""
         key = round(step, STEP_DIGITS)
         if key not in self.kept:
-            z = step / self.tau
-            decay = np.exp(-z)
-            mean = -np.expm1(-z) / z
-            self.kept[key] = (decay, mean - decay, 1.0 - mean)
-        decay, first, second = self.kept[key]
-        return decay * y + first * u0 + second * u1
+            scales = {
+                "bdnf": self.values["gain_synthesis"] * self.changes.get("synthesis", 1.0),
+                "mtor": self.changes.get("mtor", 1.0),
+                "spines": self.changes.get("new_spines", 1.0),
+            }
+            found = {}
+            for name in LAGGED:
+                z = key / self.values[f"tau_{name}"]
+                decay = np.exp(-z)
+                mean = -np.expm1(-z) / z
+                scale = scales.get(name, 1.0)
+                found[name] = np.stack([decay, scale * (mean - decay), scale * (1.0 - mean)])
+            self.kept[key] = found
+        return self.kept[key]
+
+    def _saturating(self, twice: np.ndarray, step: float) -> np.ndarray:
+        """tau y' = g (1 - y) - y of TrkB with its drive held at the mean, half of `twice`."""
+        g = (0.5 * self.values["gain_trkb"]) * twice
+        rate = 1.0 + g
+        decay = np.exp(rate * (-step / self.values["tau_trkb"]))
+        return self.states["trkb"] * decay + g / rate * (1.0 - decay)
 
 
-def _march(
-    values: Mapping[str, np.ndarray],
-    drives: Drives,
-    changes: Mapping[str, float],
-    surge: np.ndarray,
-    held: np.ndarray,
-    keep: tuple[str, ...],
-) -> dict[str, np.ndarray]:
-    n, count = surge.shape
-    lag = {
-        name: _Lags(values[f"tau_{name}"])
-        for name in ("eef2", "bdnf", "mtor", "erk", "functional", "commitment", "spines")
-    }
-    released = changes.get("release", 1.0) * changes.get("genotype", 1.0)
-    gain_synthesis = values["gain_synthesis"] * changes.get("synthesis", 1.0)
-    gate = 1.0 - values["gate"] * (1.0 - changes.get("gate", 1.0))
-    alone, together = _without_channel(values, drives)
-    own_arm = values["erk_share"][:, None] * together / (1.0 + together)
-    inhibited = changes.get("mtor", 1.0)
-    kept_spines = changes.get("new_spines", 1.0)
-    zero = np.zeros(n)
-    now = {s: (np.ones(n) if s == "eef2" else zero) for s in STATES}
-    course = {s: np.empty((n, count)) for s in keep}
-    for s in keep:
-        course[s][:, 0] = now[s]
-
-    def driven_at(j: int, bdnf: np.ndarray) -> np.ndarray:
-        return gate * ((1 + bdnf) * surge[:, j] * released * (1 + together[:, j]) + alone[:, j])
-
-    driven_old = driven_at(0, zero)
-    for i, step in enumerate(np.diff(drives.times)):
-        j = i + 1
-        new = dict(now)
-        new["eef2"] = lag["eef2"].follow(now["eef2"], 1 - held[:, i], 1 - held[:, j], step)
-        new["bdnf"] = lag["bdnf"].follow(
-            now["bdnf"],
-            gain_synthesis * (1 - now["eef2"]),
-            gain_synthesis * (1 - new["eef2"]),
-            step,
-        )
-        driven = driven_at(j, new["bdnf"])
-        new["trkb"] = _saturating(values, now["trkb"], 0.5 * (driven_old + driven), step)
-        other_old, other = now["trkb"] * own_arm[:, i], new["trkb"] * own_arm[:, j]
-        new["mtor"] = lag["mtor"].follow(
-            now["mtor"],
-            (now["trkb"] - other_old) * inhibited,
-            (new["trkb"] - other) * inhibited,
-            step,
-        )
-        new["erk"] = lag["erk"].follow(now["erk"], other_old, other, step)
-        before, after = now["mtor"] + now["erk"], new["mtor"] + new["erk"]
-        for state in ("functional", "commitment"):
-            new[state] = lag[state].follow(now[state], before, after, step)
-        new["spines"] = lag["spines"].follow(
-            now["spines"], kept_spines * now["commitment"], kept_spines * new["commitment"], step
-        )
-        for s in keep:
-            course[s][:, j] = new[s]
-        now, driven_old = new, driven
-    return course
-
-
-def _without_channel(
-    values: Mapping[str, np.ndarray], drives: Drives
-) -> tuple[np.ndarray, np.ndarray]:
-    """What drives TrkB by itself, and what multiplies the drive of released BDNF, both (n, T)."""
-    direct = values["gain_direct"][:, None] * drives.direct
-    additive = values["direct_additive"][:, None]
-    metabolite = values["gain_metabolite"][:, None] * drives.metabolite
-    return metabolite + additive * direct, (1.0 - additive) * direct
-
-
-def _saturating(
-    values: Mapping[str, np.ndarray], y: np.ndarray, driven: np.ndarray, step: float
-) -> np.ndarray:
-    """tau y' = g (1 - y) - y with the drive g held at its mean."""
-    g = values["gain_trkb"] * driven
-    rate = 1.0 + g
-    decay = np.exp(-rate * step / values["tau_trkb"])
-    return y * decay + g / rate * (1.0 - decay)
+def _follow(lag: np.ndarray, y: np.ndarray, before: np.ndarray, now: np.ndarray) -> None:
+    """tau y' = u - y over a step with u a line from `before` to `now`: exact, in place."""
+    y *= lag[0]
+    y += lag[1] * before
+    y += lag[2] * now
