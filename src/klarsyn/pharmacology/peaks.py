@@ -1,4 +1,4 @@
-"""Peaks of many patients without their courses: modes of a linear model, stepped by the kernel."""
+"""Peaks of many patients without their courses: modes of a linear model, stepped."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from klarsyn.pharmacology.expressions import affine_form
 from klarsyn.pharmacology.model import Input, Model
 from klarsyn.pharmacology.population import Individuals
 from klarsyn.pharmacology.solvers.many import Entry, Epoch, connected
+from klarsyn.pharmacology.solvers.modal import peaks
 from klarsyn.pharmacology.substance import Form
 from klarsyn.pharmacology.system import System, affine_system
 
@@ -139,8 +140,6 @@ def _run(
     times: np.ndarray,
     kept: int,
 ) -> Peaks:
-    from klarsyn.pharmacology.solvers.modal import peaks
-
     count, n = modes.rates.shape
     weights = np.zeros((len(compartments), count, n))
     for c, coefficients in enumerate(compartments):
@@ -156,23 +155,8 @@ def _run(
     steps, which = np.unique(np.round(np.diff(grid), STEP_DIGITS), return_inverse=True)
     when, lasts, jump, flow = _events(system, inputs, modes, grid)
     every = [*names, *model.totals]
-    top, at = np.zeros((len(every), n)), np.zeros((len(every), n), np.int64)
-    curves = np.zeros((len(every), len(grid), kept))
-    peaks(
-        modes.rates,
-        weights,
-        np.any(weights != 0, axis=2),
-        summed,
-        steps,
-        which,
-        when,
-        lasts,
-        jump,
-        flow,
-        kept,
-        top,
-        at,
-        curves,
+    top, at, curves = peaks(
+        modes.rates, weights, summed, steps, which, when, lasts, jump, flow, kept
     )
     extra = len(grid) - len(times)
     return Peaks(
