@@ -112,20 +112,25 @@ def _march(
 ) -> np.ndarray:
     n, d = epochs[0].matrix.shape[:2]
     last = len(grid) - 1
-    jumps, inflows = _effects(epochs, entries, grid)
+    movers = [_Mover(e.matrix) for e in epochs]
+    jumps, inflows = _effects(epochs, movers, entries, grid)
     answer = np.zeros((n, len(grid), d))
     state, rates = jumps[0].copy(), inflows[0].copy()
     answer[:, 0] = state
     stretch = np.searchsorted([e.start for e in epochs[1:]], grid[:-1], side="right")
     steps = np.round(np.diff(grid), STEP_DIGITS)
-    movers = [_Mover(e.matrix) for e in epochs]
+    lasting = sorted({index for index, e in entries if np.any(e.duration > 0)})
     kept: dict[tuple[int, float], tuple[np.ndarray, np.ndarray]] = {}
     for k in range(last):
         key = (int(stretch[k]), float(steps[k]))
         if key not in kept:
-            kept[key] = movers[key[0]].step(np.full(n, key[1]))
+            kept[key] = movers[key[0]].step(np.full(n, key[1]), lasting)
         move, gain = kept[key]
-        state = _times(move, state) + _times(gain, rates) + jumps.get(k + 1, 0.0)
+        state = _times(move, state)
+        if lasting and rates.any():
+            state += _times(gain, rates[:, lasting])
+        if k + 1 in jumps:
+            state += jumps[k + 1]
         rates = rates + inflows[k + 1] if k + 1 in inflows else rates
         answer[:, k + 1] = state
     return answer
@@ -136,13 +141,15 @@ def _times(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
 
 
 def _effects(
-    epochs: Sequence[Epoch], entries: Sequence[tuple[int, Entry]], grid: np.ndarray
+    epochs: Sequence[Epoch],
+    movers: Sequence[_Mover],
+    entries: Sequence[tuple[int, Entry]],
+    grid: np.ndarray,
 ) -> tuple[dict[int, np.ndarray], dict[int, np.ndarray]]:
     """What entries add to amounts and to input rates at each grid time, by grid index."""
     n, d = epochs[0].matrix.shape[:2]
     jumps = {0: np.zeros((n, d))}
     inflows = {0: np.zeros((n, d))}
-    movers = [_Mover(e.matrix) for e in epochs]
     starts = np.array([e.start for e in epochs[1:]])
     for index, entry in entries:
         lasting = entry.duration > 0
@@ -185,11 +192,9 @@ class _Mover:
         self.bad = np.flatnonzero(~good)
         self.ready = True
 
-    def step(self, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """exp(A h) and its integral from 0 to h, (n, d, d) each."""
-        self._prepare()
-        who = np.arange(len(self.matrix))
-        return self._both(who, lengths, self.inverse)
+    def step(self, lengths: np.ndarray, into: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """exp(A h), (n, d, d), and the columns `into` of its integral from 0 to h, (n, d, k)."""
+        return self._both(np.arange(len(self.matrix)), lengths, slice(None), list(into))
 
     def columns(
         self, who: np.ndarray, lengths: np.ndarray, index: int
@@ -200,32 +205,34 @@ class _Mover:
             move = column.copy()
             move[:, index] = 1.0
             return move, column
-        self._prepare()
-        move, gain = self._both(who, lengths, self.inverse[:, :, index : index + 1], index)
+        move, gain = self._both(who, lengths, [index], [index])
         return move[..., 0], gain[..., 0]
 
     def _both(
-        self, who: np.ndarray, lengths: np.ndarray, right: np.ndarray, column: int | None = None
+        self, who: np.ndarray, lengths: np.ndarray, of: slice | list[int], into: list[int]
     ) -> tuple[np.ndarray, np.ndarray]:
+        """Columns `of` the exponential and columns `into` of its integral."""
+        self._prepare()
         exponent = self.values[who] * lengths[:, None]
         grown = np.exp(exponent)
         still = np.abs(exponent) < 1e-300
         mean = np.where(still, 1.0, np.expm1(exponent) / np.where(still, 1.0, exponent))
-        left = self.vectors[who]
-        move = (left * grown[:, None, :]) @ right[who]
-        gain = (left * (mean * lengths[:, None])[:, None, :]) @ right[who]
+        left, right = self.vectors[who], self.inverse[who]
+        move = (left * grown[:, None, :]) @ right[:, :, of]
+        gain = (left * (mean * lengths[:, None])[:, None, :]) @ right[:, :, into]
         bad = np.flatnonzero(np.isin(who, self.bad))
         if len(bad):
-            exact_move, exact_gain = _series(self.matrix[who[bad]], lengths[bad])
-            chosen = slice(None) if column is None else slice(column, column + 1)
-            move[bad], gain[bad] = exact_move[:, :, chosen], exact_gain[:, :, chosen]
+            exact_move, gain[bad] = _series(self.matrix[who[bad]], lengths[bad], into)
+            move[bad] = exact_move[:, :, of]
         return move, gain
 
 
-def _series(matrix: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    d = matrix.shape[-1]
-    whole = np.zeros((len(matrix), 2 * d, 2 * d))
+def _series(
+    matrix: np.ndarray, lengths: np.ndarray, into: list[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    d, k = matrix.shape[-1], len(into)
+    whole = np.zeros((len(matrix), d + k, d + k))
     whole[:, :d, :d] = matrix
-    whole[:, :d, d:] = np.eye(d)
+    whole[:, into, range(d, d + k)] = 1.0
     found = exponential(whole * lengths[:, None, None])
     return found[:, :d, :d], found[:, :d, d:]
