@@ -1,4 +1,4 @@
-"""Patients crossed with parameter sets: one patient against many, rules that ask for doses, chunks."""
+"""Patients crossed with parameter sets: one and many, rules that ask for doses, blocks."""
 
 from __future__ import annotations
 

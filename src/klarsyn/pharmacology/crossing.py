@@ -244,38 +244,33 @@ class Run:
     def _surviving(self, scores: np.ndarray) -> np.ndarray:
         plan = self.plan
         kept = scores[:, :, plan.settled :]
-        times = plan.shown[plan.settled :]
-        found = np.empty_like(kept)
-        for i, one in enumerate(kept):
-            hazard = relapse_hazard(one, one[:, 0], len(plan.checks), self.values)
-            found[i] = survival(times, hazard)
-        return found
+        hazard = relapse_hazard(kept, kept[:, :, 0], len(plan.checks), self.values)
+        return survival(plan.shown[plan.settled :], hazard)
 
     def _acute(self, plasma: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        plan, c, m = self.plan, self.constants, len(self.sets["pain_R"])
+        plan, c = self.plan, self.constants
         names = c.rest["analytes"]
         zero = np.zeros_like(next(iter(plasma.values())))
         given = {k: plasma.get(a, zero) for k, a in names.items()}
-        n, kept = len(zero), len(plan.acute)
+        kept = len(plan.acute)
         self._keep_tops(given)
-        after = {k: effect_site(plan.times, v, c["delay"]) for k, v in given.items()}
-        late = {k: effect_site(plan.times, v, c["delay_pain"]) for k, v in given.items()}
-        tiled = {k: np.tile(v, n) for k, v in self.sets.items()}
-
-        def each(x: np.ndarray) -> np.ndarray:
-            return np.repeat(x, m, axis=0)
-
-        felt = dissociation(plan.times, each(after["S"]), each(after["R"]), tiled, c)
+        # One row of sets a patient: (n, 1, T).
+        after, late = (
+            {k: effect_site(plan.times, v[:, None], c[delay]) for k, v in given.items()}
+            for delay in ("delay", "delay_pain")
+        )
+        felt = dissociation(plan.times, after["S"], after["R"], self.sets, c)
         found = direct_courses(
-            {k: each(v[:, :kept]) for k, v in after.items()},
-            {k: each(v[:, :kept]) for k, v in late.items()},
-            tiled,
+            {k: v[..., :kept] for k, v in after.items()},
+            {k: v[..., :kept] for k, v in late.items()},
+            self.sets,
             c,
         )
-        found["dissociation"] = felt[:, :kept]
-        starts = [int(np.searchsorted(plan.times, h - 1e-6)) for h, _ in plan.checks]
-        found["peaks"] = np.maximum.reduceat(felt, np.unique(starts), axis=1)
-        return {k: v.reshape(n, m, -1) for k, v in found.items()}
+        found["dissociation"] = felt[..., :kept]
+        starts = np.unique(np.searchsorted(plan.times, [h - 1e-6 for h, _ in plan.checks]))
+        doses = np.split(felt, starts[1:], axis=-1)
+        found["peaks"] = np.stack([x.max(axis=-1) for x in doses], axis=-1)
+        return found
 
     def _keep_tops(self, given: Mapping[str, np.ndarray]) -> None:
         for size in (given["S"], given["S"] + given["R"]):

@@ -146,9 +146,10 @@ def direct_courses(
 ) -> dict[str, np.ndarray]:
     """Every effect but dissociation, (n, T), from concentrations S, R, SN at the effect site.
 
-    `after` and, for pain with its longer delay, `late` are ng/mL, (T,) or (n, T); `values` (n,).
+    `after` and, for pain with its longer delay, `late` are ng/mL, (T,), or (patients, 1, T) for
+    effects (patients, n, T); `values` (n,).
     """
-    shape = (len(values["pain_R"]), np.shape(after["S"])[-1])
+    shape = np.broadcast_shapes((len(values["pain_R"]), 1), np.shape(after["S"]))
     return {
         "pressure": _linear(constants["pressure_rise"], after["S"], values, constants),
         "heart_rate": _linear(constants["rate_rise"], after["S"], values, constants),
@@ -182,27 +183,26 @@ def dissociation(
 ) -> np.ndarray:
     """Dissociation (n, T): (S + q R) exp(-tolerance) over the same of the reference racemate.
 
-    Tolerance grows with the dissociation felt and decays with its own time; it is stepped with the
-    mean of each stretch.
+    `s` and `r` are (T,), or (patients, 1, T) for dissociation (patients, n, T). Tolerance grows
+    with the dissociation felt and decays with its own time; it is stepped with the mean of each
+    stretch: x' = g drive exp(-x) - x/tau, the gain solved exactly, then the decay.
     """
-    q = values["dissociation_R"][:, None]
-    drive = 2.0 * (s + q * r) / ((1.0 + q) * constants["dissociation_reference"])
-    tolerance = np.zeros(len(q))
-    found = np.empty_like(drive)
-    found[:, 0] = drive[:, 0]
+    q = values["dissociation_R"]
+    unit = (1.0 + q) * constants["dissociation_reference"]
+    rows = [2.0 * (x + q * y) / unit for x, y in zip(_by_time(s), _by_time(r), strict=True)]
+    found = np.empty((len(times), *rows[0].shape))
+    found[0] = rows[0]
+    left = np.ones(rows[0].shape)
     for i, step in enumerate(np.diff(times)):
-        mean = 0.5 * (drive[:, i] + drive[:, i + 1])
-        tolerance = _tolerance(tolerance, mean, values, float(step))
-        found[:, i + 1] = drive[:, i + 1] * np.exp(-tolerance)
-    return found
+        mean = 0.5 * (rows[i] + rows[i + 1])
+        grown = np.log(1.0 / left + values["tolerance_gain"] * step * mean)
+        left = np.exp(grown * -np.exp(-step / values["tolerance_time"]))
+        found[i + 1] = rows[i + 1] * left
+    return np.moveaxis(found, 0, -1)
 
 
-def _tolerance(
-    before: np.ndarray, drive: np.ndarray, values: Mapping[str, np.ndarray], step: float
-) -> np.ndarray:
-    """x' = g drive exp(-x) - x/tau: gain solved exactly, then decay."""
-    grown = np.log(np.exp(before) + values["tolerance_gain"] * drive * step)
-    return grown * np.exp(-step / values["tolerance_time"])
+def _by_time(course: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(np.moveaxis(course, -1, 0))
 
 
 def slowing(s: Any, r: Any, constants: Constants) -> np.ndarray:

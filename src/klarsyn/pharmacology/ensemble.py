@@ -113,8 +113,6 @@ def draw_sets(
 
 def _draw(prior: Mapping[str, Any], random: np.random.Generator, where: str) -> np.ndarray:
     """A block from one prior, by the inverse of its distribution."""
-    from scipy.stats import norm
-
     u, none = random.random(BLOCK), random.random(BLOCK)
     low, high, spread = prior["low"], prior["high"], prior["spread"]
     if spread not in SPREADS:
@@ -124,8 +122,10 @@ def _draw(prior: Mapping[str, Any], random: np.random.Generator, where: str) -> 
     elif spread == "uniform":
         found = low + (high - low) * u
     else:
-        edges = norm.cdf([(x - prior["mean"]) / prior["sd"] for x in (low, high)])
-        found = prior["mean"] + prior["sd"] * norm.ppf(edges[0] + (edges[1] - edges[0]) * u)
+        from scipy.special import ndtr, ndtri
+
+        edges = ndtr([(x - prior["mean"]) / prior["sd"] for x in (low, high)])
+        found = prior["mean"] + prior["sd"] * ndtri(edges[0] + (edges[1] - edges[0]) * u)
     return np.where(none < prior.get("zero", 0.0), 0.0, found)
 
 

@@ -213,16 +213,16 @@ def effect_site(times: Any, c: Any, half_life: float) -> np.ndarray:
         return u.copy()
     if half_life < 0:
         raise InputError(f"a half-life of {half_life:g} cannot be. Give 0 or more.")
-    k = LN2 / half_life
-    found = np.zeros_like(u)
-    for i, step in enumerate(np.diff(t)):
-        z = k * step
-        decay = np.exp(-z)
-        mean = -np.expm1(-z) / z
-        found[..., i + 1] = (
-            found[..., i] * decay + u[..., i] * (mean - decay) + u[..., i + 1] * (1.0 - mean)
+    z = LN2 / half_life * np.diff(t)
+    decay = np.exp(-z)
+    mean = -np.expm1(-z) / z
+    rows = np.ascontiguousarray(np.moveaxis(u, -1, 0))
+    found = np.zeros(rows.shape)
+    for i in range(len(z)):
+        found[i + 1] = (
+            found[i] * decay[i] + rows[i] * (mean[i] - decay[i]) + rows[i + 1] * (1.0 - mean[i])
         )
-    return found
+    return np.moveaxis(found, 0, -1)
 
 
 def occupancy(

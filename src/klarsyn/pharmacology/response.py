@@ -78,12 +78,12 @@ def relapse_hazard(
 ) -> np.ndarray:
     """Hazard per day, h0 exp(a (score - entry) - b n/(n + half)).
 
-    `entry` is the score at which a course counts as remitted or responded (n,), `doses` the number
+    `entry` is the score at which a course counts as remitted or responded, (n,), `doses` the number
     given until then. Consolidation saturates with doses; without it the two published relapse
     courses differ fifteen-fold.
     """
     settled = (doses / (doses + values["consolidation_half"]))[:, None]
-    rise = np.asarray(scores, float) - np.asarray(entry, float)[:, None]
+    rise = np.asarray(scores, float) - np.asarray(entry, float)[..., None]
     return values["hazard_base"][:, None] * np.exp(
         values["hazard_slope"][:, None] * rise - values["consolidation"][:, None] * settled
     )
@@ -91,10 +91,10 @@ def relapse_hazard(
 
 def survival(times: Any, hazard: Any) -> np.ndarray:
     """Share still well (n, T), from a hazard per day at `times` in h (trapezoids)."""
-    from scipy.integrate import cumulative_trapezoid
-
-    days = np.asarray(times, float) / HOURS_PER_DAY
-    return np.exp(-cumulative_trapezoid(hazard, days, axis=-1, initial=0.0))
+    days, h = np.asarray(times, float) / HOURS_PER_DAY, np.asarray(hazard, float)
+    summed = np.zeros(h.shape)
+    np.cumsum(np.diff(days) * (h[..., 1:] + h[..., :-1]) / 2.0, axis=-1, out=summed[..., 1:])
+    return np.exp(-summed)
 
 
 def median_time(times: Any, surviving: Any) -> np.ndarray:
