@@ -11,7 +11,7 @@ import numpy as np
 from klarsyn.errors import InputError
 from klarsyn.pharmacology.constants import Constants, needing, read_constants
 from klarsyn.pharmacology.dosing import Regimen
-from klarsyn.pharmacology.effects import direct_courses, dissociation, notes_on
+from klarsyn.pharmacology.effects import direct_courses, dissociation_by_time, notes_on
 from klarsyn.pharmacology.ensemble import Ensemble, draw_sets
 from klarsyn.pharmacology.exposing import expose
 from klarsyn.pharmacology.follow import UNBOUND
@@ -259,18 +259,28 @@ class Run:
             {k: effect_site(plan.times, v[:, None], c[delay]) for k, v in given.items()}
             for delay in ("delay", "delay_pain")
         )
-        felt = dissociation(plan.times, after["S"], after["R"], self.sets, c)
         found = direct_courses(
             {k: v[..., :kept] for k, v in after.items()},
             {k: v[..., :kept] for k, v in late.items()},
             self.sets,
             c,
         )
-        found["dissociation"] = felt[..., :kept]
+        return found | self._felt(after["S"], after["R"])
+
+    def _felt(self, s: np.ndarray, r: np.ndarray) -> dict[str, np.ndarray]:
+        """Dissociation as long as acute effects are kept, and its peak after each dose."""
+        plan = self.plan
         starts = np.unique(np.searchsorted(plan.times, [h - 1e-6 for h, _ in plan.checks]))
-        doses = np.split(felt, starts[1:], axis=-1)
-        found["peaks"] = np.stack([x.max(axis=-1) for x in doses], axis=-1)
-        return found
+        after = np.searchsorted(starts, np.arange(len(plan.times)), side="right")
+        dose = np.maximum(after - 1, 0)
+        shape = len(s), len(self.sets["dissociation_R"])
+        early = np.empty((len(plan.acute), *shape))
+        peaks = np.full((len(starts), *shape), -np.inf)
+        for j, felt in enumerate(dissociation_by_time(plan.times, s, r, self.sets, self.constants)):
+            if j < len(early):
+                early[j] = felt
+            np.maximum(peaks[dose[j]], felt, out=peaks[dose[j]])
+        return {"dissociation": np.moveaxis(early, 0, 2), "peaks": np.moveaxis(peaks, 0, 2)}
 
     def _keep_tops(self, given: Mapping[str, np.ndarray]) -> None:
         for size in (given["S"], given["S"] + given["R"]):

@@ -5,7 +5,7 @@ Dissociation with tolerance, blood pressure and heart rate, EEG slowing, pain an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -183,26 +183,34 @@ def dissociation(
 ) -> np.ndarray:
     """Dissociation (n, T): (S + q R) exp(-tolerance) over the same of the reference racemate.
 
-    `s` and `r` are (T,), or (patients, 1, T) for dissociation (patients, n, T). Tolerance grows
-    with the dissociation felt and decays with its own time; it is stepped with the mean of each
-    stretch: x' = g drive exp(-x) - x/tau, the gain solved exactly, then the decay.
+    Tolerance grows with the dissociation felt and decays with its own time; it is stepped with the
+    mean of each stretch: x' = g drive exp(-x) - x/tau, the gain solved exactly, then the decay.
     """
-    q = values["dissociation_R"]
+    return np.stack(list(dissociation_by_time(times, s, r, values, constants)), axis=-1)
+
+
+def dissociation_by_time(
+    times: np.ndarray,
+    s: np.ndarray,
+    r: np.ndarray,
+    values: Mapping[str, np.ndarray],
+    constants: Constants,
+) -> Iterator[np.ndarray]:
+    """Dissociation at each time: (n,), or (patients, n) where `s` and `r` are (patients, 1, T)."""
+    q, gain = values["dissociation_R"], values["tolerance_gain"]
     unit = (1.0 + q) * constants["dissociation_reference"]
-    rows = [2.0 * (x + q * y) / unit for x, y in zip(_by_time(s), _by_time(r), strict=True)]
-    found = np.empty((len(times), *rows[0].shape))
-    found[0] = rows[0]
-    left = np.ones(rows[0].shape)
-    for i, step in enumerate(np.diff(times)):
-        mean = 0.5 * (rows[i] + rows[i + 1])
-        grown = np.log(1.0 / left + values["tolerance_gain"] * step * mean)
+    drives = (
+        2.0 * (x + q * y) / unit
+        for x, y in zip(np.moveaxis(s, -1, 0), np.moveaxis(r, -1, 0), strict=True)
+    )
+    drive = next(drives)
+    left = np.ones(drive.shape)
+    yield drive
+    for step, then in zip(np.diff(times), drives, strict=True):
+        grown = np.log(1.0 / left + (0.5 * step * gain) * (drive + then))
         left = np.exp(grown * -np.exp(-step / values["tolerance_time"]))
-        found[i + 1] = rows[i + 1] * left
-    return np.moveaxis(found, 0, -1)
-
-
-def _by_time(course: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(np.moveaxis(course, -1, 0))
+        drive = then
+        yield drive * left
 
 
 def slowing(s: Any, r: Any, constants: Constants) -> np.ndarray:
