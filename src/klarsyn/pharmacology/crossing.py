@@ -13,7 +13,7 @@ from klarsyn.pharmacology.constants import Constants, needing, read_constants
 from klarsyn.pharmacology.dosing import Regimen
 from klarsyn.pharmacology.effects import direct_courses, dissociation_by_time, notes_on
 from klarsyn.pharmacology.ensemble import Ensemble, draw_sets
-from klarsyn.pharmacology.exposing import expose
+from klarsyn.pharmacology.exposing import SolvedRegimen
 from klarsyn.pharmacology.follow import UNBOUND
 from klarsyn.pharmacology.plasticity import (
     Cascade,
@@ -148,16 +148,14 @@ class Run:
     def block(self, people: Individuals) -> dict[str, np.ndarray]:
         """All quantities of some patients, (n, m, ...) each."""
         plan = self.plan
-        candidates = plan.regimen.unconditional()
-        scheduled = plan.scheduled(len(people))
-        plasma = expose(people, candidates, self.form, plan.times, taken=scheduled)
-        units = self._units(people, candidates)
-        found = self._scores(plasma, units)
+        course = SolvedRegimen(people, plan.regimen.unconditional(), self.form, plan.times)
+        plasma = course.of(plan.scheduled(len(people)))
+        found = self._scores(plasma, self._units(len(people), course))
         felt = plasma
         if plan.driven:
             first = np.zeros((len(people), len(plan.checks)))
             first[:, 0] = 1.0
-            felt = expose(people, candidates, self.form, plan.times, taken=first)
+            felt = course.of(first)
         return found | self._acute(felt) | {"occupancy": self._occupancy(felt)}
 
     def _site(self, plasma: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -167,18 +165,16 @@ class Run:
         together = np.stack([micromolar[a] for a in self.acting], axis=1)
         return np.moveaxis(effect_site(self.plan.times, together, half), 2, 0)
 
-    def _units(self, people: Individuals, candidates: Regimen) -> np.ndarray:
+    def _units(self, n: int, course: SolvedRegimen) -> np.ndarray:
         """What each dose that a rule may ask for would add, (T, n, D, A)."""
-        n, count = len(people), len(self.plan.checks)
+        count = len(self.plan.checks)
         size = count if self.plan.driven else 0
         units = np.zeros((len(self.plan.times), n, size, len(self.acting)))
         for d, (_, rule) in enumerate(self.plan.checks):
             if rule >= 0:
                 alone = np.zeros((n, count))
                 alone[:, d] = 1.0
-                units[:, :, d] = self._site(
-                    expose(people, candidates, self.form, self.plan.times, taken=alone)
-                )
+                units[:, :, d] = self._site(course.of(alone))
         return units
 
     def _scores(self, plasma: Mapping[str, np.ndarray], units: np.ndarray) -> dict[str, np.ndarray]:

@@ -13,7 +13,7 @@ from klarsyn.pharmacology.kinetics import solve
 from klarsyn.pharmacology.model import Input, Model
 from klarsyn.pharmacology.population import Individuals
 from klarsyn.pharmacology.solvers.linear import NotLinearError
-from klarsyn.pharmacology.solvers.many import Entry, solve_many
+from klarsyn.pharmacology.solvers.many import Entry, Many
 from klarsyn.pharmacology.substance import Form
 from klarsyn.pharmacology.system import Change, System, read_outputs
 
@@ -49,21 +49,55 @@ def expose(
     `taken` (n, administrations) is the share of each dose that an individual is given, 1 without.
     Raises InputError for `taken` with a nonlinear model.
     """
-    try:
-        states, stretches = _states(individuals, regimen, form, times, taken)
-    except NotLinearError:
-        if taken is not None:
-            raise InputError(
-                f"{individuals.model.id} is not linear, so doses cannot be chosen one by one. "
-                f"Take a linear model, or a regimen without a rule."
-            ) from None
-        return _one_by_one(individuals, regimen, form, times)
-    outputs = read_outputs(stretches[0][1], times, states)
-    for start, system in stretches[1:]:
-        after = times >= start
-        for name, values in read_outputs(system, times[after], states[:, after]).items():
-            outputs[name][:, after] = values
-    return with_totals(individuals.model, outputs)
+    return SolvedRegimen(individuals, regimen, form, times).of(taken)
+
+
+class SolvedRegimen:
+    """A regimen in some individuals, solved once for any choice of its doses."""
+
+    def __init__(
+        self, individuals: Individuals, regimen: Regimen, form: Form, times: np.ndarray
+    ) -> None:
+        self.individuals, self.regimen, self.form, self.times = individuals, regimen, form, times
+        self.stretches = stretches_of(individuals, regimen)
+        inputs = inputs_of(individuals, regimen, form)
+        self.occasions = np.array([i.occasion for i in inputs], int)
+        n, first = len(individuals), self.stretches[0][1]
+
+        def whole(value: Any) -> np.ndarray:
+            return np.broadcast_to(np.asarray(value, float), (n,)).copy()
+
+        entries = [
+            Entry(
+                compartment=first.compartments.index(i.compartment),
+                time=whole(i.time),
+                amount=whole(i.amount),
+                duration=whole(i.duration),
+            )
+            for i in inputs
+        ]
+        try:
+            self.linear = Many(self.stretches, entries, times, n)
+        except NotLinearError:
+            self.linear = None
+
+    def of(self, taken: np.ndarray | None = None) -> dict[str, np.ndarray]:
+        """What `expose` gives, for these doses."""
+        people = self.individuals
+        if self.linear is None:
+            if taken is not None:
+                raise InputError(
+                    f"{people.model.id} is not linear, so doses cannot be chosen one by one. "
+                    f"Take a linear model, or a regimen without a rule."
+                )
+            return _one_by_one(people, self.regimen, self.form, self.times)
+        states = self.linear.amounts(None if taken is None else taken[:, self.occasions - 1])
+        outputs = read_outputs(self.stretches[0][1], self.times, states)
+        for start, system in self.stretches[1:]:
+            after = self.times >= start
+            for name, values in read_outputs(system, self.times[after], states[:, after]).items():
+                outputs[name][:, after] = values
+        return with_totals(people.model, outputs)
 
 
 def with_totals(model: Model, outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -112,31 +146,6 @@ def stretches_of(individuals: Individuals, regimen: Regimen) -> list[tuple[float
     for dose in regimen.given(1.0):
         starts.setdefault(dose.occasion, dose.time)
     return [(at, model.with_values(individuals.at(k))) for k, at in sorted(starts.items())]
-
-
-def _states(
-    individuals: Individuals,
-    regimen: Regimen,
-    form: Form,
-    times: np.ndarray,
-    taken: np.ndarray | None = None,
-) -> tuple[np.ndarray, list[tuple[float, System]]]:
-    stretches = stretches_of(individuals, regimen)
-    n, system = len(individuals), stretches[0][1]
-
-    def whole(value: Any) -> np.ndarray:
-        return np.broadcast_to(np.asarray(value, float), (n,)).copy()
-
-    entries = [
-        Entry(
-            compartment=system.compartments.index(i.compartment),
-            time=whole(i.time),
-            amount=whole(i.amount),
-            duration=whole(i.duration),
-        )
-        for i in inputs_of(individuals, regimen, form, taken)
-    ]
-    return solve_many(stretches, entries, times, n), stretches
 
 
 def _one_by_one(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,20 +49,43 @@ def solve_many(
 
     Raises NotLinearError for equations that are not linear or have a baseline.
     """
-    epochs = [_epoch(start, system, individuals) for start, system in systems]
-    size = epochs[0].matrix.shape[-1]
-    grid, shown = _grid(times, epochs, entries)
-    answer = np.zeros((individuals, len(times), size))
-    for part in connected(epochs, entries, size):
-        place = {int(c): i for i, c in enumerate(part)}
-        inside = [e for e in entries if e.compartment in place]
-        local = [
-            Epoch(start=e.start, matrix=np.ascontiguousarray(e.matrix[:, part][:, :, part]))
-            for e in epochs
-        ]
-        moved = [(place[e.compartment], e) for e in inside]
-        answer[:, :, part] = _march(local, moved, grid)[:, shown]
-    return answer
+    return Many(systems, entries, times, individuals).amounts()
+
+
+class Many:
+    """What `solve_many` works with, kept so that other shares of the entries cost little."""
+
+    def __init__(
+        self,
+        systems: Sequence[tuple[float, System]],
+        entries: Sequence[Entry],
+        times: np.ndarray,
+        individuals: int,
+    ) -> None:
+        epochs = [_epoch(start, system, individuals) for start, system in systems]
+        size = epochs[0].matrix.shape[-1]
+        grid, self._shown = _grid(times, epochs, entries)
+        self._shape = individuals, len(times), size
+        self._parts = []
+        for part in connected(epochs, entries, size):
+            place = {int(c): i for i, c in enumerate(part)}
+            local = [
+                Epoch(start=e.start, matrix=np.ascontiguousarray(e.matrix[:, part][:, :, part]))
+                for e in epochs
+            ]
+            moved = [
+                (number, place[e.compartment], e)
+                for number, e in enumerate(entries)
+                if e.compartment in place
+            ]
+            self._parts.append((part, _Part(local, moved, grid)))
+
+    def amounts(self, shares: np.ndarray | None = None) -> np.ndarray:
+        """Amounts (n, T, d) where of each entry only a share (n, E) is given, all without."""
+        answer = np.zeros(self._shape)
+        for part, inside in self._parts:
+            answer[:, :, part] = inside.march(shares)[:, self._shown]
+        return answer
 
 
 def _epoch(start: float, system: System, individuals: int) -> Epoch:
@@ -107,33 +130,79 @@ def connected(epochs: Sequence[Epoch], entries: Sequence[Entry], size: int) -> l
     return groups
 
 
-def _march(
-    epochs: Sequence[Epoch], entries: Sequence[tuple[int, Entry]], grid: np.ndarray
-) -> np.ndarray:
-    n, d = epochs[0].matrix.shape[:2]
-    last = len(grid) - 1
-    movers = [_Mover(e.matrix) for e in epochs]
-    jumps, inflows = _effects(epochs, movers, entries, grid)
-    answer = np.zeros((n, len(grid), d))
-    state, rates = jumps[0].copy(), inflows[0].copy()
-    answer[:, 0] = state
-    stretch = np.searchsorted([e.start for e in epochs[1:]], grid[:-1], side="right")
-    steps = np.round(np.diff(grid), STEP_DIGITS)
-    lasting = sorted({index for index, e in entries if np.any(e.duration > 0)})
-    kept: dict[tuple[int, float], tuple[np.ndarray, np.ndarray]] = {}
-    for k in range(last):
-        key = (int(stretch[k]), float(steps[k]))
-        if key not in kept:
-            kept[key] = movers[key[0]].step(np.full(n, key[1]), lasting)
-        move, gain = kept[key]
-        state = _times(move, state)
-        if lasting and rates.any():
-            state += _times(gain, rates[:, lasting])
-        if k + 1 in jumps:
-            state += jumps[k + 1]
-        rates = rates + inflows[k + 1] if k + 1 in inflows else rates
-        answer[:, k + 1] = state
-    return answer
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Effect:
+    """What an entry adds at one grid index, in some individuals, to amounts and to its input."""
+
+    entry: int
+    at: int
+    compartment: int
+    who: np.ndarray
+    amounts: np.ndarray
+    rate: np.ndarray
+
+
+class _Part:
+    """Compartments between which something flows, with their exponentials by stretch and step."""
+
+    def __init__(
+        self,
+        epochs: Sequence[Epoch],
+        entries: Sequence[tuple[int, int, Entry]],
+        grid: np.ndarray,
+    ) -> None:
+        self.size, self.grid = epochs[0].matrix.shape[:2], grid
+        self.movers = [_Mover(e.matrix) for e in epochs]
+        starts = np.array([e.start for e in epochs[1:]])
+        self.effects = [
+            effect
+            for number, index, entry in entries
+            for effect in _effects(self.movers, starts, number, index, entry, grid)
+        ]
+        self.stretch = np.searchsorted(starts, grid[:-1], side="right")
+        self.steps = np.round(np.diff(grid), STEP_DIGITS)
+        self.into = sorted({index for _, index, e in entries if np.any(e.duration > 0)})
+        self.kept: dict[tuple[int, float], tuple[np.ndarray, np.ndarray]] = {}
+
+    def march(self, shares: np.ndarray | None) -> np.ndarray:
+        """Amounts (n, T, d) at every grid time."""
+        n, d = self.size
+        jumps, inflows = self._entered(shares)
+        answer = np.zeros((n, len(self.grid), d))
+        state, rates = np.zeros((n, d)), np.zeros((n, d))
+        for k in range(min(jumps, default=len(self.grid)), len(self.grid)):
+            if k > 0:
+                move, gain = self._moved(k - 1)
+                state = _times(move, state)
+                if self.into and rates.any():
+                    state += _times(gain, rates[:, self.into])
+            if k in jumps:
+                state += jumps[k]
+                rates += inflows[k]
+            answer[:, k] = state
+        return answer
+
+    def _moved(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        key = (int(self.stretch[k]), float(self.steps[k]))
+        if key not in self.kept:
+            lengths = np.full(self.size[0], key[1])
+            self.kept[key] = self.movers[key[0]].step(lengths, self.into)
+        return self.kept[key]
+
+    def _entered(
+        self, shares: np.ndarray | None
+    ) -> tuple[dict[int, np.ndarray], dict[int, np.ndarray]]:
+        """What is added to amounts and to input rates, (n, d), by grid index."""
+        jumps: dict[int, np.ndarray] = {}
+        inflows: dict[int, np.ndarray] = {}
+        for e in self.effects:
+            share = np.ones(len(e.who)) if shares is None else shares[e.who, e.entry]
+            if np.any(share):
+                jump = jumps.setdefault(e.at, np.zeros(self.size))
+                inflow = inflows.setdefault(e.at, np.zeros(self.size))
+                jump[e.who] += share[:, None] * e.amounts
+                inflow[e.who, e.compartment] += share * e.rate
+        return jumps, inflows
 
 
 def _times(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
@@ -141,34 +210,34 @@ def _times(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
 
 
 def _effects(
-    epochs: Sequence[Epoch],
     movers: Sequence[_Mover],
-    entries: Sequence[tuple[int, Entry]],
+    starts: np.ndarray,
+    number: int,
+    index: int,
+    entry: Entry,
     grid: np.ndarray,
-) -> tuple[dict[int, np.ndarray], dict[int, np.ndarray]]:
-    """What entries add to amounts and to input rates at each grid time, by grid index."""
-    n, d = epochs[0].matrix.shape[:2]
-    jumps = {0: np.zeros((n, d))}
-    inflows = {0: np.zeros((n, d))}
-    starts = np.array([e.start for e in epochs[1:]])
-    for index, entry in entries:
-        lasting = entry.duration > 0
-        rate = np.divide(entry.amount, entry.duration, where=lasting, out=np.zeros(n))
-        now = np.where(lasting, 0.0, entry.amount)
-        pieces = [(entry.time, now, rate)]
-        if lasting.any():
-            pieces.append((entry.time + entry.duration, np.zeros(n), -rate))
-        for when, bolus, change in pieces:
-            place = np.searchsorted(grid, when, side="left")
-            for k in np.unique(place[place < len(grid)]):
-                who = np.flatnonzero(place == k)
-                wait = grid[k] - when[who]
-                stretch = int(np.searchsorted(starts, grid[max(k - 1, 0)], side="right"))
-                move, gain = movers[stretch].columns(who, wait, index)
-                added = move * bolus[who, None] + gain * change[who, None]
-                jumps.setdefault(int(k), np.zeros((n, d)))[who] += added
-                inflows.setdefault(int(k), np.zeros((n, d)))[who, index] += change[who]
-    return jumps, inflows
+) -> Iterator[_Effect]:
+    """What one entry adds where it begins and ends."""
+    nothing = np.zeros(len(entry.amount))
+    lasting = entry.duration > 0
+    rate = np.divide(entry.amount, entry.duration, where=lasting, out=nothing.copy())
+    pieces = [(entry.time, np.where(lasting, 0.0, entry.amount), rate)]
+    if lasting.any():
+        pieces.append((entry.time + entry.duration, nothing, -rate))
+    for when, bolus, change in pieces:
+        place = np.searchsorted(grid, when, side="left")
+        for k in np.unique(place[place < len(grid)]):
+            who = np.flatnonzero(place == k)
+            stretch = int(np.searchsorted(starts, grid[max(k - 1, 0)], side="right"))
+            move, gain = movers[stretch].columns(who, grid[k] - when[who], index)
+            yield _Effect(
+                entry=number,
+                at=int(k),
+                compartment=index,
+                who=who,
+                amounts=move * bolus[who, None] + gain * change[who, None],
+                rate=change[who],
+            )
 
 
 class _Mover:
