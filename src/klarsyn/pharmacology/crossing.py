@@ -174,7 +174,7 @@ class Run:
             if rule >= 0:
                 alone = np.zeros((n, count))
                 alone[:, d] = 1.0
-                units[:, :, d] = self._site(course.of(alone))
+                units[:, :, d] = self._site(course.of(alone, self.acting))
         return units
 
     def _scores(self, plasma: Mapping[str, np.ndarray], units: np.ndarray) -> dict[str, np.ndarray]:

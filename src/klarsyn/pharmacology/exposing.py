@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -81,8 +81,10 @@ class SolvedRegimen:
         except NotLinearError:
             self.linear = None
 
-    def of(self, taken: np.ndarray | None = None) -> dict[str, np.ndarray]:
-        """What `expose` gives, for these doses."""
+    def of(
+        self, taken: np.ndarray | None = None, names: Sequence[str] | None = None
+    ) -> dict[str, np.ndarray]:
+        """What `expose` gives, for these doses; of some outputs, if `names` says which."""
         people = self.individuals
         if self.linear is None:
             if taken is not None:
@@ -92,12 +94,16 @@ class SolvedRegimen:
                 )
             return _one_by_one(people, self.regimen, self.form, self.times)
         states = self.linear.amounts(None if taken is None else taken[:, self.occasions - 1])
-        outputs = read_outputs(self.stretches[0][1], self.times, states)
-        for start, system in self.stretches[1:]:
-            after = self.times >= start
-            for name, values in read_outputs(system, self.times[after], states[:, after]).items():
-                outputs[name][:, after] = values
-        return with_totals(people.model, outputs)
+        wanted = people.model.outputs if names is None else names
+        outputs = {name: np.empty(states.shape[:2]) for name in wanted}
+        edges = np.searchsorted(self.times, [start for start, _ in self.stretches[1:]])
+        for (_, system), a, b in zip(
+            self.stretches, [0, *edges], [*edges, len(self.times)], strict=True
+        ):
+            found = read_outputs(system, self.times[a:b], states[:, a:b], list(wanted))
+            for name, values in found.items():
+                outputs[name][:, a:b] = values
+        return outputs if names is not None else with_totals(people.model, outputs)
 
 
 def with_totals(model: Model, outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
