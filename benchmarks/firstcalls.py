@@ -1,16 +1,19 @@
-"""What the first call of each compiled kernel costs, with and without its cache on disk.
+"""What first calls cost, with and without the cache of compiled code on disk.
 
     python benchmarks/firstcalls.py
 
-Every row is a fresh process, twice: with an empty cache, so that it compiles, and with the cache
-that the first one left. Processor seconds of the first call, libraries loaded by it included, and
-of the second call.
+Every row is a fresh process, twice: with an empty cache, so that whatever has a compiled part
+compiles, and with the cache that the first one left. For a function: processor seconds of the first
+call, libraries loaded by it included, and of the second call. For a command: processor seconds of
+the whole process and, in brackets, seconds by the clock on the wall (the same on a quiet machine).
 """
 
 from __future__ import annotations
 
 import json
 import os
+import resource
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -86,13 +89,37 @@ ROWS = {
 }
 
 
+DOSED = """simulate --substance ketamine --form racemate --dose "0.5 mg/kg" --route iv
+    --infusion "40 min" --n 1000 --seed 1"""
+COMMANDS = {
+    "klarsyn simulate, 1,000 patients": f'{DOSED} --schedule "2 per week, 3 weeks"',
+    "klarsyn simulate, doses by the score": f"""{DOSED} --followed 50 --schedule
+        "when MADRS at or above 20, checked every 7 days, at most 12 doses" """,
+    "klarsyn respond, S and R": """respond --form S --form R
+        --regimen "0.5 mg/kg base iv over 40 min" """,
+}
+
+
 def measure(row: str, cache: str) -> tuple[float, float]:
     """First and second call in a fresh process."""
-    variables = os.environ | {"NUMBA_CACHE_DIR": cache, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, __file__, row]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=variables)
+    done = fresh([sys.executable, __file__, row], cache)
     first, second = json.loads(done.stdout)
     return first, second
+
+
+def fresh(command: list[str], cache: str) -> subprocess.CompletedProcess[str]:
+    """A process whose compiled code is kept in a folder of its own."""
+    variables = os.environ | {"NUMBA_CACHE_DIR": cache, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=variables)
+
+
+def whole(words: str, cache: str) -> str:
+    """Processor seconds of a whole command, and seconds by the clock."""
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    fresh([sys.executable, "-m", "klarsyn", *shlex.split(words)], cache)
+    after, ended = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return f"{spent:.2f} ({ended - began:.2f})"
 
 
 def main() -> None:
@@ -105,12 +132,16 @@ def main() -> None:
             spent.append(time.process_time() - began)
         print(json.dumps(spent))
         return
-    print(f"{'processor seconds':<38}{'compiling':>10}{'from disk':>11}{'second':>9}")
+    print(f"{'processor seconds':<38}{'empty cache':>14}{'from disk':>14}{'second':>9}")
     for row in ROWS:
         with tempfile.TemporaryDirectory() as cache:
             cold, _ = measure(row, cache)
             warm, again = measure(row, cache)
-        print(f"{row:<38}{cold:>10.2f}{warm:>11.2f}{again:>9.3f}")
+        print(f"{row:<38}{cold:>14.2f}{warm:>14.2f}{again:>9.3f}", flush=True)
+    for row, words in COMMANDS.items():
+        with tempfile.TemporaryDirectory() as cache:
+            cold, warm = whole(words, cache), whole(words, cache)
+        print(f"{row:<38}{cold:>14}{warm:>14}", flush=True)
 
 
 if __name__ == "__main__":
