@@ -195,6 +195,24 @@ def test_the_room_does_not_wait_for_the_compiler() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_a_plain_simulation_needs_no_compiler() -> None:
+    """From dose to score, with doses that follow it."""
+    code = (
+        "import sys\n"
+        "from klarsyn.app.cli import main\n"
+        "words = ['simulate', '--substance', 'ketamine', '--form', 'S', '--dose', '28 mg base']\n"
+        "words += ['--route', 'iv', '--infusion', '40 min', '--n', '3', '--schedule']\n"
+        "rule = 'when MADRS at or above 20, checked every 7 days, at most 3 doses'\n"
+        "try:\n"
+        "    main([*words, rule])\n"
+        "except SystemExit as end:\n"
+        "    assert not end.code\n"
+        "print([m for m in ('numba', 'scipy.stats', 'scipy.integrate') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
