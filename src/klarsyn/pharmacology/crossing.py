@@ -204,11 +204,12 @@ class Run:
         shown = {int(j): k for k, j in enumerate(plan.place)}
         for j, hour in enumerate(plan.times):
             inputs = self._inputs(site[j], waiting.more(j), shape)
-            if j > 0:
+            if j == 0:
+                cascade.meet(inputs)
+            else:
                 cascade.move(inputs, float(hour - plan.times[j - 1]))
             if waiting.ask(j, partial(self._score_now, cascade, j)):
-                inputs = self._inputs(site[j], waiting.more(j), shape)
-            cascade.meet(inputs)
+                cascade.meet(self._inputs(site[j], waiting.more(j), shape))
             if j in shown:
                 for s, courses in kept.items():
                     courses[shown[j]] = cascade.states[s]

@@ -238,7 +238,7 @@ class Cascade:
         self.kept: dict[float, dict[str, np.ndarray]] = {}
 
     def meet(self, inputs: Inputs) -> None:
-        """The inputs at the beginning of the next step."""
+        """Takes these inputs, of the time that the states have come to, for the next step."""
         trkb = self.states["trkb"]
         self.free, self.held_back = 1.0 - inputs.held, 1.0 - self.states["eef2"]
         self.driven = (1.0 + self.states["bdnf"]) * inputs.lift + inputs.alone
