@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from klarsyn.errors import NumericalError
+
 PERCENTILES = (5.0, 25.0, 50.0, 75.0, 95.0)
 NAMES = tuple(f"p{p:g}" for p in PERCENTILES)
 
@@ -58,5 +60,37 @@ def spread(values: np.ndarray, times: Any, unit: str) -> Spread:
         unit=unit,
         times=np.asarray(times, float),
         sets=dict(zip(NAMES, np.percentile(middle, PERCENTILES, axis=0), strict=True)),
+        patients=dict(zip(NAMES, np.median(within, axis=1), strict=True)),
+    )
+
+
+def spread_of_shares(
+    share: np.ndarray, own: np.ndarray, counted: np.ndarray, times: Any, unit: str
+) -> Spread:
+    """Both spreads of a share among those `counted` (patients, sets), e.g. of the well.
+
+    Sets: the mean of `share` over the patients counted in each set, since a share of people is a
+    mean and not what the median patient meets. Patients: percentiles of each one's `own` chance
+    within a set, in the middle of all sets. Both arrays are (patients, sets, T); a set that counts
+    nobody is left out. Raises NumericalError where no set counts anybody.
+    """
+    number = counted.sum(axis=0)
+    kept = number > 0
+    if not kept.any():
+        raise NumericalError("not_estimable", "nobody is counted in any parameter set.")
+    weight = counted[:, kept, None] / number[kept][:, None]
+    mean = (weight * share[:, kept]).sum(axis=0)
+    ordered = np.sort(np.where(counted[:, kept, None], own[:, kept], np.inf), axis=0)
+    within = []
+    for p in PERCENTILES:
+        place = p / 100.0 * (number[kept] - 1)
+        low = np.floor(place).astype(int)
+        rows = np.arange(kept.sum())
+        below, above = ordered[low, rows], ordered[np.ceil(place).astype(int), rows]
+        within.append(below + (place - low)[:, None] * (above - below))
+    return Spread(
+        unit=unit,
+        times=np.asarray(times, float),
+        sets=dict(zip(NAMES, np.percentile(mean, PERCENTILES, axis=0), strict=True)),
         patients=dict(zip(NAMES, np.median(within, axis=1), strict=True)),
     )
