@@ -15,13 +15,14 @@ import numpy as np
 from klarsyn.errors import InputError, NumericalError
 from klarsyn.pharmacology.constants import Constants, needing, read_constants
 from klarsyn.pharmacology.ensemble import Ensemble, draw_sets
-from klarsyn.pharmacology.response import logit, needed_effect, placebo_course, score
+from klarsyn.pharmacology.response import needed_effect, placebo_course, score
 from klarsyn.pharmacology.runs import Study, simulate_run
 from klarsyn.provenance import digest_of, normals, uniforms
 
-SIZES = ("frailty", "drug", "course", "onset", "plateau", "noise")
+SIZES = ("frailty", "drug", "course", "onset", "plateau", "noise", "left_first", "left_second")
 NODES = 64  # points of the three normal draws that stand for the patients
 GRID = 31  # points of time up to a median, closer at its start
+HALF = 0.5
 STEPS = 48  # halvings of an interval of logarithms: to 1e-13
 FACTORS, LEVELS = 4.0, 40.0  # logarithms on either side within which each is looked for
 PLASTIC = (0.8191725133961645, 0.6710436067037893, 0.5497004779019703)  # R3 (Roberts 2018)
@@ -34,9 +35,10 @@ class Between:
     `frailty` is the variance of a gamma frailty of mean 1, `drug` the log SD of the patient's drug
     effect (mean 1), `course` the SD in logits of its own course, reached with time constant `onset`
     (h), `plateau` the SD in logits of where its placebo course ends, `noise` the SD of one rating
-    in points. `values` are the set's own with `weight`,
+    in points; `left_first` and `left_second` are the shares without relapse at the two published
+    medians, near a half as far as their samples allow. `values` are the set's own with `weight`,
     `hazard_base` and `consolidation` such that the mean of such patients meets the published
-    difference and both relapse medians. Patients count as responders from `response` points down.
+    difference and both shares. Patients count as responders from `response` points down.
     """
 
     frailty: np.ndarray
@@ -45,6 +47,8 @@ class Between:
     onset: np.ndarray
     plateau: np.ndarray
     noise: np.ndarray
+    left_first: np.ndarray
+    left_second: np.ndarray
     values: Mapping[str, np.ndarray]
     response: float
     constants: Constants
@@ -102,12 +106,10 @@ class Between:
 
 def marginal(hazard_so_far: np.ndarray, theta: np.ndarray) -> np.ndarray:
     """The mean of exp(-Z H) over gamma Z of mean 1 and variance theta (Vaupel 1979)."""
-    safe = np.where(theta > 0, theta, 1.0)
-    return np.where(
-        theta > 0,
-        np.exp(-np.log1p(safe * hazard_so_far) / safe),
-        np.exp(-hazard_so_far),
-    )
+    some = theta > 0
+    safe = np.where(some, theta, 1.0)
+    left = np.exp(-np.log1p(safe * hazard_so_far) / safe)
+    return left if some.all() else np.where(some, left, np.exp(-hazard_so_far))
 
 
 def read_between(study: Study, ensemble: Ensemble) -> Between | None:
@@ -143,11 +145,12 @@ def between(
     )
     alike = (found.frailty == 0) & (found.drug == 0)
     alike &= (found.course == 0) & (found.plateau == 0)
+    halves = (found.left_first == HALF) & (found.left_second == HALF)
     changed = dict(values)
     gain = np.where(alike, 1.0, _gain(study, found))
     changed["weight"] = values["weight"] * gain
     solved = _hazard(study, found, changed)
-    changed |= {k: np.where(alike, values[k], v) for k, v in solved.items()}
+    changed |= {k: np.where(alike & halves, values[k], v) for k, v in solved.items()}
     return Between(
         **{k: getattr(found, k) for k in SIZES},
         values=changed,
@@ -198,16 +201,18 @@ def _halved(short: Any, count: int, span: float, what: str) -> np.ndarray:
 def _hazard(
     study: Study, found: Between, values: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """h0 and consolidation so that half of those counted have relapsed at both medians.
+    """h0 and consolidation so that the shares left of those counted are met at both medians.
 
     Counted are patients who have responded (first median) or remitted (second) at entry.
     """
     limits = (found.response, found.constants["remission_points"])
     parts = (study.data["hazard"]["first"], study.data["hazard"]["second"])
     levels, settled = [], []
-    for part, limit in zip(parts, limits, strict=True):
-        area, counted, doses = _areas(study, found, values, part, limit)
-        levels.append(_level(area, counted, found.frailty))
+    shares = (found.left_first, found.left_second)
+    for part, limit, share in zip(parts, limits, shares, strict=True):
+        last = study.constants[part["median"]]
+        area, counted, doses = areas(study, found, values, part["run"], last, limit)
+        levels.append(_level(area, counted, found.frailty, share))
         settled.append(doses / (doses + values["consolidation_half"]))
     consolidation = (levels[0] - levels[1]) / (settled[1] - settled[0])
     return {
@@ -216,17 +221,22 @@ def _hazard(
     }
 
 
-def _areas(
+def areas(
     study: Study,
     found: Between,
     values: Mapping[str, np.ndarray],
-    part: Mapping[str, Any],
+    name: str,
+    last: float,
     limit: float,
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """Integrals of exp(a rise) up to a median (J, m), who is counted (J, m), and the doses."""
+    """Integrals of exp(a rise) over `last` days after a run's entry in patients that stand for all.
+
+    Returns them (J, m), who is counted (J, m): those at `limit` points or below at entry, all where
+    nobody is; and the doses given by then.
+    """
     c = study.constants
-    run = simulate_run(study, part["run"], values)
-    days = c[part["median"]] * np.linspace(0.0, 1.0, GRID) ** 2
+    run = simulate_run(study, name, values)
+    days = last * np.linspace(0.0, 1.0, GRID) ** 2
     hours = run.entry + 24.0 * days
     effect = np.stack([np.interp(hours, run.times, row) for row in run.effect])
     factor, apart = _nodes(found)
@@ -239,12 +249,14 @@ def _areas(
     return area, np.where(nobody, True, counted), int(np.sum(run.doses <= run.entry))
 
 
-def _level(area: np.ndarray, counted: np.ndarray, theta: np.ndarray) -> np.ndarray:
-    """The log hazard level at which half of those counted are left after these areas, (m,)."""
+def _level(
+    area: np.ndarray, counted: np.ndarray, theta: np.ndarray, share: np.ndarray
+) -> np.ndarray:
+    """The log hazard level at which `share` of those counted is left after these areas, (m,)."""
     number = counted.sum(axis=0)
 
     def short(level: np.ndarray) -> np.ndarray:
         left = np.where(counted, marginal(np.exp(level) * area, theta), 0.0).sum(axis=0) / number
-        return left > 0.5
+        return left > share
 
     return _halved(short, len(theta), LEVELS, "a published median")

@@ -43,9 +43,10 @@ class Crossed:
     below_placebo, surviving (hours from the last dose), and the acute effects; `peaks` are
     dissociation at its peak by number of the dose. `told` are the differences from placebo,
     whose sign is built in. `sizes` are those of what is the patients' own (5th, 50th and 95th
-    percentile over the sets; empty where only kinetics differ), and `partings` how far their
-    changes lie apart, beside what trials report. `scores` (n, m, T) and `felt` (n, m), the peak of dissociation, let two
-    regimens be compared patient by patient; `given` (n, m, D) says which doses were given.
+    percentile over the sets), `response` the points from which down a patient counts in
+    `surviving`, `partings` how far their changes lie apart beside what trials report: empty and
+    None where only kinetics differ. `scores` (n, m, T) and `felt` (n, m), the peak of dissociation,
+    let two regimens be compared patient by patient; `given` (n, m, D) says which doses were given.
     """
 
     label: str
@@ -67,6 +68,7 @@ class Crossed:
     sets: np.ndarray
     unstable: int
     driven: bool
+    response: float | None
     sizes: Mapping[str, Sequence[float]]
     partings: tuple[Parting, ...]
     notes: tuple[str, ...]
@@ -189,7 +191,7 @@ def cross(
         for i in range(0, len(people), BLOCK)
     ]
     whole = {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
-    stable = np.isfinite(whole["scores"]).all(axis=(0, 2))
+    stable = np.asarray(np.isfinite(whole["scores"]).all(axis=(0, 2)))
     if not stable.any():
         raise NumericalError("not_estimable", "no parameter set has an equilibrium in everybody.")
     for name in ("scores", "placebo", "surviving", "share", "given"):
@@ -222,9 +224,13 @@ def cross(
         sets=ensemble.index[stable],
         unstable=int((~stable).sum()),
         driven=plan.driven,
+        response=None if between is None else between.response,
         sizes={} if between is None else between.sizes(),
         partings=scattered,
-        notes=_notes(people, plan, run.warnings, int((~stable).sum()), between, measure),
+        notes=(
+            *_notes(people, plan, run.warnings, int((~stable).sum()), between, measure),
+            *_sampled(plan, gap, between, measure),
+        ),
         method=f"{ensemble.method}; patients: {people.method}",
         seed=people.seed,
         inputs=digest_of(*inputs, run.constants.to_rows(), *drawn),
@@ -250,20 +256,25 @@ def _courses(
         "placebo": spread(whole.get("placebo", placebo[None]), plan.shown, points),
         "below_placebo": spread(gap, plan.shown, points),
     }
-    if "surviving" in whole:
-        found["surviving"] = _surviving(run, whole)
+    if "surviving" in whole and (well := _surviving(run, whole)) is not None:
+        found["surviving"] = well
     for name, unit in UNITS.items():
         found[name] = spread(whole[name], plan.acute, unit)
     return found
 
 
-def _surviving(run: Run, whole: Mapping[str, np.ndarray]) -> Spread:
-    """The share not relapsed; where patients differ in it, among those who have responded."""
+def _surviving(run: Run, whole: Mapping[str, np.ndarray]) -> Spread | None:
+    """The share not relapsed; where patients differ in it, among those who have responded.
+
+    None where nobody has in any set.
+    """
     plan, unit = run.plan, "share of responders"
     hours = plan.shown[plan.settled :] - plan.last
     if run.between is None:
         return spread(whole["surviving"], hours, unit)
     responded = whole["scores"][:, :, plan.settled] <= run.between.response
+    if not responded.any():
+        return None
     return spread_of_shares(whole["share"], whole["surviving"], responded, hours, unit)
 
 
@@ -325,6 +336,19 @@ def _notes(
     if unstable:
         notes.append(f"{unstable} sets have no equilibrium in somebody and are left out.")
     return tuple(notes)
+
+
+def _sampled(plan: Plan, gap: np.ndarray, between: Between | None, measure: str) -> tuple[str, ...]:
+    """What the number of patients leaves uncertain, where they differ by more than kinetics."""
+    n, at = len(gap), int(np.argmin(np.abs(plan.shown - DAY)))
+    if between is None or n < 2:
+        return ()
+    error = float(np.median(gap[:, :, at].std(axis=0, ddof=1))) / n**0.5
+    return (
+        f"The {n} followed patients are a sample, the same in every set: the mean difference after "
+        f"a day has a standard error of {error:.1f} {measure} points from that alone, which moves "
+        f"all sets together. Follow more patients to lessen it.",
+    )
 
 
 def _notes_on_patients(between: Between | None, measure: str) -> list[str]:

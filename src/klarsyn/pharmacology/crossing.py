@@ -258,9 +258,7 @@ class Run:
         apart = (own["apart"][0], own["apart"][1])
         return typical + self.between.improvement(self.plan.times[place], apart)
 
-    def _relapse(
-        self, scores: np.ndarray, own: Mapping[str, np.ndarray]
-    ) -> dict[str, np.ndarray]:
+    def _relapse(self, scores: np.ndarray, own: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Each patient's chance of not having relapsed (n, m, T); with `own`, also the share."""
         plan = self.plan
         kept = scores[:, :, plan.settled :]

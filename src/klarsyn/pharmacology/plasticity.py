@@ -164,7 +164,7 @@ class _Lags:
     def follow(
         self, y: np.ndarray, u0: np.ndarray, u1: np.ndarray, step: float, key: float
     ) -> np.ndarray:
-        """tau y' = u - y over a step with u a line from u0 to u1: exact. `key` is the step rounded."""
+        """tau y' = u - y over a step with u a line from u0 to u1: exact. `key` rounds the step."""
         if key not in self.kept:
             z = step / self.tau
             decay = np.exp(-z)
