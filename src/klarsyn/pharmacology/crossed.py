@@ -17,7 +17,7 @@ from klarsyn.errors import InputError, NumericalError
 from klarsyn.pharmacology.between import Between
 from klarsyn.pharmacology.constants import Constants
 from klarsyn.pharmacology.crossing import Plan, Run
-from klarsyn.pharmacology.dosing import Regimen
+from klarsyn.pharmacology.dosing import Regimen, parse_regimen
 from klarsyn.pharmacology.effects import UNITS
 from klarsyn.pharmacology.ensemble import Band, Ensemble, band
 from klarsyn.pharmacology.exposing import subset
@@ -46,7 +46,8 @@ class Crossed:
     percentile over the sets), `response` the points from which down a patient counts in
     `surviving`, `partings` how far their changes lie apart beside what trials report: empty and
     None where only kinetics differ. `scores` (n, m, T) and `felt` (n, m), the peak of dissociation,
-    let two regimens be compared patient by patient; `given` (n, m, D) says which doses were given.
+    let two regimens be compared patient by patient; `placebo` (m, T) is the typical patient's
+    course without drug; `given` (n, m, D) says which doses were given.
     """
 
     label: str
@@ -229,6 +230,7 @@ def cross(
         partings=scattered,
         notes=(
             *_notes(people, plan, run.warnings, int((~stable).sum()), between, measure),
+            *_extrapolated(study, plan),
             *_sampled(plan, gap, between, measure),
         ),
         method=f"{ensemble.method}; patients: {people.method}",
@@ -336,6 +338,19 @@ def _notes(
     if unstable:
         notes.append(f"{unstable} sets have no equilibrium in somebody and are left out.")
     return tuple(notes)
+
+
+def _extrapolated(study: Study, plan: Plan) -> tuple[str, ...]:
+    """Where relapse is asked for after other numbers of doses than it was calibrated with."""
+    parts = (study.data["hazard"]["first"], study.data["hazard"]["second"])
+    doses = sorted(parse_regimen(study.run(p["run"])["regimen"]).administrations for p in parts)
+    n = len(plan.checks)
+    if plan.driven or doses[0] <= n <= doses[1]:
+        return ()
+    return (
+        f"Relapse was calibrated after {doses[0]} and after {doses[1]} doses. With {n} it is "
+        f"extrapolated along the consolidation, and with fewer doses it comes out too fast.",
+    )
 
 
 def _sampled(plan: Plan, gap: np.ndarray, between: Between | None, measure: str) -> tuple[str, ...]:
