@@ -323,7 +323,12 @@ def test_percentiles_over_patients_are_numpys_to_the_bit() -> None:
 
 
 def test_one_patient_has_no_spread_and_a_course_too_short_no_row() -> None:
-    assert _cross(OWN, 1).partings == ()
+    one = _cross(OWN, 1)
+    assert one.partings == ()
+    assert any("Nobody has responded in" in note for note in one.notes)
+    weak = _cross(OWN, 1, "0.001 mg/kg base iv over 40 min")
+    assert "surviving" not in weak.courses
+    assert any("Nobody has responded in 190 of 190 sets" in note for note in weak.notes)
     assert {p.day for p in _cross(OWN, 3, days=5).partings} == {1.0}
 
 

@@ -230,6 +230,7 @@ def cross(
         partings=scattered,
         notes=(
             *_notes(people, plan, run.warnings, int((~stable).sum()), between, measure),
+            *_uncounted(run, whole),
             *_extrapolated(study, plan),
             *_sampled(plan, gap, between, measure),
         ),
@@ -258,26 +259,26 @@ def _courses(
         "placebo": spread(whole.get("placebo", placebo[None]), plan.shown, points),
         "below_placebo": spread(gap, plan.shown, points),
     }
-    if "surviving" in whole and (well := _surviving(run, whole)) is not None:
-        found["surviving"] = well
+    if "surviving" in whole and (run.between is None or _responded(run, whole).any()):
+        found["surviving"] = _surviving(run, whole)
     for name, unit in UNITS.items():
         found[name] = spread(whole[name], plan.acute, unit)
     return found
 
 
-def _surviving(run: Run, whole: Mapping[str, np.ndarray]) -> Spread | None:
-    """The share not relapsed; where patients differ in it, among those who have responded.
-
-    None where nobody has in any set.
-    """
+def _surviving(run: Run, whole: Mapping[str, np.ndarray]) -> Spread:
+    """The share not relapsed; where patients differ in it, among those who have responded."""
     plan, unit = run.plan, "share of responders"
     hours = plan.shown[plan.settled :] - plan.last
     if run.between is None:
         return spread(whole["surviving"], hours, unit)
-    responded = whole["scores"][:, :, plan.settled] <= run.between.response
-    if not responded.any():
-        return None
-    return spread_of_shares(whole["share"], whole["surviving"], responded, hours, unit)
+    return spread_of_shares(whole["share"], whole["surviving"], _responded(run, whole), hours, unit)
+
+
+def _responded(run: Run, whole: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Who counts for relapse (n, m): a score low enough a day after the last dose."""
+    limit = np.inf if run.between is None else run.between.response
+    return whole["scores"][:, :, run.plan.settled] <= limit
 
 
 def _told(plan: Plan, gap: np.ndarray, measure: str, agreement: float) -> tuple[Band, ...]:
@@ -340,6 +341,17 @@ def _notes(
     return tuple(notes)
 
 
+def _uncounted(run: Run, whole: Mapping[str, np.ndarray]) -> tuple[str, ...]:
+    """Sets that relapse says nothing about, because nobody in them has responded."""
+    if "surviving" not in whole:
+        return ()
+    nobody = int((~_responded(run, whole).any(axis=0)).sum())
+    if not nobody:
+        return ()
+    sets = whole["scores"].shape[1]
+    return (f"Nobody has responded in {nobody} of {sets} sets; relapse is that of the others.",)
+
+
 def _extrapolated(study: Study, plan: Plan) -> tuple[str, ...]:
     """Where relapse is asked for after other numbers of doses than it was calibrated with."""
     parts = (study.data["hazard"]["first"], study.data["hazard"]["second"])
@@ -379,9 +391,9 @@ def _notes_on_patients(between: Between | None, measure: str) -> list[str]:
         "relapse of its own. How large these are was measured in nobody: each size is a range "
         f"that published spreads allow ({between.constants.id}), drawn once a set. The three are "
         "independent of each other and of the kinetics: an assumption. All start at one score.",
-        "The mean of such patients meets the published difference after a day, and those who "
-        "have responded or remitted meet the two relapse medians; the median patient lies nearer "
-        "to placebo than the mean says.",
+        "The mean of such patients meets the published difference after a day; those who have "
+        "responded or remitted meet the two relapse medians as nearly as the samples behind them "
+        "allow. The median patient lies nearer to placebo than the mean says.",
         f"One rating strays from the patient's own score by an SD of {noise[0]:.1f} to "
         f"{noise[2]:.1f} {measure} points: in no band, and added only to the SD of change that a "
         f"trial would report.",
@@ -401,6 +413,6 @@ def _note_on_relapse(between: Between | None) -> str:
         f"{counted} (at most {between.response:g} points); {medians} Patients differ by a gamma "
         f"frailty with a variance of {theta[0]:.1f} to {theta[2]:.1f}, so those prone to relapse "
         "go first and the curve flattens. One curve cannot tell this from a hazard that falls "
-        "with time in everybody: the range is what two published follow-ups allow if it is all "
+        "with time in everybody: the range is what one published follow-up allows if it is all "
         "frailty."
     )
