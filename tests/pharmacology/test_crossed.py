@@ -106,6 +106,13 @@ def test_patients_and_sets_are_never_mixed() -> None:
     assert (alike.sets["p95"] - alike.sets["p5"]).max() > 5
 
 
+def test_a_spread_leaves_the_values_as_they_were_however_they_lie() -> None:
+    lanes = np.array([[[3.0, 1.0, 2.0]]])  # the patients of one set and time side by side
+    values = np.moveaxis(lanes, -1, 0)
+    assert spread(values, [0.0], "1").sets["p50"] == pytest.approx([2.0])
+    assert lanes.tolist() == [[[3.0, 1.0, 2.0]]]
+
+
 def test_a_patients_course_does_not_depend_on_blocks_or_on_the_others(monkeypatch) -> None:
     whole = _run(SIX, 7)
     monkeypatch.setattr(crossed, "BLOCK", 2)

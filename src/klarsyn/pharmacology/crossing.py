@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 
 from klarsyn.errors import InputError
+from klarsyn.pharmacology.between import Between
 from klarsyn.pharmacology.constants import Constants, needing, read_constants
 from klarsyn.pharmacology.dosing import Regimen
 from klarsyn.pharmacology.effects import direct_courses, dissociation_by_time, notes_on
@@ -29,6 +30,7 @@ from klarsyn.pharmacology.response import (
     placebo_course,
     relapse_hazard,
     score,
+    summed_hazard,
     survival,
 )
 from klarsyn.pharmacology.runs import Study, course_grid, drive_weights
@@ -111,10 +113,12 @@ class Run:
         plan: Plan,
         form: str,
         effects: str | Constants,
+        between: Between | None = None,
     ) -> None:
         read = read_constants(effects) if isinstance(effects, str) else effects
         self.constants = needing(read, "acute effects", ("analytes", "priors"))
-        self.study, self.plan, self.values = study, plan, ensemble.values
+        self.study, self.plan, self.between = study, plan, between
+        self.values = ensemble.values if between is None else between.values
         self.form = people.model.substance.form(form)
         self.site = "arterial" if people.model.site == "arterial" else "venous"
         weights = drive_weights(study, ensemble.values)
@@ -150,7 +154,8 @@ class Run:
         plan = self.plan
         course = SolvedRegimen(people, plan.regimen.unconditional(), self.form, plan.times)
         plasma = course.of(plan.scheduled(len(people)))
-        found = self._scores(plasma, self._units(len(people), course))
+        units = self._units(len(people), course)
+        found = self._scores(plasma, units, self._own(people))
         felt = plasma
         if plan.driven:
             first = np.zeros((len(people), len(plan.checks)))
@@ -177,18 +182,37 @@ class Run:
                 units[:, :, d] = self._site(course.of(alone, self.acting))
         return units
 
-    def _scores(self, plasma: Mapping[str, np.ndarray], units: np.ndarray) -> dict[str, np.ndarray]:
+    def _own(self, people: Individuals) -> dict[str, np.ndarray]:
+        """What each patient has of its own: nothing where only kinetics differ."""
+        if self.between is None:
+            return {}
+        key = (people.seed, people.subjects)
+        return {
+            "factor": self.between.effect_factor(*key),
+            "apart": np.stack(self.between.scores_apart(*key)),
+            "proneness": self.between.proneness(*key),
+        }
+
+    def _scores(
+        self,
+        plasma: Mapping[str, np.ndarray],
+        units: np.ndarray,
+        own: Mapping[str, np.ndarray],
+    ) -> dict[str, np.ndarray]:
         plan = self.plan
-        functional, spines, given = self._walk(self._site(plasma), units)
-        better = self.everywhere[:, plan.place] + effect(functional, spines, self.values)
-        scores = score(self.baseline, self.top, better)
+        functional, spines, given = self._walk(self._site(plasma), units, own)
+        course = self._courses(plan.place, own, len(functional))
+        drug = self._effect(functional, spines, own)
+        scores = score(self.baseline, self.top, course + drug)
         found = {"scores": scores, "given": given}
+        if own:
+            found["placebo"] = score(self.baseline, self.top, course)
         if not plan.driven and plan.settled < len(plan.place):
-            found["surviving"] = self._surviving(scores)
+            found |= self._relapse(scores, own)
         return found
 
     def _walk(
-        self, site: np.ndarray, units: np.ndarray
+        self, site: np.ndarray, units: np.ndarray, own: Mapping[str, np.ndarray]
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Fast potentiation and spines where scores are kept (n, m, T), and doses given (n, m, D).
 
@@ -208,19 +232,28 @@ class Run:
                 cascade.meet(inputs)
             else:
                 cascade.move(inputs, float(hour - plan.times[j - 1]))
-            if waiting.ask(j, partial(self._score_now, cascade, j)):
+            if waiting.ask(j, partial(self._score_now, cascade, j, own)):
                 cascade.meet(self._inputs(site[j], waiting.more(j), shape))
             if j in shown:
                 for s, courses in kept.items():
                     courses[shown[j]] = cascade.states[s]
-        functional, spines = (np.moveaxis(k, 0, 2) for k in kept.values())
+        # In one order: an exponential of strided numbers may differ in the last bit.
+        functional, spines = (np.ascontiguousarray(np.moveaxis(k, 0, 2)) for k in kept.values())
         return functional, spines, waiting.given
 
-    def _score_now(self, cascade: Cascade, j: int) -> np.ndarray:
+    def _score_now(self, cascade: Cascade, j: int, own: Mapping[str, np.ndarray]) -> np.ndarray:
         """The score (n, m) at a grid index, from the states there."""
         fast, slow = (cascade.states[s][:, :, None] for s in ("functional", "spines"))
-        better = self.everywhere[:, [j]] + effect(fast, slow, self.values)
+        course = self._courses(np.array([j]), own, len(fast))
+        better = course + self._effect(fast, slow, own)
         return score(self.baseline, self.top, better)[:, :, 0]
+
+    def _effect(
+        self, functional: np.ndarray, spines: np.ndarray, own: Mapping[str, np.ndarray]
+    ) -> np.ndarray:
+        """Improvement by the drug in logits (n, m, T), with the factor of each patient's own."""
+        found = effect(functional, spines, self.values)
+        return found * own["factor"][:, :, None] if own else found
 
     def _inputs(self, site: np.ndarray, more: np.ndarray | None, shape: tuple[int, int]) -> Inputs:
         """What moves the states, from uM at the effect site, (n, A), and more of it, (n, m, A)."""
@@ -238,11 +271,28 @@ class Run:
         )
         return inputs_of(self.values, rate, held_e, direct, metabolite, {})
 
-    def _surviving(self, scores: np.ndarray) -> np.ndarray:
+    def _courses(self, place: np.ndarray, own: Mapping[str, np.ndarray], n: int) -> np.ndarray:
+        """Improvement without drug in logits at places of the grid (n, m, T): the patient's own."""
+        typical = np.broadcast_to(
+            self.everywhere[:, place], (n, self.everywhere.shape[0], len(place))
+        )
+        if self.between is None:
+            return typical
+        apart = (own["apart"][0], own["apart"][1])
+        return typical + self.between.improvement(self.plan.times[place], apart)
+
+    def _relapse(self, scores: np.ndarray, own: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Each patient's chance of not having relapsed (n, m, T); with `own`, also the share."""
         plan = self.plan
-        kept = scores[:, :, plan.settled :]
+        kept, times = scores[:, :, plan.settled :], plan.shown[plan.settled :]
         hazard = relapse_hazard(kept, kept[:, :, 0], len(plan.checks), self.values)
-        return survival(plan.shown[plan.settled :], hazard)
+        if self.between is None:
+            return {"surviving": survival(times, hazard)}
+        so_far = summed_hazard(times, hazard)
+        return {
+            "surviving": np.exp(-own["proneness"][:, :, None] * so_far),
+            "share": self.between.still_well(so_far),
+        }
 
     def _acute(self, plasma: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         plan, c = self.plan, self.constants

@@ -89,12 +89,17 @@ def relapse_hazard(
     )
 
 
-def survival(times: Any, hazard: Any) -> np.ndarray:
-    """Share still well (n, T), from a hazard per day at `times` in h (trapezoids)."""
+def summed_hazard(times: Any, hazard: Any) -> np.ndarray:
+    """Cumulative hazard (n, T), from a hazard per day at `times` in h (trapezoids)."""
     days, h = np.asarray(times, float) / HOURS_PER_DAY, np.asarray(hazard, float)
     summed = np.zeros(h.shape)
     np.cumsum(np.diff(days) * (h[..., 1:] + h[..., :-1]) / 2.0, axis=-1, out=summed[..., 1:])
-    return np.exp(-summed)
+    return summed
+
+
+def survival(times: Any, hazard: Any) -> np.ndarray:
+    """Share still well (n, T), from a hazard per day at `times` in h (trapezoids)."""
+    return np.exp(-summed_hazard(times, hazard))
 
 
 def median_time(times: Any, surviving: Any) -> np.ndarray:
