@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from klarsyn.figures.rows import edged
 from klarsyn.figures.theme import INK, SOFT, Spec, detail_cells, hover, layer
 
 WIDTH, GAP, NARROW = 800, 24, 285
@@ -127,7 +128,7 @@ def _marks(panel: Panel, x: Spec, y: Spec, domain: list[float]) -> list[Spec]:
         }
         out += [
             layer([row], rule, x=x),
-            layer([row], words, x=x, y=y, text={"field": "text"}),
+            *edged(layer([row], words, x=x, y=y, text={"field": "text"})),
         ]
     return out
 
@@ -149,5 +150,5 @@ def _spans(panel: Panel, x: Spec, y: Spec, domain: list[float], foot: int) -> li
     return [
         layer(rows, rule, x=x | {"field": "low"}, x2={"field": "high"}, y=y, **hover(panel.spans)),
         layer(rows, dot, x=x, y=y, **hover(panel.spans)),
-        layer(rows, words, x=start, y=y, text={"field": "text"}),
+        *edged(layer(rows, words, x=start, y=y, text={"field": "text"})),
     ]
