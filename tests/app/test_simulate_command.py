@@ -94,9 +94,42 @@ def test_the_page_shows_every_course_and_says_what_is_not_known(capsys, tmp_path
         figures = re.findall(r'<figure id="fig-([a-z-]+)"', text)
         assert figures == ["first", "whole", "score", "relapse", "acute", "dissociation-doses"]
         assert re.findall(r'(?:src|srcset|href)="(?!data:|#)', text) == []
-    assert "real patients differ more" in texts["en"]
-    assert "virkelige pasienter varierer mer" in texts["nb"]
+        assert text.index('id="table-told"') < text.index('id="table-partings"')
+    assert "has been measured in nobody" in texts["en"]
+    assert "er ikke målt hos noen" in texts["nb"]
+    assert "One curve cannot tell this from a hazard that falls" in texts["en"]
+    assert "Én kurve kan ikke skille dette fra en hasard som faller" in texts["nb"]
     assert 'lang="nb"' in texts["nb"]
+    assert '<span lang="en">' not in texts["nb"]  # every note has its translation
+
+
+def test_patients_alike_say_that_real_ones_differ_more(capsys, tmp_path) -> None:
+    for lang, says in (
+        ("en", "real patients differ more"),
+        ("nb", "virkelige pasienter er mer ulike"),
+    ):
+        page = tmp_path / f"{lang}.html"
+        main([*RUN, "--alike", "--report", str(page), "--lang", lang])
+        text = page.read_text(encoding="utf-8")
+        assert says in text
+        assert 'id="table-partings"' not in text
+    assert "so the model leaves fewer without relapse late on" in capsys.readouterr().out
+
+
+def test_three_kinds_of_spread_are_kept_apart(capsys) -> None:
+    found = _json(capsys)["follows"]
+    score = found["courses"]["score"]
+    day = min(range(len(score["times"])), key=lambda i: abs(score["times"][i] - 24.0))
+    sets, patients = score["between_sets"], score["between_patients"]
+    assert patients["p95"][day] - patients["p5"][day] > 8.0
+    assert sets["p95"][day] > sets["p5"][day]
+    for row in found["sd_of_change"]:
+        assert row["as_rated"]["p50"] > row["between_patients"]["p50"]
+    noise = found["own_of_patients"]["noise"]
+    assert noise["p5"] < noise["p50"] < noise["p95"]
+    alike = _json(capsys, "--alike")["follows"]
+    assert alike["own_of_patients"] == {}
+    assert alike["sd_of_change"] == []
 
 
 def test_doses_follow_the_score(capsys) -> None:

@@ -72,6 +72,7 @@ AT = re.compile(
     r"(?:(?:geometric )?(?:mean|median) )?(?:conc(?:entration)?|C|level) ?(?:at )?([\d.]+) ?(h|min)"
 )
 AREA = re.compile(r"AUC ?(?:_?0?-?(inf|∞)|_?(?:0-)?([\d.]+) ?(h|min)?)?")
+STATED = re.compile(r"digiti[sz]ed, ?(?:\+/-|±) ?([\d.]+) ?%")
 RATIO = re.compile(r"(AUC|Cmax) ?(?:0-([\d.]+) ?h? )?ratio")
 SAMPLES = np.array([0.5, 1, 2, 4, 6, 8, 12, 16, 24])  # h, the times of Hasan 2021
 PROPERTIES = {"CL", "CL/F", "Vss", "MRT", "t1/2", "F"}
@@ -96,11 +97,26 @@ class Row:
     relation: str
     counts: bool
     digitised: bool = False
-    alike: bool = False
+    resolution: float | None = None  # one step of the reading, in `unit`; None: not known
+    dose: str = ""
+    population: str = ""
+    aside: bool = False  # the table itself says that the row does not count
 
     @property
     def ratio(self) -> float:
         return self.predicted / self.observed
+
+    @property
+    def steps(self) -> float:
+        """How many steps of its own reading the value stands above the axis."""
+        return math.inf if self.resolution is None else round(self.observed / self.resolution, 2)
+
+    @property
+    def beyond(self) -> float:
+        """Predicted over the nearest end of reading ± one step; 1 between the ends."""
+        step = self.resolution or 0.0
+        low, high = self.observed - step, self.observed + step
+        return self.predicted / min(max(self.predicted, low), high)
 
 
 def read_rows(path: Path) -> list[dict]:
@@ -170,6 +186,10 @@ def predict(row: dict) -> Row:
         relation=RELATIONS.get((row["study_id"], row["analyte"]), study["relation"]),
         counts=counts,
         digitised=is_digitised(row),
+        resolution=resolution_of(row, observed),
+        dose=f"{row['dose']} {row['dose_unit']}",
+        population=row.get("population", ""),
+        aside=row.get("counts") == "no",
     )
 
 
@@ -177,23 +197,29 @@ def is_digitised(row: dict) -> bool:
     return "digitis" in row["locator"].casefold() or "digitiz" in row["locator"].casefold()
 
 
-def read_alike(records: list[dict]) -> set[int]:
-    """Digitised values to which another curve of the same figure gives the same reading.
+def resolution_of(row: dict, value: float) -> float | None:
+    """One step of the reading in the row's unit, from the columns `resolution` or `sd_or_cv`.
 
-    A rule on the readings alone: two substances whose readings at one time agree in every digit
-    were not told apart by whoever read the figure. Predictions do not enter.
+    Neither has to be there: a reading of a figure that observed.csv holds has the figure's step.
+    Of the row, only what was read enters.
     """
-    keys = ("study_id", "form", "route", "dose", "dose_unit", "infusion_min", "metric", "unit")
-    found: dict[tuple, list[int]] = {}
-    for i, row in enumerate(records):
-        if is_digitised(row) and AT.fullmatch(row["metric"]):
-            found.setdefault((*(row[k] for k in keys), row["value"]), []).append(i)
-    return {
-        i
-        for members in found.values()
-        if len({records[i]["analyte"] for i in members}) > 1
-        for i in members
-    }
+    written = row.get("resolution", "")
+    if written:
+        return number(written, "resolution")
+    if stated := STATED.search(row.get("sd_or_cv", "")):
+        return value * float(stated[1]) / 100
+    return steps_known().get(figure_of(row)) if is_digitised(row) else None
+
+
+@lru_cache(maxsize=1)
+def steps_known() -> dict[tuple, float]:
+    """One pixel of each digitised panel of observed.csv."""
+    rows = read_rows(HERE / "observed.csv")
+    return {figure_of(r): float(r["resolution"]) for r in rows if r["resolution"]}
+
+
+def figure_of(row: dict) -> tuple:
+    return (row["study_id"], row["form"], row["analyte"], row["unit"])
 
 
 def form_of(row: dict) -> str:
@@ -208,13 +234,13 @@ def cached_model(name: str) -> Model:
     return read_model(name)
 
 
-def number(text: str) -> float:
+def number(text: str, what: str = "value") -> float:
     try:
         value = float(text)
     except ValueError:
-        raise NotPredictedError(f"value {text!r} is not one number") from None
+        raise NotPredictedError(f"{what} {text!r} is not one number") from None
     if not (math.isfinite(value) and value > 0):
-        raise NotPredictedError(f"value {text!r} is not above 0, so no ratio can be formed")
+        raise NotPredictedError(f"{what} {text!r} is not above 0, so no ratio can be formed")
     return value
 
 

@@ -1,7 +1,8 @@
 """Every patient in every parameter set: occupancy, score, relapse and side effects of a regimen.
 
-Patients differ in their kinetics; parameter sets differ in everything that the listed experiments
-leave open. Both are simulated in full and shown apart.
+Patients differ in their kinetics, and in what is their own (`between`) where that is drawn;
+parameter sets differ in everything that the listed experiments leave open. Both are simulated in
+full and shown apart.
 """
 
 from __future__ import annotations
@@ -13,16 +14,18 @@ from typing import Any
 import numpy as np
 
 from klarsyn.errors import InputError, NumericalError
+from klarsyn.pharmacology.between import Between
 from klarsyn.pharmacology.constants import Constants
 from klarsyn.pharmacology.crossing import Plan, Run
-from klarsyn.pharmacology.dosing import Regimen
+from klarsyn.pharmacology.dosing import Regimen, parse_regimen
 from klarsyn.pharmacology.effects import UNITS
 from klarsyn.pharmacology.ensemble import Band, Ensemble, band
 from klarsyn.pharmacology.exposing import subset
 from klarsyn.pharmacology.follow import UNBOUND
+from klarsyn.pharmacology.parting import Parting, partings
 from klarsyn.pharmacology.population import Individuals
 from klarsyn.pharmacology.runs import Study
-from klarsyn.pharmacology.spread import Spread, spread
+from klarsyn.pharmacology.spread import Spread, spread, spread_of_shares
 from klarsyn.provenance import digest_of, uniforms
 
 BLOCK = 40
@@ -39,8 +42,12 @@ class Crossed:
     `courses` by name are spreads over hours from the first dose: occupancy, score, placebo,
     below_placebo, surviving (hours from the last dose), and the acute effects; `peaks` are
     dissociation at its peak by number of the dose. `told` are the differences from placebo,
-    whose sign is built in. `scores` (n, m, T) and `felt` (n, m), the peak of dissociation, let two
-    regimens be compared patient by patient; `given` (n, m, D) says which doses were given.
+    whose sign is built in. `sizes` are those of what is the patients' own (5th, 50th and 95th
+    percentile over the sets), `response` the points from which down a patient counts in
+    `surviving`, `partings` how far their changes lie apart beside what trials report: empty and
+    None where only kinetics differ. `scores` (n, m, T) and `felt` (n, m), the peak of dissociation,
+    let two regimens be compared patient by patient; `placebo` (m, T) is the typical patient's
+    course without drug; `given` (n, m, D) says which doses were given.
     """
 
     label: str
@@ -62,6 +69,9 @@ class Crossed:
     sets: np.ndarray
     unstable: int
     driven: bool
+    response: float | None
+    sizes: Mapping[str, Sequence[float]]
+    partings: tuple[Parting, ...]
     notes: tuple[str, ...]
     method: str
     seed: int
@@ -84,6 +94,7 @@ class Crossed:
                 continue
             lines.append(f"{name.replace('_', ' ')} at its peak, {s.unit}: {_peak(s)}")
         lines += [b.summary() for b in self.told]
+        lines += [p.summary(self.measure) for p in self.partings]
         if "surviving" in self.courses:
             s = self.courses["surviving"]
             lines.append(
@@ -107,6 +118,10 @@ class Crossed:
             "dissociation_by_dose": None if self.peaks is None else self.peaks.to_dict(),
             "doses_given": None if self.doses is None else self.doses.to_dict(),
             "told": [b.to_dict() for b in self.told],
+            "own_of_patients": {
+                k: dict(zip(("p5", "p50", "p95"), v, strict=True)) for k, v in self.sizes.items()
+            },
+            "sd_of_change": [p.to_dict() for p in self.partings],
             "notes": list(self.notes),
             "method": self.method,
             "seed": self.seed,
@@ -150,12 +165,14 @@ def cross(
     days: float,
     label: str = "",
     agreement: float = 0.95,
+    between: Between | None = None,
 ) -> Crossed:
     """Follow every patient in every accepted set until `days` after the last dose.
 
     `people` are drawn for the regimen's `unconditional()` occasions, with what the sets already
     vary (the level of a metabolite) fixed. Rules of the regimen ask the score of the study's own
-    measure, patient by patient and set by set.
+    measure, patient by patient and set by set. With `between` patients also have an effect, a
+    course and a tendency to relapse of their own; without it they differ in kinetics only.
 
     Raises InputError for a rule on another measure, NumericalError when no set is stable.
     """
@@ -169,20 +186,23 @@ def cross(
                 f"Write the rule with {measure}."
             )
     plan = Plan.of(regimen, days)
-    run = Run(people, study, ensemble, plan, form, effects)
+    run = Run(people, study, ensemble, plan, form, effects, between)
     parts = [
         run.block(subset(people, np.arange(i, min(i + BLOCK, len(people)))))
         for i in range(0, len(people), BLOCK)
     ]
     whole = {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
-    stable = np.isfinite(whole["scores"]).all(axis=(0, 2))
+    stable = np.asarray(np.isfinite(whole["scores"]).all(axis=(0, 2)))
     if not stable.any():
         raise NumericalError("not_estimable", "no parameter set has an equilibrium in everybody.")
-    for name in ("scores", "surviving", "given"):
+    for name in ("scores", "placebo", "surviving", "share", "given"):
         if name in whole:
             whole[name] = whole[name][:, stable]
     placebo = run.placebo[stable]
-    gap = placebo[None] - whole["scores"]
+    gap = whole.get("placebo", placebo[None]) - whole["scores"]
+    scattered = () if between is None else partings(between, whole, plan.shown, stable)
+    inputs = (people.inputs, ensemble.digest, str(regimen), form, plan.times)
+    drawn = () if between is None else (between.digest,)
     return Crossed(
         label=label or f"{form}, {regimen}",
         form=form,
@@ -205,12 +225,18 @@ def cross(
         sets=ensemble.index[stable],
         unstable=int((~stable).sum()),
         driven=plan.driven,
-        notes=_notes(people, plan, run.warnings, int((~stable).sum())),
+        response=None if between is None else between.response,
+        sizes={} if between is None else between.sizes(),
+        partings=scattered,
+        notes=(
+            *_notes(people, plan, run.warnings, int((~stable).sum()), between, measure),
+            *_uncounted(run, whole),
+            *_extrapolated(study, plan),
+            *_sampled(plan, gap, between, measure),
+        ),
         method=f"{ensemble.method}; patients: {people.method}",
         seed=people.seed,
-        inputs=digest_of(
-            people.inputs, ensemble.digest, str(regimen), form, plan.times, run.constants.to_rows()
-        ),
+        inputs=digest_of(*inputs, run.constants.to_rows(), *drawn),
     )
 
 
@@ -230,16 +256,29 @@ def _courses(
     found = {
         "occupancy": spread(whole["occupancy"], plan.occupied, "share of channels"),
         "score": spread(whole["scores"], plan.shown, points),
-        "placebo": spread(placebo[None], plan.shown, points),
+        "placebo": spread(whole.get("placebo", placebo[None]), plan.shown, points),
         "below_placebo": spread(gap, plan.shown, points),
     }
-    if "surviving" in whole:
-        found["surviving"] = spread(
-            whole["surviving"], plan.shown[plan.settled :] - plan.last, "share of responders"
-        )
+    if "surviving" in whole and (run.between is None or _responded(run, whole).any()):
+        found["surviving"] = _surviving(run, whole)
     for name, unit in UNITS.items():
         found[name] = spread(whole[name], plan.acute, unit)
     return found
+
+
+def _surviving(run: Run, whole: Mapping[str, np.ndarray]) -> Spread:
+    """The share not relapsed; where patients differ in it, among those who have responded."""
+    plan, unit = run.plan, "share of responders"
+    hours = plan.shown[plan.settled :] - plan.last
+    if run.between is None:
+        return spread(whole["surviving"], hours, unit)
+    return spread_of_shares(whole["share"], whole["surviving"], _responded(run, whole), hours, unit)
+
+
+def _responded(run: Run, whole: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Who counts for relapse (n, m): a score low enough a day after the last dose."""
+    limit = np.inf if run.between is None else run.between.response
+    return whole["scores"][:, :, run.plan.settled] <= limit
 
 
 def _told(plan: Plan, gap: np.ndarray, measure: str, agreement: float) -> tuple[Band, ...]:
@@ -269,16 +308,19 @@ def _doses(plan: Plan, given: np.ndarray) -> Spread:
 
 
 def _notes(
-    people: Individuals, plan: Plan, warnings: Sequence[str], unstable: int
+    people: Individuals,
+    plan: Plan,
+    warnings: Sequence[str],
+    unstable: int,
+    between: Between | None,
+    measure: str,
 ) -> tuple[str, ...]:
     notes = [
         "Sets: every accepted parameter set satisfies the listed experiments; its numbers are "
         "calibrated, not measured. The size of the effect is fixed by one published difference "
         "after a day; only its course and the order of regimens are predicted. The model has no "
         "way to raise the score, so the sign against placebo is built in and not a finding.",
-        "Patients: only kinetics differ between them. How differently patients with equal "
-        "concentrations respond has not been published and is not drawn, so real patients differ "
-        "more than the band says.",
+        *_notes_on_patients(between, measure),
         f"Concentrations behind these courses are those of {people.model.id} "
         f"({people.model.site} plasma).",
         f"Occupancy extrapolates the rat's unbound EC50 with an unbound share of {UNBOUND[0]:g} to "
@@ -293,12 +335,84 @@ def _notes(
             "and sets are mixed there."
         )
     else:
-        notes.append(
-            "Relapse is counted from a day after the last dose among those who have responded; "
-            "its hazard meets two published medians from different populations. Patients with the "
-            "same score share one hazard, so the model leaves fewer without relapse late on than "
-            "real patients would."
-        )
+        notes.append(_note_on_relapse(between))
     if unstable:
         notes.append(f"{unstable} sets have no equilibrium in somebody and are left out.")
     return tuple(notes)
+
+
+def _uncounted(run: Run, whole: Mapping[str, np.ndarray]) -> tuple[str, ...]:
+    """Sets that relapse says nothing about, because nobody in them has responded."""
+    if "surviving" not in whole:
+        return ()
+    nobody = int((~_responded(run, whole).any(axis=0)).sum())
+    if not nobody:
+        return ()
+    sets = whole["scores"].shape[1]
+    return (f"Nobody has responded in {nobody} of {sets} sets; relapse is that of the others.",)
+
+
+def _extrapolated(study: Study, plan: Plan) -> tuple[str, ...]:
+    """Where relapse is asked for after other numbers of doses than it was calibrated with."""
+    parts = (study.data["hazard"]["first"], study.data["hazard"]["second"])
+    doses = sorted(parse_regimen(study.run(p["run"])["regimen"]).administrations for p in parts)
+    n = len(plan.checks)
+    if plan.driven or doses[0] <= n <= doses[1]:
+        return ()
+    return (
+        f"Relapse was calibrated after {doses[0]} and after {doses[1]} doses. With {n} it is "
+        f"extrapolated along the consolidation, and with fewer doses it comes out too fast.",
+    )
+
+
+def _sampled(plan: Plan, gap: np.ndarray, between: Between | None, measure: str) -> tuple[str, ...]:
+    """What the number of patients leaves uncertain, where they differ by more than kinetics."""
+    n, at = len(gap), int(np.argmin(np.abs(plan.shown - DAY)))
+    if between is None or n < 2:
+        return ()
+    error = float(np.median(gap[:, :, at].std(axis=0, ddof=1))) / n**0.5
+    return (
+        f"The {n} followed patients are a sample, the same in every set: the mean difference after "
+        f"a day has a standard error of {error:.1f} {measure} points from that alone, which moves "
+        f"all sets together. Follow more patients to lessen it.",
+    )
+
+
+def _notes_on_patients(between: Between | None, measure: str) -> list[str]:
+    if between is None:
+        return [
+            "Patients: only kinetics differ between them. How differently patients with equal "
+            "concentrations respond is not drawn here, so real patients differ more than the band "
+            "says."
+        ]
+    noise = between.sizes()["noise"]
+    return [
+        "Patients: besides their kinetics each has a drug effect, a course and a tendency to "
+        "relapse of its own. How large these are was measured in nobody: each size is a range "
+        f"that published spreads allow ({between.constants.id}), drawn once a set. The three are "
+        "independent of each other and of the kinetics: an assumption. All start at one score.",
+        "The mean of such patients meets the published difference after a day; those who have "
+        "responded or remitted meet the two relapse medians as nearly as the samples behind them "
+        "allow. The median patient lies nearer to placebo than the mean says.",
+        f"One rating strays from the patient's own score by an SD of {noise[0]:.1f} to "
+        f"{noise[2]:.1f} {measure} points: in no band, and added only to the SD of change that a "
+        f"trial would report.",
+    ]
+
+
+def _note_on_relapse(between: Between | None) -> str:
+    counted = "Relapse is counted from a day after the last dose among those who have responded"
+    medians = "its hazard meets two published medians from different populations."
+    if between is None:
+        return (
+            f"{counted}; {medians} Patients with the same score share one hazard, so the model "
+            "leaves fewer without relapse late on than real patients would."
+        )
+    theta = between.sizes()["frailty"]
+    return (
+        f"{counted} (at most {between.response:g} points); {medians} Patients differ by a gamma "
+        f"frailty with a variance of {theta[0]:.1f} to {theta[2]:.1f}, so those prone to relapse "
+        "go first and the curve flattens. One curve cannot tell this from a hazard that falls "
+        "with time in everybody: the range is what one published follow-up allows if it is all "
+        "frailty."
+    )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from klarsyn.errors import InputError
+from klarsyn.pharmacology.between import Between
 from klarsyn.pharmacology.constants import Constants, needing, read_constants
 from klarsyn.pharmacology.dosing import Regimen
 from klarsyn.pharmacology.effects import direct_courses, dissociation, notes_on
@@ -21,6 +22,7 @@ from klarsyn.pharmacology.response import (
     placebo_course,
     relapse_hazard,
     score,
+    summed_hazard,
     survival,
 )
 from klarsyn.pharmacology.runs import Study, course_grid, drive_weights
@@ -102,12 +104,14 @@ class Run:
         plan: Plan,
         form: str,
         effects: str | Constants,
+        between: Between | None = None,
     ) -> None:
         from klarsyn.pharmacology.solvers.cascade import LAGGED, VALUES
 
         read = read_constants(effects) if isinstance(effects, str) else effects
         self.constants = needing(read, "acute effects", ("analytes", "priors"))
-        self.study, self.plan, self.values = study, plan, ensemble.values
+        self.study, self.plan, self.between = study, plan, between
+        self.values = ensemble.values if between is None else between.values
         self.form = people.model.substance.form(form)
         self.site = "arterial" if people.model.site == "arterial" else "venous"
         weights = drive_weights(study, ensemble.values)
@@ -118,7 +122,8 @@ class Run:
                 f"{', '.join(weights)}."
             )
         self.weights = np.ascontiguousarray(np.stack([weights[a] for a in self.acting], axis=1))
-        self.matrix = np.ascontiguousarray([ensemble.values[k] for k in VALUES])
+        self.matrix = np.ascontiguousarray([self.values[k] for k in VALUES])
+        self.weight_row = VALUES.index("weight")
         steps = np.round(np.diff(plan.times), 9)
         self.steps, which = np.unique(steps, return_inverse=True)
         self.which = np.ascontiguousarray(which)
@@ -149,7 +154,7 @@ class Run:
         scheduled = plan.scheduled(len(people))
         plasma = expose(people, candidates, self.form, plan.times, taken=scheduled)
         units = self._units(people, candidates)
-        found = self._scores(plasma, units)
+        found = self._scores(plasma, units, self._own(people))
         felt = plasma
         if plan.driven:
             first = np.zeros((len(people), len(plan.checks)))
@@ -180,7 +185,23 @@ class Run:
                 )
         return units
 
-    def _scores(self, plasma: Mapping[str, np.ndarray], units: np.ndarray) -> dict[str, np.ndarray]:
+    def _own(self, people: Individuals) -> dict[str, np.ndarray]:
+        """What each patient has of its own: nothing where only kinetics differ."""
+        if self.between is None:
+            return {}
+        key = (people.seed, people.subjects)
+        return {
+            "factor": self.between.effect_factor(*key),
+            "apart": np.stack(self.between.scores_apart(*key)),
+            "proneness": self.between.proneness(*key),
+        }
+
+    def _scores(
+        self,
+        plasma: Mapping[str, np.ndarray],
+        units: np.ndarray,
+        own: Mapping[str, np.ndarray],
+    ) -> dict[str, np.ndarray]:
         from klarsyn.pharmacology.solvers.cascade import cascade, combine
 
         plan, m = self.plan, self.matrix.shape[1]
@@ -193,10 +214,14 @@ class Run:
         effect = np.empty((n, len(plan.place), m))
         given = np.zeros((n, len(plan.checks), m), bool)
         drives = np.empty((3, len(plan.times), m))
+        matrix, course = self.matrix.copy(), self._courses(plan.place, own, n)
+        asked = np.swapaxes(self._courses(at, own, n), 1, 2)
         for i in range(n):
+            if own:
+                matrix[self.weight_row] = self.matrix[self.weight_row] * own["factor"][i]
             combine(self.weights, site[i], drives)
             cascade(
-                self.matrix,
+                matrix,
                 self.lags,
                 self.steps,
                 self.which,
@@ -210,26 +235,45 @@ class Run:
                 np.array([r.threshold for r in rules]),
                 np.array([r.most for r in rules], np.int64),
                 np.array([r.until for r in rules], bool),
-                np.ascontiguousarray(self.everywhere[:, at].T),
+                np.ascontiguousarray(asked[i]),
                 self.top,
                 float(logit(self.baseline / self.top)),
                 given[i],
             )
-        better = self.everywhere[:, plan.place][None] + np.swapaxes(effect, 1, 2)
-        scores = score(self.baseline, self.top, better)
+        scores = score(self.baseline, self.top, course + np.swapaxes(effect, 1, 2))
         found = {"scores": scores, "given": np.swapaxes(given, 1, 2)}
+        if own:
+            found["placebo"] = score(self.baseline, self.top, course)
         if not plan.driven and plan.settled < len(plan.place):
-            found["surviving"] = self._surviving(scores)
+            found |= self._relapse(scores, own)
         return found
 
-    def _surviving(self, scores: np.ndarray) -> np.ndarray:
+    def _courses(self, place: np.ndarray, own: Mapping[str, np.ndarray], n: int) -> np.ndarray:
+        """Improvement without drug in logits at places of the grid (n, m, T): the patient's own."""
+        typical = np.broadcast_to(
+            self.everywhere[:, place], (n, self.everywhere.shape[0], len(place))
+        )
+        if self.between is None:
+            return typical
+        apart = (own["apart"][0], own["apart"][1])
+        return typical + self.between.improvement(self.plan.times[place], apart)
+
+    def _relapse(self, scores: np.ndarray, own: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Each patient's chance of not having relapsed (n, m, T); with `own`, also the share."""
         plan = self.plan
         kept = scores[:, :, plan.settled :]
         times = plan.shown[plan.settled :]
-        found = np.empty_like(kept)
+        found = {"surviving": np.empty_like(kept)}
+        if self.between is not None:
+            found["share"] = np.empty_like(kept)
         for i, one in enumerate(kept):
             hazard = relapse_hazard(one, one[:, 0], len(plan.checks), self.values)
-            found[i] = survival(times, hazard)
+            if self.between is None:
+                found["surviving"][i] = survival(times, hazard)
+                continue
+            so_far = summed_hazard(times, hazard)
+            found["surviving"][i] = np.exp(-own["proneness"][i][:, None] * so_far)
+            found["share"][i] = self.between.still_well(so_far)
         return found
 
     def _acute(self, plasma: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -161,9 +161,10 @@ class _Lags:
         self.tau = tau
         self.kept: dict[float, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
 
-    def follow(self, y: np.ndarray, u0: np.ndarray, u1: np.ndarray, step: float) -> np.ndarray:
-        """tau y' = u - y over a step with u a line from u0 to u1: exact."""
-        key = round(step, STEP_DIGITS)
+    def follow(
+        self, y: np.ndarray, u0: np.ndarray, u1: np.ndarray, step: float, key: float
+    ) -> np.ndarray:
+        """tau y' = u - y over a step with u a line from u0 to u1: exact. `key` rounds the step."""
         if key not in self.kept:
             z = step / self.tau
             decay = np.exp(-z)
@@ -203,15 +204,17 @@ def _march(
         return gate * ((1 + bdnf) * surge[:, j] * released * (1 + together[:, j]) + alone[:, j])
 
     driven_old = driven_at(0, zero)
-    for i, step in enumerate(np.diff(drives.times)):
+    steps = np.diff(drives.times)
+    for i, (step, key) in enumerate(zip(steps, np.round(steps, STEP_DIGITS).tolist(), strict=True)):
         j = i + 1
         new = dict(now)
-        new["eef2"] = lag["eef2"].follow(now["eef2"], 1 - held[:, i], 1 - held[:, j], step)
+        new["eef2"] = lag["eef2"].follow(now["eef2"], 1 - held[:, i], 1 - held[:, j], step, key)
         new["bdnf"] = lag["bdnf"].follow(
             now["bdnf"],
             gain_synthesis * (1 - now["eef2"]),
             gain_synthesis * (1 - new["eef2"]),
             step,
+            key,
         )
         driven = driven_at(j, new["bdnf"])
         new["trkb"] = _saturating(values, now["trkb"], 0.5 * (driven_old + driven), step)
@@ -221,13 +224,18 @@ def _march(
             (now["trkb"] - other_old) * inhibited,
             (new["trkb"] - other) * inhibited,
             step,
+            key,
         )
-        new["erk"] = lag["erk"].follow(now["erk"], other_old, other, step)
+        new["erk"] = lag["erk"].follow(now["erk"], other_old, other, step, key)
         before, after = now["mtor"] + now["erk"], new["mtor"] + new["erk"]
         for state in ("functional", "commitment"):
-            new[state] = lag[state].follow(now[state], before, after, step)
+            new[state] = lag[state].follow(now[state], before, after, step, key)
         new["spines"] = lag["spines"].follow(
-            now["spines"], kept_spines * now["commitment"], kept_spines * new["commitment"], step
+            now["spines"],
+            kept_spines * now["commitment"],
+            kept_spines * new["commitment"],
+            step,
+            key,
         )
         for s in keep:
             course[s][:, j] = new[s]

@@ -89,12 +89,17 @@ def relapse_hazard(
     )
 
 
-def survival(times: Any, hazard: Any) -> np.ndarray:
-    """Share still well (n, T), from a hazard per day at `times` in h (trapezoids)."""
+def summed_hazard(times: Any, hazard: Any) -> np.ndarray:
+    """Cumulative hazard (n, T), from a hazard per day at `times` in h (trapezoids)."""
     from scipy.integrate import cumulative_trapezoid
 
     days = np.asarray(times, float) / HOURS_PER_DAY
-    return np.exp(-cumulative_trapezoid(hazard, days, axis=-1, initial=0.0))
+    return cumulative_trapezoid(hazard, days, axis=-1, initial=0.0)
+
+
+def survival(times: Any, hazard: Any) -> np.ndarray:
+    """Share still well (n, T), from a hazard per day at `times` in h (trapezoids)."""
+    return np.exp(-summed_hazard(times, hazard))
 
 
 def median_time(times: Any, surviving: Any) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from klarsyn.errors import InputError
+from klarsyn.pharmacology.between import read_between
 from klarsyn.pharmacology.crossed import Crossed, cross
 from klarsyn.pharmacology.dosing import Regimen
 from klarsyn.pharmacology.ensemble import shipped_ensemble
@@ -24,7 +25,8 @@ from klarsyn.pharmacology.substance import Substance
 class Patients:
     """Who is treated: `n` patients drawn from `demographics` or a `table`, by `seed`.
 
-    `followed` is how many of them, the first, are taken through every parameter set.
+    `followed` is how many of them, the first, are taken through every parameter set. `alike` lets
+    them differ in kinetics only, not in how they respond; without `variability` nothing differs.
     """
 
     n: int
@@ -33,6 +35,7 @@ class Patients:
     demographics: Demographics | None = None
     table: Mapping[str, np.ndarray] | None = None
     variability: bool = True
+    alike: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,14 +150,17 @@ def _crossed(
         variability=patients.variability,
         uncertain=fixed,
     )
+    ensemble = shipped_ensemble(study)
+    drawn = patients.variability and not patients.alike
     return cross(
         people,
         study,
-        shipped_ensemble(study),
+        ensemble,
         regimen=regimen,
         form=form,
         effects=substance.effects,
         days=days,
+        between=read_between(study, ensemble) if drawn else None,
     )
 
 

@@ -31,6 +31,7 @@ FIRST_HOURS = 24.0
 LEADING = 4
 POINTS = 160
 LABELS = 34
+PARTINGS = ("when", "arm", "own", "rated", "seen")
 PERCENT = ("occupancy", "pressure", "heart_rate", "cardiac_output")
 ACUTE = ("occupancy", "dissociation", "pressure", "heart_rate", "eeg", "pain", "cardiac_output")
 
@@ -211,27 +212,28 @@ def _follows(crossed: Crossed, w: Words, n: Numbers) -> Section:
                     sets=n.whole(crossed.scores.shape[1]),
                     model=crossed.model,
                 ),
-                w("simulation.differ"),
+                w("simulation.own" if crossed.sizes else "simulation.differ"),
             ),
             tone="caution",
         ),
         _score(crossed, w),
         _told(crossed, w, n),
+        *([_partings(crossed, w, n)] if crossed.partings else []),
     ]
     if crossed.doses is not None:
         blocks.append(_single(w, "doses", crossed.doses, 24.0, "days", "count"))
     if "surviving" in c:
-        blocks.append(_single(w, "relapse", c["surviving"], 24.0, "days_last", "share", 100.0))
+        blocks.append(_relapse(crossed, w, n))
     blocks.append(_acute(crossed, w))
     if crossed.peaks is not None and len(crossed.peaks.times) > 1:
         blocks.append(_single(w, "dissociation_doses", crossed.peaks, 1.0, "dose_number", "size"))
     return Section(id="follows", title=w.plain("simulation.follows"), blocks=blocks)
 
 
-def _words(w: Words) -> SpreadWords:
+def _words(w: Words, open_name: str = "open", patients: str = "patients") -> SpreadWords:
     return SpreadWords(
-        open=w.plain("simulation.open"),
-        patients=w.plain("simulation.patients"),
+        open=w.plain(f"simulation.{open_name}"),
+        patients=w.plain(f"simulation.{patients}"),
         beside=w.plain("simulation.placebo"),
         low=w.plain("simulation.low"),
         middle=w.plain("simulation.middle"),
@@ -265,13 +267,15 @@ def _figure(
     x: str,
     y: str,
     fields: Mapping[str, Any] | None = None,
+    words: SpreadWords | None = None,
+    caption: str = "",
 ) -> Figure:
     given = dict(fields or {})
 
     def draw(narrow: bool) -> Any:
         spec = spread_panels(
             curves,
-            words=_words(w),
+            words=words or _words(w),
             x_title=w.plain(f"simulation.{x}"),
             y_title=y,
             narrow=narrow,
@@ -284,7 +288,7 @@ def _figure(
         alt=w.plain(f"simulation.{name}_alt", **given),
         wide=draw(False),
         narrow=draw(True),
-        caption=w(f"simulation.{name}_caption"),
+        caption=caption or w(f"simulation.{name}_caption"),
     )
 
 
@@ -293,6 +297,27 @@ def _single(
 ) -> Figure:
     curves = _curves(s, name, per, scale, ("open", "patients"))
     return _figure(w, name, curves, x=x, y=w.plain(f"simulation.{y}"))
+
+
+def _relapse(crossed: Crossed, w: Words, n: Numbers) -> Figure:
+    s = crossed.courses["surviving"]
+    if crossed.response is None:
+        return _single(w, "relapse", s, 24.0, "days_last", "share", 100.0)
+    low, _, high = crossed.sizes["frailty"]
+    return _figure(
+        w,
+        "relapse",
+        _curves(s, "relapse", 24.0, 100.0, ("open", "patients")),
+        x="days_last",
+        y=w.plain("simulation.share"),
+        words=_words(w, "open_share", "patients_chance"),
+        caption=w(
+            "simulation.relapse_own_caption",
+            response=n.fixed(crossed.response, 1),
+            low=n.fixed(low, 1),
+            high=n.fixed(high, 1),
+        ),
+    )
 
 
 def _score(crossed: Crossed, w: Words) -> Figure:
@@ -347,6 +372,37 @@ def _told(crossed: Crossed, w: Words, n: Numbers) -> TableBlock:
         rows=rows,
         caption=w("simulation.told_caption"),
         numeric=(1,),
+    )
+
+
+def _partings(crossed: Crossed, w: Words, n: Numbers) -> TableBlock:
+    rows = [
+        [
+            w.plain("simulation.partings_day", day=f"{p.day:g}"),
+            w.plain(f"simulation.partings_{p.arm}"),
+            *(n.with_interval(middle, low, high, 1) for low, middle, high in (p.own, p.rated)),
+            w.plain(
+                "simulation.partings_range",
+                low=n.fixed(p.seen[0], 1),
+                high=n.fixed(p.seen[1], 1),
+                arms=p.arms,
+            ),
+        ]
+        for p in crossed.partings
+    ]
+    low, _, high = crossed.sizes["noise"]
+    return TableBlock(
+        id="partings",
+        title=w.plain("simulation.partings_table"),
+        header=[w.plain(f"simulation.partings_{k}") for k in PARTINGS],
+        rows=rows,
+        caption=w(
+            "simulation.partings_caption",
+            measure=crossed.measure,
+            low=n.fixed(low, 1),
+            high=n.fixed(high, 1),
+        ),
+        numeric=(2, 3, 4),
     )
 
 

@@ -25,6 +25,7 @@ import click
 @click.option("--age", default="40", show_default=True, help="Years, or a range: '18-65'.")
 @click.option("--individuals", help="A CSV with columns weight, age, female, ... instead.")
 @click.option("--typical", is_flag=True, help="The typical patient: only uncertainty is drawn.")
+@click.option("--alike", is_flag=True, help="Patients differ in kinetics only, not in response.")
 @click.option("--days", default=28.0, show_default=True, help="Days to follow after the last dose.")
 @click.option(
     "--followed",
@@ -141,6 +142,7 @@ def _run(options: dict[str, Any]) -> Any:
             demographics=demographics,
             table=table,
             variability=not options["typical"],
+            alike=options["alike"],
         ),
         effect_model=effect_model or None,
         days=options["days"],
