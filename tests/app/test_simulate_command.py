@@ -106,7 +106,7 @@ def test_the_page_shows_every_course_and_says_what_is_not_known(capsys, tmp_path
 def test_patients_alike_say_that_real_ones_differ_more(capsys, tmp_path) -> None:
     for lang, says in (
         ("en", "real patients differ more"),
-        ("nb", "virkelige pasienter er mer ulike"),
+        ("nb", "virkelige pasienter varierer mer"),
     ):
         page = tmp_path / f"{lang}.html"
         main([*RUN, "--alike", "--report", str(page), "--lang", lang])
