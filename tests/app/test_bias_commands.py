@@ -134,7 +134,7 @@ FAULTS = {
         "inclusion trials.csv assessments.csv --positive-favours treated",
         "Agency A,ELEKT-D",
         "Agency A,ELEKTD",
-    ): r"Agency A: 'ELEKTD' is not a known trial\. Nearest: ELEKT-D",
+    ): r"row 2: 'ELEKTD' is not a known trial\. Nearest: ELEKT-D",
 }
 
 

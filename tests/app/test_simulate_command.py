@@ -100,12 +100,13 @@ def test_the_page_shows_every_course_and_says_what_is_not_known(capsys, tmp_path
     assert "One curve cannot tell this from a hazard that falls" in texts["en"]
     assert "Én kurve kan ikke skille dette fra en hasard som faller" in texts["nb"]
     assert 'lang="nb"' in texts["nb"]
+    assert '<span lang="en">' not in texts["nb"]  # every note has its translation
 
 
 def test_patients_alike_say_that_real_ones_differ_more(capsys, tmp_path) -> None:
     for lang, says in (
         ("en", "real patients differ more"),
-        ("nb", "virkelige pasienter er mer ulike"),
+        ("nb", "virkelige pasienter varierer mer"),
     ):
         page = tmp_path / f"{lang}.html"
         main([*RUN, "--alike", "--report", str(page), "--lang", lang])

@@ -119,7 +119,7 @@ def test_a_translated_base_changes_nothing_but_names() -> None:
     assert in_language(base, "en") is base
     assert [t.id for t in named.trials] == [t.id for t in base.trials]
     assert named.findings == base.findings
-    assert named.trial("lii_2023").label == "Lii 2023 (maskert av anestesi)"
+    assert named.trial("lii_2023").label == "Lii 2023 (blindet med anestesi)"
 
 
 def test_translations_of_another_form_are_one_sentence() -> None:

@@ -189,7 +189,7 @@ def test_a_base_without_settings_is_asked_for_what_it_holds(tmp_path: Path) -> N
 
 def test_the_page_prints_what_its_own_estimates_warn_of(pages: dict[str, dict[str, bytes]]) -> None:
     assert "the range for the next trial may be too narrow" in html(pages["en"])
-    assert "området for den neste studien kan være for smalt" in html(pages["nb"])
+    assert "prediksjonsintervallet kan være for smalt" in html(pages["nb"])
 
 
 def test_points_on_the_page_are_the_same_wherever_they_stand() -> None:

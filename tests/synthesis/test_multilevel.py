@@ -273,7 +273,7 @@ def test_errors_name_what_is_wrong() -> None:
         fit_multilevel([1, 2], [1, -1], random=[Intercepts(name="a", levels=[1, 2])])
     with pytest.raises(InputError, match=r"'a' has one level only \(x\)"):
         fit_multilevel([1, 2], [1, 1], random=[Intercepts(name="a", levels=["x", "x"])])
-    with pytest.raises(NumericalError, match="more effects than coefficients"):
+    with pytest.raises(NumericalError, match="more effects than coefficients: 2 or more, not 1"):
         fit_multilevel([1.0], [1.0], random=[Intercepts(name="a", levels=["x"])])
     with pytest.raises(UnknownNameError, match="Nearest: REML"):
         fit_multilevel([1, 2], [1, 1], random=[Intercepts(name="a", levels=[1, 2])], method="reml")

@@ -78,6 +78,12 @@ def cli() -> None:
     """
 
 
+def _explain(missing: click.MissingParameter) -> None:
+    """Add to click's sentence what the option is for, as its help says."""
+    if isinstance(missing.param, click.Option) and missing.param.help:
+        missing.message = f"It gives: {missing.param.help}"
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line; an error a user can mend is one sentence and exit code 2."""
     try:
@@ -87,6 +93,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(130)
     except click.exceptions.Exit as leave:
         sys.exit(leave.exit_code)
+    except click.MissingParameter as bad:
+        _explain(bad)
+        bad.show()
+        sys.exit(2)
     except click.ClickException as bad:
         bad.show()
         sys.exit(2)

@@ -254,7 +254,9 @@ def assay_sensitivity(
     their random-effects mean log odds and τ², and gives the z of the observed arm.
     """
     if not 0 <= history_rate <= 1:
-        raise InputError(f"A rate lies between 0 and 1; {history_rate:g} does not.")
+        raise InputError(
+            f"A rate lies between 0 and 1; {history_rate:g} does not. Write 0.63 for 63 %."
+        )
     observed = counts.reference_events / counts.reference_total
     other = Counts(
         name=f"{counts.name}, reference at {100 * history_rate:.0f} %",

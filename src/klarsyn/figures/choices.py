@@ -133,7 +133,8 @@ def _lower(
         "scale": {"domain": order},
         "axis": {
             "title": None,
-            "labelLimit": room - 8,
+            "labelLimit": room - 12,
+            "labelPadding": 8,
             "labelFontSize": 11,
             "labelExpr": "split(datum.value, '|')[1] || split(datum.value, '|')[0]",
             "labelFontWeight": {"condition": {"test": heading, "value": "bold"}, "value": "normal"},

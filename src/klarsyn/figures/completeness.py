@@ -38,8 +38,8 @@ def completeness(
         "field": "trial",
         "type": "nominal",
         "sort": None,
-        "axis": {"title": None, "labelLimit": 240 if narrow else 280, "domain": False,
-                 "ticks": False},
+        "axis": {"title": None, "labelLimit": 300, "labelFontSize": 11 if narrow else 12,
+                 "domain": False, "ticks": False},
     }  # fmt: skip
     colour = {
         "field": "state",
@@ -58,4 +58,4 @@ def completeness(
     if any(c.link for c in cells):
         chart["encoding"]["href"] = {"field": "link"}
     step = 15
-    return chart | {"width": {"step": 16 if narrow else 46}, "height": {"step": step}}
+    return chart | {"width": {"step": 14 if narrow else 46}, "height": {"step": step}}

@@ -40,7 +40,7 @@ def courses(
     end = max([p.days for p in points] + list(days[:1])) * 1.05
     scale = {"type": "pow", "exponent": 0.4, "domain": [0, end], "nice": False}
     x = {"field": "days", "type": "quantitative", "scale": scale, "axis": axis}
-    y: Spec = {"field": "value", "type": "quantitative", "title": y_title}
+    y: Spec = {"field": "value", "type": "quantitative", "title": y_title.split("\n")}
     y["scale"] = {"zero": False} | ({"domain": list(y_limits)} if y_limits else {})
     colour = {
         "field": "group",

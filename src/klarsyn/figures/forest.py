@@ -11,6 +11,7 @@ from klarsyn.figures.theme import INK, SOFT, Spec, detail_cells, hover, layer
 
 ROW = 21
 NARROW_ROW = 37
+BESIDE = (-0.28, 0.32)  # the part of a narrow row that holds the interval, in rows from its middle
 WIDTHS = {"label": 245, "plot": 400, "numbers": 215, "narrow": 340}
 
 
@@ -42,7 +43,7 @@ class ForestAxis:
 
     With `log` the values are ratios on a logarithmic axis. An interval that leaves `limits` ends
     in an arrow at the edge. `marks` are further vertical lines, their words in the first row, which
-    should be a heading.
+    should be a heading, or above it in the narrow form.
     """
 
     title: str
@@ -87,7 +88,7 @@ def _narrow(data: list[Spec], axis: ForestAxis, limits: tuple[float, float]) -> 
     return {
         "width": width,
         "height": NARROW_ROW * (len(data) + 1.2),
-        "layer": [*_marks(lowered, axis, limits, y, width), *texts],
+        "layer": [*_marks(lowered, axis, limits, y, width, gaps=True), *texts],
     }
 
 
@@ -142,8 +143,15 @@ def _reach(rows: Sequence[ForestRow], log: bool) -> tuple[float, float]:
 
 
 def _marks(
-    data: list[Spec], axis: ForestAxis, limits: tuple[float, float], y: Spec, width: int
+    data: list[Spec],
+    axis: ForestAxis,
+    limits: tuple[float, float],
+    y: Spec,
+    width: int,
+    *,
+    gaps: bool = False,
 ) -> list[Spec]:
+    """What stands on the plot; with `gaps` vertical lines leave out where words stand."""
     scale = {"domain": list(limits), "type": "log" if axis.log else "linear", "nice": False}
     ticks: Spec = {"grid": False, "tickCount": 6, "title": axis.title}
     if axis.log:
@@ -154,12 +162,13 @@ def _marks(
 
     studies = [d for d in data if d["kind"] == "study" and "x" in d]
     pooled = [d for d in data if d["kind"] == "pooled" and "x" in d]
-    at = [] if axis.null is None else [{"x": axis.null}]
-    null = layer(at, {"type": "rule", "stroke": SOFT, "strokeDash": [3, 3]}, x=x("x"))
+    at = [] if axis.null is None else [axis.null]
+    beside = [d["y"] for d in (*studies, *pooled)] if gaps else None
+    null = _verticals(at, {"type": "rule", "stroke": SOFT, "strokeDash": [3, 3]}, x("x"), y, beside)
     sides = _sides(axis, y, width)
     return [
         null,
-        *_rules(axis, x, y),
+        *_rules(axis, x, y, beside),
         *sides,
         *_studies(studies, x, y),
         *_arrows(studies, x, y),
@@ -167,14 +176,26 @@ def _marks(
     ]
 
 
-def _rules(axis: ForestAxis, x: Any, y: Spec) -> list[Spec]:
+def _verticals(
+    at: Sequence[float], mark: Spec, x: Spec, y: Spec, beside: Sequence[float] | None
+) -> Spec:
+    """Vertical lines from top to bottom, or only beside the intervals in these rows."""
+    if beside is None:
+        return layer([{"x": value} for value in at], mark, x=x)
+    low, high = BESIDE
+    rows = [{"x": v, "y": row + low, "y2": row + high} for v in at for row in beside]
+    return layer(rows, mark, x=x, y=y, y2={"field": "y2"})
+
+
+def _rules(axis: ForestAxis, x: Any, y: Spec, beside: Sequence[float] | None) -> list[Spec]:
     if not axis.marks:
         return []
-    rows = [{"x": at, "y": 0.55, "text": text} for at, text in axis.marks]
+    above = beside is not None  # the first row's words would hide them
+    rows = [{"x": at, "y": -0.45 if above else 0.55, "text": text} for at, text in axis.marks]
     rule = {"type": "rule", "stroke": "#D55E00", "strokeDash": [5, 3]}
-    words = {"type": "text", "align": "right", "baseline": "middle", "dx": -4, "fill": "#a84400"}
-    lines = layer(rows, rule)
-    lines["encoding"] = {"x": x("x")}
+    side = {"align": "left", "dx": 4} if above else {"align": "right", "dx": -4}
+    words = {"type": "text", "baseline": "middle", "fill": "#a84400"} | side
+    lines = _verticals([at for at, _ in axis.marks], rule, x("x"), y, beside)
     return [lines, *edged(layer(rows, words, x=x("x"), y=y, text={"field": "text"}))]
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from klarsyn.figures.rows import edged
 from klarsyn.figures.theme import INK, SOFT, Spec, detail_cells, hover, layer
 
 WIDTH, GAP, NARROW = 800, 24, 285
+CLOSE = 0.1  # of the axis: two marks nearer than this have their words on either side
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,11 +110,14 @@ def _panel(
 
 def _marks(panel: Panel, x: Spec, y: Spec, domain: list[float]) -> list[Spec]:
     out = []
-    middle = sum(x["scale"]["domain"]) / 2
+    low, high = x["scale"]["domain"]
+    places = sorted(at for at, _ in panel.marks)
+    close = len(places) == 2 and places[1] - places[0] < CLOSE * (high - low)
     for place, (at, text) in enumerate(panel.marks):
         rule = {"type": "rule", "stroke": INK, "strokeDash": [2, 2]}
         row = {"x": at, "value": domain[1], "text": text}
-        align = "left" if at < middle else "right"
+        leftwards = at == places[0] if close else at >= (low + high) / 2
+        align = "right" if leftwards else "left"
         words = {
             "type": "text",
             "align": align,
@@ -123,7 +128,7 @@ def _marks(panel: Panel, x: Spec, y: Spec, domain: list[float]) -> list[Spec]:
         }
         out += [
             layer([row], rule, x=x),
-            layer([row], words, x=x, y=y, text={"field": "text"}),
+            *edged(layer([row], words, x=x, y=y, text={"field": "text"})),
         ]
     return out
 
@@ -145,5 +150,5 @@ def _spans(panel: Panel, x: Spec, y: Spec, domain: list[float], foot: int) -> li
     return [
         layer(rows, rule, x=x | {"field": "low"}, x2={"field": "high"}, y=y, **hover(panel.spans)),
         layer(rows, dot, x=x, y=y, **hover(panel.spans)),
-        layer(rows, words, x=start, y=y, text={"field": "text"}),
+        *edged(layer(rows, words, x=start, y=y, text={"field": "text"})),
     ]

@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from klarsyn.figures.theme import INK, PALETTE, SOFT, colours
+from klarsyn.figures.theme import INK, PALETTE, PAPER, SOFT, colours
 
 WIDTH, HEIGHT = 340, 230
 NARROW = 285
+LEGEND = 330  # room for a name of the legend, in pixels
 MOST_POINTS = 300
 BANDS = ("p5", "p25", "p50", "p75", "p95")
 
@@ -144,11 +145,10 @@ def metabolite_dispute(
         .mark_rule(color=SOFT, strokeDash=[3, 3])
         .encode(x=x, tooltip=["what:N", "c:Q"])
     )
-    texts = (
-        alt.Chart(alt.Data(values=places))
-        .mark_text(align="right", dx=-4, color=INK, fontSize=11)
-        .encode(x=x, y="y:Q", text="what:N")
-    )
+    named = alt.Chart(alt.Data(values=places)).encode(x=x, y="y:Q", text="what:N")
+    look = {"align": "right", "dx": -4, "fontSize": 11}
+    edge = named.mark_text(**look, color=PAPER, stroke=PAPER, strokeWidth=5, strokeJoin="round")
+    texts = edge + named.mark_text(**look, color=INK)
     width = NARROW if narrow else 2 * WIDTH
     return alt.layer(rules, lines, texts).properties(width=width, height=HEIGHT + 60)
 
@@ -194,7 +194,7 @@ def effect_courses(
 def _colour(alt: Any, field: str, names: Sequence[str], title: str | None, columns: int = 0) -> Any:
     chosen = colours(names)
     scale = alt.Scale(domain=list(chosen), range=list(chosen.values()))
-    shape = {"columns": columns} if columns else {}
+    shape = {"labelLimit": LEGEND} | ({"columns": columns} if columns else {})
     legend = (
         None if title is None else alt.Legend(title=title, orient="top", symbolOpacity=1, **shape)
     )

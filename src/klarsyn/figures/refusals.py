@@ -47,6 +47,7 @@ def refusals(
     widest, tallest = max(c.x for c in cells), max(c.y for c in cells)
     x = _axis("x", x_title, widest)
     y = _axis("y", y_title, tallest)
+    y["axis"]["offset"] = 12  # a scenario at the edge hides no number
     squares = [
         {"x": c.x - 0.5, "x2": c.x + 0.5, "y": c.y - 0.5, "y2": c.y + 0.5}
         | {"region": regions[c.region]}

@@ -32,7 +32,7 @@ def traffic_light(
     """
     words = dict(names or {})
     rows = [_row(mark, words) for mark in marks]
-    step = 27 if narrow else 44
+    step = 24 if narrow else 44
     encoding = {
         "x": {
             "field": "domain",
@@ -46,8 +46,8 @@ def traffic_light(
             "field": "trial",
             "type": "nominal",
             "sort": None,
-            "axis": {"title": None, "labelLimit": 165 if narrow else 280, "domain": False,
-                     "ticks": False},
+            "axis": {"title": None, "labelLimit": 280, "labelFontSize": 11 if narrow else 12,
+                     "domain": False, "ticks": False},
         },
         "tooltip": [
             {"field": field, "type": "nominal", "title": label}

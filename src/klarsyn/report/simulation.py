@@ -24,7 +24,8 @@ from klarsyn.report.document import Figure, Prose, Section, TableBlock, paragrap
 from klarsyn.report.drawing import draw_svg
 from klarsyn.report.html import localised, templates
 from klarsyn.report.numbers import Numbers
-from klarsyn.report.words import Words
+from klarsyn.report.spoken import spoken_name, spoken_regimen, spoken_sentence
+from klarsyn.report.words import Words, capital
 
 FIRST_HOURS = 24.0
 LEADING = 4
@@ -51,7 +52,11 @@ def render_simulation(simulation: Simulation, words: Words) -> str:
         .render(
             words=words,
             version=__version__,
-            title=words.plain("simulation.title", form=exposure.form, regimen=exposure.regimen),
+            title=words.plain(
+                "simulation.title",
+                form=capital(spoken_name(exposure.form, words.lang)),
+                regimen=spoken_regimen(exposure.regimen, words.lang),
+            ),
             subtitle=words.plain(
                 "simulation.subtitle",
                 n=numbers.whole(len(exposure.subjects)),
@@ -61,18 +66,19 @@ def render_simulation(simulation: Simulation, words: Words) -> str:
             doses=words.plain(
                 "simulation.read_as" if simulation.read_as else "simulation.doses_of",
                 basis=", ".join(
-                    words.plain("simulation.base") if b == BASE else b for b in simulation.bases
+                    words.plain("simulation.base") if b == BASE else spoken_name(b, words.lang)
+                    for b in simulation.bases
                 ),
             ),
             sections=sections,
             pictures={f.id: _pictures(f, words.lang) for f in figures},
-            notes=notes,
-            made=words.plain(
+            notes=[spoken_sentence(note, words.lang) for note in notes],
+            made=words(
                 "simulation.made",
                 version=__version__,
                 inputs=exposure.inputs,
                 seed=exposure.seed,
-                method=exposure.method,
+                method=spoken_sentence(exposure.method, words.lang),
             ),
         )
     )
@@ -101,7 +107,7 @@ def _exposure(exposure: Exposure, w: Words, n: Numbers) -> Section:
 
 def _table(exposure: Exposure, w: Words, n: Numbers) -> TableBlock:
     rows = [
-        [a, exposure.units[a], *(_cell(exposure, a, m, w, n) for m in METRICS)]
+        [spoken_name(a, w.lang), exposure.units[a], *(_cell(exposure, a, m, w, n) for m in METRICS)]
         for a in exposure.analytes
     ]
     header = ["analyte", "unit", *METRICS]
@@ -142,7 +148,7 @@ def _concentrations(
         unit = exposure.units[analyte]
         curves.append(
             Band(
-                panel=f"{analyte} ({unit})",
+                panel=f"{spoken_name(analyte, w.lang)} ({unit})",
                 name=name,
                 times=(exposure.times[chosen] / per).tolist(),
                 lower=found["p5"][chosen].tolist(),
@@ -162,7 +168,10 @@ def _concentrations(
         title=w.plain("simulation.first", hours=f"{until:g}")
         if which == "first"
         else w.plain("simulation.whole"),
-        alt=w.plain("simulation.concentrations_alt", analytes=", ".join(analytes)),
+        alt=w.plain(
+            "simulation.concentrations_alt",
+            analytes=", ".join(spoken_name(a, w.lang) for a in analytes),
+        ),
         wide=draw(False),
         narrow=draw(True),
         caption=w("simulation.concentrations_caption"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 import tomllib
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from typing import Any
 from klarsyn.errors import InputError, unknown_name
 
 LANGUAGES = ("en", "nb")
+PERCENT = re.compile(r"(?<=\d) (?=%)")  # a number and its sign stay on one line
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ def _catalogue() -> dict[str, dict[str, str]]:
 def _flat(node: Mapping[str, Any], prefix: str) -> dict[str, dict[str, str]]:
     if set(node) == set(LANGUAGES) and all(isinstance(v, str) for v in node.values()):
         _check_fields(prefix, node)
-        return {prefix: dict(node)}
+        return {prefix: {lang: PERCENT.sub("\u00a0", text) for lang, text in node.items()}}
     out: dict[str, dict[str, str]] = {}
     for name, child in node.items():
         if not isinstance(child, Mapping):

@@ -66,8 +66,8 @@ def posterior(
     if len(y) < needed:
         raise NumericalError(
             "too_few_studies",
-            f"With these priors {len(y)} studies leave the posterior improper; {needed} are "
-            "needed, or proper priors.",
+            f"With these priors the posterior is improper: it needs {needed} studies, not "
+            f"{len(y)}, or proper priors.",
         )
     center = float(np.average(y, weights=1 / v)) if math.isinf(mu_sd) else mu_mean
     r = y - center

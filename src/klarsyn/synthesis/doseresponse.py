@@ -158,7 +158,9 @@ def fit_dose_response(
     X = curve_columns(curve, data.dose, fixed) - curve_columns(curve, data.reference, fixed)
     if len(data.effect) < X.shape[1]:
         raise NumericalError(
-            "too_few_studies", f"{len(data.effect)} dose groups cannot estimate a {curve} curve."
+            "too_few_studies",
+            f"A {curve} curve needs at least {X.shape[1]} dose groups beside the reference, not "
+            f"{len(data.effect)}.",
         )
     names = (
         ("dose", "dose^2")

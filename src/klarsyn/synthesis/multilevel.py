@@ -227,8 +227,8 @@ def _checked(
     if n <= X.shape[1]:
         raise NumericalError(
             "too_few_studies",
-            f"{n} effects cannot estimate {X.shape[1]} coefficients and heterogeneity besides; "
-            f"more effects than coefficients are needed.",
+            f"Heterogeneity needs more effects than coefficients: "
+            f"{X.shape[1] + 1} or more, not {n}.",
         )
     labels = tuple(names) if names is not None else _default_names(X)
     if len(labels) != X.shape[1] or len(set(labels)) != len(labels):

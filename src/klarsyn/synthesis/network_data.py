@@ -254,7 +254,10 @@ def _check_arm(row: int, study: str, arm: dict[str, float], measure: str) -> Non
     if "n" in arm and arm["n"] <= 0:
         raise InputError(f"{where}: n must be above 0, not {arm['n']:g}.")
     if measure in COUNTS and (arm["events"] < 0 or arm["events"] > arm.get("n", np.inf)):
-        raise InputError(f"{where}: {arm['events']:g} events lie outside 0 to n.")
+        total = f", which is {arm['n']:g}" if "n" in arm else ""
+        raise InputError(
+            f"{where}: {arm['events']:g} events lie outside 0 to n{total}. Correct one of them."
+        )
     if measure in MEANS and arm["n"] < 2:
         raise InputError(f"{where}: a mean with its SD needs n of at least 2, not {arm['n']:g}.")
     if measure in MEANS and arm["sd"] <= 0:

@@ -20,6 +20,7 @@ ratios). The effect as reported and three priors always stand side by side.
 Further columns, all or some, take away each study's own elicited bias (Turner 2009):
   study,effect,lower,upper,risk,additive,additive_sd,proportional,proportional_sd
   Alpha,-0.62,-1.02,-0.22,high,-0.10,0.08,0.05,0.05
+  Beta,-0.35,-0.71,0.01,low,0,0.05,0,0.05
 Additive on the effect's scale (logarithm for OR), proportional as a share of the effect.
 """
 ELICITED = ("additive", "additive_sd", "proportional", "proportional_sd")

@@ -14,6 +14,10 @@ A table has one row a study, with effects and variances or with what they are ma
   study,yi,vi
   Heffron,-2.31,0.36
   Gibelli,-0.46,0.31
+or
+  study,ai,n1i,ci,n2i
+  Aronson,4,123,11,139
+  Ferguson,6,306,29,303
 \b
   klarsyn bayes effects.csv --measure GEN --tau-prior "half-normal 0.5" --mu-sd 4
   klarsyn bayes counts.csv --measure OR --tau-prior "half-cauchy 0.5" --below 0 --json

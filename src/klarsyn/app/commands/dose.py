@@ -9,18 +9,24 @@ import click
 EPILOG = """\b
 Means (the lowest dose of a study is its reference):
   study,dose,mean,sd,n
-  Fava 2020,0,-5.1,9.8,19
-  Fava 2020,0.5,-11.2,10.1,22
+  Trial A,0,-5.1,9.8,19
+  Trial A,0.1,-6.0,10.0,18
+  Trial A,0.5,-11.2,10.1,22
+  Trial A,1,-12.0,9.6,20
+  Trial B,0,-4.6,9.1,30
+  Trial B,0.5,-9.0,9.4,31
 \b
 or adjusted log relative risks (the reference row has se empty; design is case-control,
 incidence-rate with n as person-time, or cumulative-incidence):
   study,dose,effect,se,cases,n,design
   Bobak,0,0,,77,258,case-control
   Bobak,16,-0.43,0.22,88,413,case-control
+  Bobak,46,-1.08,0.30,24,202,case-control
 \b
   klarsyn dose means.csv --curve quadratic
   klarsyn dose means.csv --curve spline --knots 0.1,0.5,1
   klarsyn dose means.csv --curve emax --json
+  klarsyn dose risks.csv --curve linear --method common
 """
 
 

@@ -12,6 +12,9 @@ The table has one row a study and variant; every further column is a choice, e.g
   Alpha 2020,-0.62,0.21,Some concerns,-0.3,1 week,as analysed
   Alpha 2020,-0.41,0.22,Some concerns,-0.3,4 weeks,as analysed
   Alpha 2020,-0.48,0.21,Some concerns,-0.3,1 week,jump to reference
+  Beta 2021,-0.30,0.15,Low,-0.1,1 week,as analysed
+  Beta 2021,-0.22,0.16,Low,-0.1,4 weeks,as analysed
+  Beta 2021,-0.27,0.15,Low,-0.1,1 week,jump to reference
 risk (overall judgement) and belief (how far belief alone would move the effect) are optional.
 --sets names a table set,study with inclusion sets.
 \b

@@ -47,9 +47,10 @@ def command(
     from klarsyn.app.output import print_json
     from klarsyn.bias.inclusion import inclusion
 
+    known = _trials(trials, measure)
     result = inclusion(
-        _trials(trials, measure),
-        _assessments(assessments),
+        known,
+        _assessments(assessments, [t.id for t in known]),
         measure=measure,
         positive_favours=positive_favours,
         tau2_method=method,
@@ -115,9 +116,9 @@ def _trials(file: str, measure: str) -> list[Any]:
     return out
 
 
-def _assessments(file: str) -> list[Any]:
+def _assessments(file: str, trials: list[str]) -> list[Any]:
     from klarsyn.bias.inclusion import Assessment
-    from klarsyn.errors import InputError
+    from klarsyn.errors import InputError, unknown_name
     from klarsyn.tables import Column, read_table
 
     table = read_table(
@@ -131,6 +132,8 @@ def _assessments(file: str) -> list[Any]:
     )
     members: dict[str, list[dict[str, Any]]] = {}
     for row, r in enumerate(table.records(), start=2):
+        if r["trial"] not in trials:
+            raise unknown_name("trial", r["trial"], trials, f"{file}: row {row}")
         known = members.setdefault(r["assessment"], [])
         if known and known[0]["search_date"] != r["search_date"]:
             raise InputError(

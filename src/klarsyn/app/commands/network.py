@@ -20,7 +20,15 @@ arms gives all three:
   klarsyn network arms.csv --measure OR --reference midazolam --better higher
   klarsyn network arms.csv --measure OR --splits --contributions --json
   klarsyn network arms.csv --measure OR --mantel-haenszel
-  klarsyn network arms.csv --measure MD --components --inactive placebo
+\b
+or means, with additive parts of a treatment joined by +:
+  study,treatment,mean,sd,n
+  Trial A,drug,-12,9,40
+  Trial A,placebo,-8,9,42
+  Trial B,drug+therapy,-15,10,30
+  Trial B,drug,-12,9,31
+\b
+  klarsyn network means.csv --measure MD --components --inactive placebo
 \b
 or an evidence base, its arms' treatments at one time:
   klarsyn network ketamine_depression --measure OR --outcome response --days 11..45 --target 28 \\
@@ -64,6 +72,12 @@ def read_base(
         merge=_merged(merge),
     )
     return network_from_base(open_base(base), question)
+
+
+def _is_base(name: str) -> bool:
+    from klarsyn.evidence.base import known_bases
+
+    return name in known_bases()
 
 
 def _merged(merge: tuple[str, ...]) -> dict[str, str]:
@@ -156,7 +170,7 @@ def command(
 
     data = (
         read_base(file, measure, outcome, clock, days, target, merge)
-        if outcome or days
+        if outcome or days or _is_base(file)
         else read_network(file, measure, sheet, add)
     )
     if largest_piece:

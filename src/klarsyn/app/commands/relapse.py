@@ -11,10 +11,16 @@ POINTS has the clicks along each curve, e.g.
   study,arm,day,remaining
   Alpha 2020,drug,0,1
   Alpha 2020,drug,30,0.89
+  Alpha 2020,drug,84,0.73
+  Alpha 2020,placebo,0,1
+  Alpha 2020,placebo,30,0.74
+  Alpha 2020,placebo,84,0.55
 AT_RISK has the numbers printed below it; events, last_dose and redosed are optional:
-  study,arm,day,at_risk,events
-  Alpha 2020,drug,0,90,24
-  Alpha 2020,drug,84,60,24
+  study,arm,day,at_risk
+  Alpha 2020,drug,0,90
+  Alpha 2020,drug,84,60
+  Alpha 2020,placebo,0,88
+  Alpha 2020,placebo,84,46
 SHARES, for --model, adds studies that printed only one share:
   study,day,relapsed,counted
   Beta 2019,83,12,17

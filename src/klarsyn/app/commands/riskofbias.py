@@ -14,6 +14,8 @@ EPILOG = """\b
 The table has one row an answer, e.g.
   trial,domain,question,answer,who,when,why
   Alpha 2020,D1,1.1,Y,A. Reader,2024-04-01,computer list (p. 3)
+  Alpha 2020,D1,1.2,PY,A. Reader,2024-04-01,the pharmacy kept the list (p. 3)
+  Alpha 2020,D1,1.3,N,A. Reader,2024-04-01,groups alike (table 1)
   Alpha 2020,D3,judgement,Low,B. Reader,2024-04-02,letter from the author
   Alpha 2020,overall,,Some concerns,A. Reader,2024-04-03,one domain unclear
 Domains: D1, D2a (assignment) or D2b (adhering), D3, D4, D5, S (crossover),

@@ -85,7 +85,9 @@ def command(**options: Any) -> None:
 
     for path in (options["out"], options["courses"]):
         if path:
-            _check_suffix(path)
+            _check_suffix(path, (".parquet", ".csv"))
+    if options["report_path"]:
+        _check_suffix(options["report_path"], (".html",))
     first = _run(options)
     second = _second(options)
     if options["out"]:
@@ -234,7 +236,8 @@ def _number(text: str, name: str, other: str = "", instead: str = "") -> float:
     except ValueError:
         numbers = []
     if len(numbers) != 2:
-        raise InputError(f"{name} {text!r}: give one number.")
+        hint = f", or {name} {instead.format('18', '65')}" if name == "--age" else ""
+        raise InputError(f"{name} {text!r}: give one number{hint}.")
     point = ".".join(p.strip() for p in parts)
     if not other:
         raise InputError(f"{name} {text!r}: use a decimal point, {name} {point}.")
@@ -268,11 +271,11 @@ def _print(simulation: Any) -> None:
             click.echo(f"- {note}")
 
 
-def _check_suffix(path: str) -> None:
+def _check_suffix(path: str, allowed: tuple[str, ...]) -> None:
     from klarsyn.errors import InputError
 
-    if Path(path).suffix.lower() not in (".parquet", ".csv"):
-        raise InputError(f"{path}: write to a file that ends in .parquet or .csv.")
+    if Path(path).suffix.lower() not in allowed:
+        raise InputError(f"{path}: write to a file that ends in {' or '.join(allowed)}.")
 
 
 def _write_courses(simulation: Any, path: str) -> None:

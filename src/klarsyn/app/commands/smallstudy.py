@@ -13,9 +13,13 @@ A table has one row a study, with effects and variances or with what they are ma
   study,yi,vi
   Garfinkel,0.166,0.0188
   Hirayama,0.372,0.0330
+  Butler,0.703,0.5402
+  Cardenas,0.182,0.0313
 or
   study,ai,n1i,ci,n2i
   Aronson,4,123,11,139
+  Ferguson,6,306,29,303
+  Rosenthal,3,231,11,220
 \b
   klarsyn smallstudy effects.csv --measure GEN --favoured positive
   klarsyn smallstudy counts.csv --measure OR --favoured negative --steps 0.025,0.5 --json

@@ -312,7 +312,7 @@ def _arm_row(context: Context, m: Improved, c: Changed) -> ForestRow:
         upper=high,
         weight=(heaviest / c.improvement.se) ** 2,
         numbers=text,
-        colour=context.colour(c.trial.comparator),
+        colour=PALETTE[0],
         link="#" + anchor_of("result", m.result.id),
         details={
             w.plain("hover.trial"): c.trial.label,
