@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from klarsyn.errors import InputError
 from klarsyn.tables import Column, Table, has_decimal_comma, read_table, sheet_names
-from klarsyn.tables.table import EMPTY
+from klarsyn.tables.column import EMPTY
 from klarsyn.tables.texts import CHUNK
 
 # Reading 10⁵ rows of ten columns; 10⁶ took 4.2 s and 650 MB on the slow two-core machine where
