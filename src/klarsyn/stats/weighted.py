@@ -158,6 +158,17 @@ def fit(y: Array, v: Array, x: Array | None, tau2: float, weights: Array | None 
     return Fit(beta, covariance, r, w, float((w * r) @ r))
 
 
+def coefficients(x: Array | None) -> int:
+    """How many the mean has: columns of `x`, or one where `x` is None."""
+    return 1 if x is None else x.shape[1]
+
+
+def residual_sum_of_squares(y: Array, x: Array | None) -> float:
+    """Of the unweighted fit."""
+    r = y - y.mean() if x is None else y - x @ np.linalg.lstsq(x, y, rcond=None)[0]
+    return float(r @ r)
+
+
 def check_rank(x: Array, names: list[str]) -> None:
     """Raise NumericalError `rank_deficient` that names the columns which depend on the others."""
     norms = np.linalg.norm(x, axis=0)
