@@ -62,7 +62,6 @@ SETTINGS_START = """# What is asked of this base. Each line may be left out: the
 # Take away the leading "# " to use one.
 # title = { en = "Drug for a disorder", nb = "Legemiddel mot en sykdom" }
 # drug = { en = "the drug", nb = "legemiddelet" }
-# condition = { en = "the disorder", nb = "sykdommen" }
 # points_scale = "SCALE"
 # scales = ["SCALE"]
 # comparators = ["inert", "psychoactive"]
