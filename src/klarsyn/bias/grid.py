@@ -201,11 +201,12 @@ class Grid:
         }
 
     def plot(self, most: int = 500, **labels: Any) -> Any:
-        """Specification curve (Altair)."""
-        from klarsyn.figures.specification import specification_curve
+        """Specification curve (Altair); `labels` as in `figures.specification.plot_cells`."""
+        from klarsyn.figures.specification import plot_cells
 
-        shown = [i.choice for i in self.influence()]
-        return specification_curve(
+        options = {c.name: c.options for c in self.choices}
+        shown = {i.choice: options[i.choice] for i in self.influence()}
+        return plot_cells(
             self.curve(most), shown, threshold=self.threshold, total=self.cells, **labels
         )
 

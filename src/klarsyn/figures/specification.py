@@ -1,107 +1,213 @@
-"""The specification curve of one grid: its analyses in order, ticks below for what made each."""
+"""The specification curve: every analysis by its estimate, ticks for what made it, links."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+from klarsyn.figures.theme import FAINT, SOFT, Spec, detail_cells, housed, hover, layer
+
 COLOURS = {
-    "benefit": "#2f6f9f",
-    "harm": "#b5472e",
-    "inconclusive": "#9a9a9a",
-    "not_estimable": "#dddddd",
+    "benefit": "#0072B2",
+    "inconclusive": "#9aa3ab",
+    "harm": "#D55E00",
+    "not_estimable": FAINT,
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analysis:
+    """One analysis: its rank among all, its estimate and limits, and the options it took.
+
+    `conclusion` is a name of COLOURS, `options` are (choice, option) in words; `details` appear on
+    hover.
+    """
+
+    rank: int
+    estimate: float
+    low: float | None
+    high: float | None
+    conclusion: str
+    options: Sequence[tuple[str, str]]
+    details: Mapping[str, str] = field(default_factory=dict)
+    link: str = ""
+
+
 def specification_curve(
+    analyses: Sequence[Analysis],
+    *,
+    lines: Sequence[tuple[str, Sequence[str]]],
+    conclusions: Mapping[str, str],
+    x_title: str,
+    y_title: str,
+    limits: tuple[float, float] | None = None,
+    threshold: float = 0,
+    narrow: bool = False,
+) -> Spec:
+    """The Vega-Lite specification; `lines` are the choices with their options, top to bottom.
+
+    `conclusions` names each in words. Intervals that leave `limits` are cut there; a dashed line
+    stands at `threshold`. Without `lines` the estimates stand alone.
+    """
+    room = 190 if narrow else 250
+    width = 350 - room if narrow else 860 - room
+    colour = _colour(analyses, conclusions, narrow)
+    end = max(a.rank for a in analyses)
+    x = {
+        "field": "rank",
+        "type": "quantitative",
+        "scale": {"domain": [0, end + 1], "nice": False},
+        "axis": {"title": x_title, "tickCount": 4, "grid": False, "format": "d"},
+    }
+    extent = {"minExtent": room, "maxExtent": room}
+    y = {
+        "field": "estimate",
+        "type": "quantitative",
+        "scale": ({"domain": list(limits), "nice": False} if limits else {}) | {"zero": False},
+        "axis": {"title": None, "tickCount": 6} | extent,
+    }
+    bare = x | {"axis": None} if lines else x
+    title = {"text": y_title, "anchor": "start", "fontWeight": "normal", "fontSize": 12}
+    upper = {"title": title, "layer": _estimates(analyses, conclusions, bare, y, colour, threshold)}
+    parts = [upper | {"width": width, "height": 200}]
+    if lines:
+        ticks = _ticks(analyses, lines, conclusions, x, colour, extent, room)
+        parts.append(ticks | {"width": width})
+    return {"vconcat": parts, "spacing": 6, "resolve": {"scale": {"color": "shared"}}}
+
+
+def _colour(analyses: Sequence[Analysis], conclusions: Mapping[str, str], narrow: bool) -> Spec:
+    present = [c for c in COLOURS if any(a.conclusion == c for a in analyses)]
+    return {
+        "field": "conclusion",
+        "type": "nominal",
+        "scale": {
+            "domain": [conclusions[c] for c in present],
+            "range": [COLOURS[c] for c in present],
+        },
+        "legend": {
+            "title": None,
+            "orient": "top",
+            "symbolType": "square",
+            "symbolOpacity": 1,
+            "columns": 1 if narrow else 3,
+        },
+    }
+
+
+def _estimates(
+    analyses: Sequence[Analysis],
+    conclusions: Mapping[str, str],
+    x: Spec,
+    y: Spec,
+    colour: Spec,
+    threshold: float,
+) -> list[Spec]:
+    rows = [
+        {"rank": a.rank, "estimate": a.estimate, "conclusion": conclusions[a.conclusion]}
+        | ({"low": a.low, "high": a.high} if a.low is not None and a.high is not None else {})
+        | detail_cells(a, analyses)
+        for a in analyses
+    ]
+    rule = {"type": "rule", "clip": True, "opacity": 0.4, "strokeWidth": 1.3}
+    dot = {"type": "circle", "clip": True, "size": 22, "opacity": 1}
+    none = {"type": "rule", "stroke": SOFT, "strokeDash": [3, 3]}
+    low, high = y | {"field": "low"}, {"field": "high"}
+    kept = ("rank", "low", "high", "conclusion")
+    drawn = [{k: r[k] for k in kept} for r in rows if "low" in r]
+    return [
+        layer(drawn, rule, x=x, y=low, y2=high, color=colour),
+        layer(rows, dot, x=x, y=y, color=colour, **hover(analyses)),
+        layer([{"estimate": threshold}], none, y=y),
+    ]
+
+
+def _ticks(
+    analyses: Sequence[Analysis],
+    lines: Sequence[tuple[str, Sequence[str]]],
+    conclusions: Mapping[str, str],
+    x: Spec,
+    colour: Spec,
+    extent: Spec,
+    room: int,
+) -> Spec:
+    order = [f"{choice}|{o}" for choice, options in lines for o in ("", *options)]
+    rows = [
+        {"rank": a.rank, "line": f"{choice}|{option}", "conclusion": conclusions[a.conclusion]}
+        for a in analyses
+        for choice, option in a.options
+    ]
+    heading = "substring(datum.value, length(datum.value) - 1) === '|'"
+    y = {
+        "field": "line",
+        "type": "nominal",
+        "scale": {"domain": order},
+        "axis": {
+            "title": None,
+            "labelLimit": room - 8,
+            "labelFontSize": 11,
+            "labelExpr": "split(datum.value, '|')[1] || split(datum.value, '|')[0]",
+            "labelFontWeight": {"condition": {"test": heading, "value": "bold"}, "value": "normal"},
+            "ticks": False,
+            "domain": False,
+        }
+        | extent,
+    }
+    tick = {"type": "tick", "thickness": 1.3, "height": 10, "orient": "vertical"}
+    return {"height": 15 * len(order), "layer": [layer(rows, tick, x=x, y=y, color=colour)]}
+
+
+def plot_cells(
     cells: Sequence[Mapping[str, Any]],
-    choices: Sequence[str],
+    choices: Mapping[str, Sequence[str]],
     *,
     threshold: float,
     total: int,
     title: str = "Every analysis, in order of its estimate",
     effect_label: str = "Effect",
     rank_label: str = "Rank among {total} analyses",
-    conclusion_label: str = "Conclusion",
     most_options: int = 12,
     names: Mapping[str, str] | None = None,
 ) -> Any:
-    """`cells` hold rank, estimate, low, high, conclusion and the option of each of `choices`.
+    """The curve as an Altair chart of `cells`: rank, estimate, low, high, conclusion and options.
 
-    A choice with more than `most_options` options is left out of the lower panel: it would be a
-    wall of dots. `names` translates choices, options and conclusions; `{total}` in `rank_label` is
-    filled in.
+    `choices` has the options of each choice, top to bottom; one with more than `most_options` of
+    them has no ticks, which would be a wall. `names` translates choices, options and conclusions;
+    `{total}` in `rank_label` is filled in.
     """
-    import altair as alt
-
-    words = dict(names or {})
-    limits = ("low", "high")
-    rows = [
-        {k: v for k, v in cell.items() if k not in limits or v == v}
-        | {"conclusion": words.get(cell["conclusion"], cell["conclusion"])}
-        for cell in cells
-    ]
-    x = alt.X("rank:Q", title=None, scale=alt.Scale(nice=False, zero=False))
-    seen = [c for c in COLOURS if any(cell["conclusion"] == c for cell in cells)]
-    colour = alt.Color(
-        "conclusion:N",
-        title=conclusion_label,
-        scale=alt.Scale(domain=[words.get(c, c) for c in seen], range=[COLOURS[c] for c in seen]),
+    words = {c: c.replace("_", " ") for c in COLOURS}
+    words |= {text: text for c, options in choices.items() for text in (c, *options)}
+    words |= names or {}
+    ticked = [c for c, options in choices.items() if len(options) <= most_options]
+    curve = specification_curve(
+        [_analysis(cell, choices, ticked, words, effect_label) for cell in cells],
+        lines=[(words[c], [words[o] for o in choices[c]]) for c in ticked],
+        conclusions=words,
+        x_title=rank_label.format(total=total),
+        y_title=title,
+        threshold=threshold,
     )
-    tooltip = [alt.Tooltip(f"{c}:N", title=words.get(c, c)) for c in choices]
-    tooltip.append(alt.Tooltip("estimate:Q", format=".3f", title=effect_label))
-    base = alt.Chart(alt.Data(values=rows)).encode(x=x, color=colour, tooltip=tooltip)
-    band = base.mark_rule(opacity=0.35).encode(
-        y=alt.Y("low:Q", title=effect_label, scale=alt.Scale(zero=False)), y2="high:Q"
-    )
-    points = base.mark_circle(size=14, opacity=1).encode(y="estimate:Q")
-    line = (
-        alt.Chart(alt.Data(values=[{"at": threshold}]))
-        .mark_rule(strokeDash=[4, 3], color="#333")
-        .encode(y="at:Q")
-    )
-    upper = (band + points + line).properties(width=640, height=220, title=title)
-    marks = _marks(cells, choices, most_options, words)
-    if not marks:
-        return upper
-    order = list(dict.fromkeys(m["line"] for m in marks))
-    lower = (
-        alt.Chart(alt.Data(values=marks))
-        .mark_tick(thickness=1.2, height=9)
-        .encode(
-            x=alt.X(
-                "rank:Q",
-                title=rank_label.format(total=total),
-                scale=alt.Scale(nice=False, zero=False),
-            ),
-            y=alt.Y("line:N", sort=order, title=None),
-            color=colour,
-        )
-        .properties(width=640, height=alt.Step(13))
-    )
-    return alt.vconcat(upper, lower).resolve_scale(x="shared", color="shared")
+    return housed(curve)
 
 
-def _marks(
-    cells: Sequence[Mapping[str, Any]],
-    choices: Sequence[str],
-    most_options: int,
+def _analysis(
+    cell: Mapping[str, Any],
+    choices: Mapping[str, Sequence[str]],
+    ticked: Sequence[str],
     words: Mapping[str, str],
-) -> list[dict[str, Any]]:
-    marks = []
-    for choice in choices:
-        options = sorted({str(cell[choice]) for cell in cells})
-        if not 1 < len(options) <= most_options:
-            continue
-        for option in options:
-            line = f"{words.get(choice, choice)}: {words.get(option, option)}"
-            marks += [
-                {
-                    "line": line,
-                    "rank": cell["rank"],
-                    "conclusion": words.get(cell["conclusion"], cell["conclusion"]),
-                }
-                for cell in cells
-                if str(cell[choice]) == option
-            ]
-    return marks
+    effect_label: str,
+) -> Analysis:
+    estimate, low, high = (cell[name] for name in ("estimate", "low", "high"))
+    bounded = math.isfinite(low) and math.isfinite(high)
+    effect = f"{estimate:.3f} ({low:.3f} to {high:.3f})" if bounded else f"{estimate:.3f}"
+    return Analysis(
+        rank=cell["rank"],
+        estimate=estimate,
+        low=low if bounded else None,
+        high=high if bounded else None,
+        conclusion=cell["conclusion"],
+        options=[(words[c], words[cell[c]]) for c in ticked],
+        details={effect_label: effect} | {words[c]: words[cell[c]] for c in choices},
+    )
