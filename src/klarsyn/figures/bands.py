@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from klarsyn.figures.theme import Spec, short
+from klarsyn.figures.theme import Spec, keyed, short
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,17 +44,7 @@ def bands(
     ]
     x = {"field": "t", "type": "quantitative", "title": x_title, "axis": {"tickCount": 6}}
     y = {"field": "mid", "type": "quantitative", "title": y_title}
-    colour = {
-        "field": "name",
-        "type": "nominal",
-        "scale": {"domain": list(palette), "range": list(palette.values())},
-        "legend": {
-            "title": None,
-            "orient": "top",
-            "columns": 1 if narrow else 2,
-            "symbolOpacity": 1,
-        },
-    }
+    colour = keyed("name", palette, columns=1 if narrow else 2, symbolOpacity=1)
     area = {"mark": {"type": "area", "opacity": 0.16}}
     line = {"mark": {"type": "line", "strokeWidth": 1.8}}
     tip = [

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from klarsyn.figures.theme import FAINT, SOFT, Spec, detail_cells, housed, hover, layer
+from klarsyn.figures.theme import FAINT, SOFT, Spec, detail_cells, housed, hover, keyed, layer
 
 COLOURS = {
     "benefit": "#0072B2",
@@ -79,22 +79,10 @@ def specification_curve(
 
 
 def _colour(analyses: Sequence[Analysis], conclusions: Mapping[str, str], narrow: bool) -> Spec:
-    present = [c for c in COLOURS if any(a.conclusion == c for a in analyses)]
-    return {
-        "field": "conclusion",
-        "type": "nominal",
-        "scale": {
-            "domain": [conclusions[c] for c in present],
-            "range": [COLOURS[c] for c in present],
-        },
-        "legend": {
-            "title": None,
-            "orient": "top",
-            "symbolType": "square",
-            "symbolOpacity": 1,
-            "columns": 1 if narrow else 3,
-        },
-    }
+    present = {a.conclusion for a in analyses}
+    palette = {conclusions[c]: colour for c, colour in COLOURS.items() if c in present}
+    key = {"symbolType": "square", "symbolOpacity": 1, "columns": 1 if narrow else 3}
+    return keyed("conclusion", palette, **key)
 
 
 def _estimates(
