@@ -30,18 +30,6 @@ def bands(
     columns: int = 2,
 ) -> Spec:
     """The Vega-Lite specification: a panel for each group of curves, each with its own height."""
-    rows = [
-        {
-            "panel": c.panel,
-            "name": c.name,
-            "t": short(t),
-            "low": short(low),
-            "mid": short(mid),
-            "high": short(high),
-        }
-        for c in curves
-        for t, low, mid, high in zip(c.times, c.lower, c.middle, c.upper, strict=True)
-    ]
     x = {"field": "t", "type": "quantitative", "title": x_title, "axis": {"tickCount": 6}}
     y = {"field": "mid", "type": "quantitative", "title": y_title}
     colour = keyed("name", palette, columns=1 if narrow else 2, symbolOpacity=1)
@@ -57,7 +45,7 @@ def bands(
     between = {"x": x, "y": y | {"field": "low"}, "y2": {"field": "high"}, "color": colour}
     middle = {"x": x, "y": y, "color": colour, "tooltip": tip}
     return {
-        "data": {"values": rows},
+        "data": {"values": [row for c in curves for row in _rows(c)]},
         "facet": {
             "field": "panel",
             "type": "nominal",
@@ -72,3 +60,18 @@ def bands(
         },
         "resolve": {"scale": {"y": "independent"}},
     }
+
+
+def _rows(curve: Band) -> list[Spec]:
+    limits = zip(curve.times, curve.lower, curve.middle, curve.upper, strict=True)
+    return [
+        {
+            "panel": curve.panel,
+            "name": curve.name,
+            "t": short(t),
+            "low": short(low),
+            "mid": short(mid),
+            "high": short(high),
+        }
+        for t, low, mid, high in limits
+    ]

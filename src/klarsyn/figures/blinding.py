@@ -30,15 +30,14 @@ def plot_blinding(
     import altair as alt
 
     words = dict(roles or {"active": "active", "control": "control"})
+    told = [f"{arm['trial']} · {arm['arm']} · {arm['respondent']}" for arm in arms]
     rows = [
-        {
-            **arm,
-            "row": f"{arm['trial']} · {arm['arm']} · {arm['respondent']}",
-            "role": words[arm["role"]],
-        }
-        for arm in arms
+        {**arm, "row": row, "role": words[arm["role"]]} for arm, row in zip(arms, told, strict=True)
     ]
-    scale = alt.Scale(domain=[-1, 1])
+
+    def across(field: str) -> Any:
+        return alt.X(field, scale=alt.Scale(domain=[-1, 1]), title=index_title)
+
     colour = alt.Color(
         "role:N",
         title=role_title,
@@ -50,13 +49,13 @@ def plot_blinding(
     chance = (
         alt.Chart(alt.Data(values=[{"from": -cut, "to": cut}]))
         .mark_rect(color="#999999", opacity=0.18)
-        .encode(x=alt.X("from:Q", scale=scale, title=index_title), x2="to:Q")
+        .encode(x=across("from:Q"), x2="to:Q")
     )
     lines = base.mark_rule(strokeWidth=2, clip=True).encode(
-        x=alt.X("low:Q", scale=scale, title=index_title), x2="high:Q", color=colour
+        x=across("low:Q"), x2="high:Q", color=colour
     )
     points = base.mark_point(filled=True, size=70).encode(
-        x=alt.X("index:Q", scale=scale, title=index_title),
+        x=across("index:Q"),
         color=colour,
         tooltip=[
             alt.Tooltip("row:N", title=role_title),
