@@ -329,3 +329,19 @@ def typical_variance(v: Array, x: Array | None) -> float:
     df = len(v) - coefficients(x)
     m = moments(np.zeros_like(v), v, x, np.zeros(1))
     return df / float(m.trace_p[0])
+
+
+def inconsistency(
+    v: Array, x: Array | None, tau2: float, q: float, *, random: bool
+) -> tuple[float, float]:
+    """I² in percent and H² (Higgins & Thompson 2002); NaN where no degree of freedom is left.
+
+    From τ² beside the typical variance where effects are `random`, else from `q`, Cochran's Q.
+    """
+    df = len(v) - coefficients(x)
+    if df == 0:
+        return math.nan, math.nan
+    if not random:
+        return (100 * max(0.0, (q - df) / q) if q > 0 else 0.0), q / df
+    typical = typical_variance(v, x)
+    return 100 * tau2 / (typical + tau2), tau2 / typical + 1

@@ -11,13 +11,14 @@ import numpy as np
 
 from klarsyn.errors import InputError, NumericalError, unknown_name
 from klarsyn.provenance import digest_of
+from klarsyn.stats.criteria import Criteria, information_criteria
 from klarsyn.stats.heterogeneity import (
     ESTIMATORS,
     Certificate,
     Tau2,
     estimate_tau2,
+    inconsistency,
     log_likelihood,
-    typical_variance,
 )
 from klarsyn.stats.tau2_intervals import INTERVALS, tau2_interval
 from klarsyn.stats.weighted import Fit, fit, moments
@@ -335,7 +336,7 @@ def _pool(effects: Effects, excluded: tuple[tuple[str, str], ...], chosen: _Choi
         **spread._asdict(),
         pi_lower=mean.estimate - margin,
         pi_upper=mean.estimate + margin,
-        **_information(y, v, tau.value, fitted, chosen)._asdict(),
+        **_criteria(y, v, tau.value, fitted, chosen)._asdict(),
         status=status,
         warnings=warnings,
         excluded=excluded,
@@ -404,7 +405,7 @@ def _spread(y: Array, v: Array, tau: Tau2, chosen: _Choices) -> _Spread:
             weights=chosen.weights,
             restricted=chosen.method != "ML",
         )
-    i2, h2 = _inconsistency(v, tau.value, q, df, chosen.random)
+    i2, h2 = inconsistency(v, None, tau.value, q, random=chosen.random)
     unknown = df == 0 and chosen.method not in {"EE", "FE"}
     return _Spread(
         tau2=math.nan if unknown else tau.value,
@@ -442,15 +443,6 @@ def i2_definition(*, random: bool) -> str:
     return "(Q − df)/Q, never below 0"
 
 
-def _inconsistency(v: Array, tau2: float, q: float, df: int, random: bool) -> tuple[float, float]:
-    if df == 0:
-        return math.nan, math.nan
-    if not random:
-        return (100 * max(0.0, (q - df) / q) if q > 0 else 0.0), q / df
-    typical = typical_variance(v, None)
-    return 100 * tau2 / (typical + tau2), tau2 / typical + 1
-
-
 def _prediction_margin(mean: _Mean, tau2: float, df: int, chosen: _Choices) -> float:
     if not chosen.random:
         return math.nan
@@ -461,29 +453,15 @@ def _prediction_margin(mean: _Mean, tau2: float, df: int, chosen: _Choices) -> f
     return quantile(0.5 + chosen.level / 2, free) * math.sqrt(mean.se**2 + tau2)
 
 
-class _Information(NamedTuple):
-    """The log-likelihood, REML's for REML, otherwise ML's, and the criteria made of it."""
+def _criteria(y: Array, v: Array, tau2: float, fitted: Fit, chosen: _Choices) -> Criteria:
+    """Of REML's likelihood for REML, otherwise of ML's.
 
-    log_likelihood: float
-    aic: float
-    bic: float
-    aicc: float
-
-
-def _information(y: Array, v: Array, tau2: float, fitted: Fit, chosen: _Choices) -> _Information:
-    """With weights of the user's own the likelihood is that of their estimate, not the maximum."""
+    With weights of the user's own the likelihood is that of their estimate, not the maximum.
+    """
     restricted = chosen.method == "REML" and len(y) > 1
     ll = float(log_likelihood(y, v, None, tau2, restricted=restricted)[0])
     if chosen.weights is not None:
         best = fit(y, v, None, tau2)
         away = float(fitted.beta[0]) - float(best.beta[0])
         ll -= 0.5 * away**2 / float(best.covariance[0, 0])
-    count = len(y) - 1 if restricted else len(y)
-    parameters = 2 if chosen.random else 1
-    room = max(count, parameters + 2)
-    return _Information(
-        log_likelihood=ll,
-        aic=-2 * ll + 2 * parameters,
-        bic=-2 * ll + parameters * math.log(count),
-        aicc=-2 * ll + 2 * parameters * room / (room - parameters - 1),
-    )
+    return information_criteria(ll, len(y) - restricted, 1 + chosen.random)
