@@ -201,8 +201,8 @@ class Grid:
         }
 
     def plot(self, most: int = 500, **labels: Any) -> Any:
-        """Specification curve (Altair); `labels` as in `figures.specification.plot_cells`."""
-        from klarsyn.figures.specification import plot_cells
+        """Specification curve (Altair); `labels` as in `figures.choices.plot_cells`."""
+        from klarsyn.figures.choices import plot_cells
 
         options = {c.name: c.options for c in self.choices}
         shown = {i.choice: options[i.choice] for i in self.influence()}

@@ -33,8 +33,28 @@ def traffic_light(
     """
     words = dict(names or {})
     rows = [_row(mark, words) for mark in marks]
-    told = {"trial": trial_label, "domain": domain_label, "shown": judgement_label}
-    encoding = _places(narrow) | {"tooltip": tooltip(told | {"note": note_label})}
+    step = 27 if narrow else 44
+    encoding = {
+        "x": {
+            "field": "domain",
+            "type": "nominal",
+            "sort": None,
+            "axis": {"orient": "top", "title": None, "labelAngle": -50, "labelLimit": 220,
+                     "domain": False, "ticks": False, "labelAlign": "left",
+                     "labelBaseline": "middle"},
+        },
+        "y": {
+            "field": "trial",
+            "type": "nominal",
+            "sort": None,
+            "axis": {"title": None, "labelLimit": 165 if narrow else 280, "domain": False,
+                     "ticks": False},
+        },
+        "tooltip": tooltip(
+            {"trial": trial_label, "domain": domain_label, "shown": judgement_label,
+             "note": note_label}
+        ),
+    }  # fmt: skip
     if any(row["link"] for row in rows):
         encoding["href"] = {"field": "link"}
     colour = _colour(words, narrow)
@@ -51,30 +71,10 @@ def traffic_light(
         "data": {"values": rows},
         "encoding": encoding,
         "layer": layers,
-        "width": {"step": 27 if narrow else 44},
+        "width": {"step": step},
         "height": {"step": 24},
     }
     return spec | ({"title": title} if title else {})
-
-
-def _places(narrow: bool) -> Spec:
-    return {
-        "x": {
-            "field": "domain",
-            "type": "nominal",
-            "sort": None,
-            "axis": {"orient": "top", "title": None, "labelAngle": -50, "labelLimit": 220,
-                     "domain": False, "ticks": False, "labelAlign": "left",
-                     "labelBaseline": "middle"},
-        },
-        "y": {
-            "field": "trial",
-            "type": "nominal",
-            "sort": None,
-            "axis": {"title": None, "labelLimit": 165 if narrow else 280, "domain": False,
-                     "ticks": False},
-        },
-    }  # fmt: skip
 
 
 def _row(mark: Mark, words: Mapping[str, str]) -> dict[str, Any]:
