@@ -201,12 +201,12 @@ class Grid:
         }
 
     def plot(self, most: int = 500, **labels: Any) -> Any:
-        """Specification curve (Altair); `labels` as in `figures.choices.plot_cells`."""
-        from klarsyn.figures.choices import plot_cells
+        """Specification curve (Altair); `labels` as in `figures.choices.grid_chart`."""
+        from klarsyn.figures.choices import grid_chart
 
         options = {c.name: c.options for c in self.choices}
         shown = {i.choice: options[i.choice] for i in self.influence()}
-        return plot_cells(
+        return grid_chart(
             self.curve(most), shown, threshold=self.threshold, total=self.cells, **labels
         )
 

@@ -8,7 +8,7 @@ from typing import Any
 ROLE_COLOURS = {"active": "#0072B2", "control": "#D55E00"}
 
 
-def plot_blinding(
+def blinding_chart(
     arms: Sequence[Mapping[str, Any]],
     *,
     cut: float,

@@ -147,7 +147,7 @@ def _ticks(
     return {"height": 15 * len(order), "layer": [layer(rows, tick, x=x, y=y, color=colour)]}
 
 
-def plot_cells(
+def grid_chart(
     cells: Sequence[Mapping[str, Any]],
     choices: Mapping[str, Sequence[str]],
     *,

@@ -13,7 +13,7 @@ REGION_COLOURS = {
 }
 
 
-def plot_refusal_grid(
+def refusal_chart(
     cells: Sequence[Mapping[str, Any]],
     scenarios: Sequence[Mapping[str, Any]],
     *,

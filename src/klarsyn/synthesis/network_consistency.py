@@ -108,7 +108,7 @@ class NodeSplits(Rows[NodeSplit]):
         """
         from klarsyn.figures.theme import housed
 
-        return housed(plot_splits(self.splits, self.measure))
+        return housed(splits_chart(self.splits, self.measure))
 
 
 def node_splits(fit: NetworkFit, method: str = "back-calculation") -> NodeSplits:
@@ -238,7 +238,7 @@ def _side(
     return estimate(row), estimate(omega), estimate(row + omega), tau2
 
 
-def plot_splits(splits: Sequence[NodeSplit], measure: str) -> Any:
+def splits_chart(splits: Sequence[NodeSplit], measure: str) -> Any:
     """Direct, indirect and network estimates of every split comparison, as a Vega-Lite dict."""
     from klarsyn.figures.forest import ForestAxis, ForestRow, forest
     from klarsyn.figures.theme import finish
