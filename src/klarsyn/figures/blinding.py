@@ -30,10 +30,7 @@ def blinding_chart(
     import altair as alt
 
     words = dict(roles or {"active": "active", "control": "control"})
-    told = [f"{arm['trial']} · {arm['arm']} · {arm['respondent']}" for arm in arms]
-    rows = [
-        {**arm, "row": row, "role": words[arm["role"]]} for arm, row in zip(arms, told, strict=True)
-    ]
+    rows = [{**arm, "row": _told(arm), "role": words[arm["role"]]} for arm in arms]
 
     def across(field: str) -> Any:
         return alt.X(field, scale=alt.Scale(domain=[-1, 1]), title=index_title)
@@ -69,3 +66,7 @@ def blinding_chart(
         ],
     )
     return (chance + lines + points).properties(width=420, height=alt.Step(22))
+
+
+def _told(arm: Mapping[str, Any]) -> str:
+    return f"{arm['trial']} · {arm['arm']} · {arm['respondent']}"
