@@ -69,6 +69,7 @@ RATES = [
 POINTS = [MapPoint(label="One", group="inert", doses=1, followup=7, participants=20, named=True)]
 LINES = [TimelineRow(kind="study", label="One", day=18, lower=5, upper=40, symbol="median")]
 CURVE = {"times": [0.0, 1.0], "lower": [1.0, 2.0], "middle": [2.0, 3.0], "upper": [3.0, 4.0]}
+BANDS = [Band(panel="p", name="inert", **CURVE)]
 WORDS = SpreadWords(open="o", patients="p", beside="b", low="l", middle="m", high="h")
 TIP = Panel(
     title="inert",
@@ -126,7 +127,7 @@ def drawings(narrow: bool) -> dict[str, Any]:
             titles=("t", "i", "s"),
             narrow=narrow,
         ),
-        "bands": bands([Band(panel="p", name="inert", **CURVE)], palette=PALETTE, y_title="y", **axes),
+        "bands": bands(BANDS, palette=PALETTE, y_title="y", **axes),
         "choices": specification_curve(
             ANALYSES, lines=[("time", ["w"])], conclusions=SAID, y_title="y", **axes
         ),
