@@ -64,6 +64,11 @@ def test_a_row_that_does_not_fit_is_named(tmp_path: Path, row: str, sentence: st
         read_grid_table(write(tmp_path, TABLE + row))
 
 
+def test_a_row_is_counted_as_a_spreadsheet_shows_it(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="row 5 repeats A, 1 week of row 4"):
+        read_grid_table(write(tmp_path, HEAD + "\n\n" + 2 * "A,-0.5,0.2,High,,1 week\n"))
+
+
 def test_inclusion_sets_hold_known_studies(tmp_path: Path) -> None:
     file = write(tmp_path, "set,study\nfirst,A\nfirst,B\nlast,B\n")
     assert read_inclusion_sets(file, ("A", "B")) == {"first": ("A", "B"), "last": ("B",)}

@@ -56,6 +56,10 @@ class Table:
             dict(zip(names, row, strict=True)) for row in zip(*self.columns.values(), strict=True)
         ]
 
+    def numbered(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Each row's number, as a spreadsheet shows it, with its dictionary."""
+        return zip(self.row_numbers, self.records(), strict=True)
+
 
 @contextmanager
 def in_file(path: str) -> Iterator[None]:

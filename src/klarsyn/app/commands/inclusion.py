@@ -85,7 +85,7 @@ def _trials(file: str, measure: str) -> list[Any]:
     if not counted and not ("y" in table and "v" in table):
         raise InputError(f"{file}: give the columns {', '.join(cells)}, or y and v.")
     out = []
-    for row, r in enumerate(table.records(), start=2):
+    for row, r in table.numbered():
         y, v = r.get("y"), r.get("v")
         if counted:
             a, n1, c, n2 = (r[n] for n in cells)
@@ -130,7 +130,7 @@ def _assessments(file: str) -> list[Any]:
         ],
     )
     members: dict[str, list[dict[str, Any]]] = {}
-    for row, r in enumerate(table.records(), start=2):
+    for row, r in table.numbered():
         known = members.setdefault(r["assessment"], [])
         if known and known[0]["search_date"] != r["search_date"]:
             raise InputError(
