@@ -176,9 +176,35 @@ def test_the_curve_is_sorted_and_thinned_evenly():
 def test_the_figure_holds_the_cells_in_the_readers_language():
     found = grid()
     chart = found.plot(title="Alle analyser", names={"benefit": "nytte"}).to_dict()
-    assert chart["vconcat"][0]["title"] == "Alle analyser"
-    assert "nytte" in str(chart)
-    assert f"Rank among {found.cells} analyses" in str(chart)
+    upper, lower = chart["vconcat"]
+    assert upper["title"]["text"] == "Alle analyser"
+    shown = [row["conclusion"] for row in upper["layer"][1]["data"]["values"]]
+    assert set(shown) <= {"nytte", "harm", "inconclusive", "not estimable"}
+    assert len(shown) == len(found.curve())
+    assert lower["layer"][0]["encoding"]["x"]["axis"]["title"] == (
+        f"Rank among {found.cells} analyses"
+    )
+
+
+def test_a_choice_with_too_many_options_has_no_ticks_but_is_read_on_hover():
+    found = grid()
+    few = found.plot(most_options=2).to_dict()
+    ticks = {row["line"].split("|")[0] for row in few["vconcat"][1]["layer"][0]["data"]["values"]}
+    assert ticks == {i.choice for i in found.influence()} - {"inclusion set"}
+    told = {t["title"] for t in few["vconcat"][0]["layer"][1]["encoding"]["tooltip"]}
+    assert {"Effect", *(i.choice for i in found.influence())} == told
+
+
+def test_a_grid_without_alternatives_is_drawn_without_ticks():
+    one = grid(estimators=("REML",), intervals=("wald",), inclusion_sets=None, exclusions=None)
+    alone = sensitivity_grid(
+        variants(("A", "B"), {("x",): [0.1, 0.3]}, {("x",): [0.04, 0.05]}, ("measure",)),
+        estimators=("DL",),
+        intervals=("wald",),
+        benefit="lower",
+    )
+    assert len(one.plot().to_dict()["vconcat"]) == 2
+    assert len(alone.plot().to_dict()["vconcat"]) == 1
 
 
 def test_ect_remission_by_inclusion_set():

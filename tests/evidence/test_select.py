@@ -7,7 +7,7 @@ import pytest
 
 from klarsyn.errors import InputError, UnknownNameError
 from klarsyn.evidence import Base, open_base, select_trials
-from klarsyn.evidence.select import SUBJECTS, parse_criterion
+from klarsyn.evidence.select import SUBJECTS, read_criterion
 
 from .small import small, write_base
 
@@ -137,4 +137,4 @@ def test_every_subject_can_be_asked(small_base: Base) -> None:
 
 
 def test_a_criterion_keeps_its_text() -> None:
-    assert parse_criterion(" doses_per_week=2..3 ").text == "doses_per_week=2..3"
+    assert read_criterion(" doses_per_week=2..3 ").text == "doses_per_week=2..3"

@@ -11,6 +11,11 @@ from klarsyn.stats.heterogeneity import ESTIMATORS, estimate_tau2, log_likelihoo
 from klarsyn.stats.tau2_intervals import INTERVALS, tau2_interval
 
 LAST_BITS = 1e-10  # relative; roots are solved to about 1e-15 times their condition
+SOLVED = 1e-13  # of the estimating function at its root, relative to the sum of its terms
+NOTHING = 1e-15  # τ² of effects that differ by the rounding of 0.4 at the most
+HEIGHT = 1e-12  # of a log-likelihood of about 10: its own rounding
+PRINTED = 1e-7  # relative; χ² quantiles with ten digits, the small one of them with seven
+STEEP = 1e-8  # relative, of Q at a root: sampling variances up to e¹² apart cost six digits
 METHODS = tuple(m for m in ESTIMATORS if m not in {"EE", "FE"})
 Y = np.array([-0.89, -1.59, -1.35, -1.44, -0.22, -0.79, -1.62, 0.01, -0.47, -1.37])
 V = np.array([0.33, 0.19, 0.42, 0.02, 0.05, 0.007, 0.22, 0.004, 0.056, 0.073])
@@ -29,7 +34,7 @@ def test_scaling_the_effects_scales_tau2_by_the_square(method: str, factor: floa
 
 @pytest.mark.parametrize("method", METHODS)
 def test_shifting_the_effects_changes_nothing(method: str) -> None:
-    assert tau2(Y + 100, V, method) == pytest.approx(tau2(Y, V, method), rel=1e-8)
+    assert tau2(Y + 100, V, method) == pytest.approx(tau2(Y, V, method), rel=LAST_BITS)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -40,14 +45,14 @@ def test_the_order_of_the_studies_does_not_matter(method: str) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_identical_trials_have_no_heterogeneity(method: str) -> None:
-    assert tau2(np.full(6, 0.4), V[:6], method) == pytest.approx(0, abs=1e-15)
+    assert tau2(np.full(6, 0.4), V[:6], method) == pytest.approx(0, abs=NOTHING)
 
 
 @pytest.mark.parametrize("interval", INTERVALS)
 def test_intervals_scale_with_the_effects(interval: str) -> None:
     one = tau2_interval(Y, V, interval=interval, weights=1 / V)
     big = tau2_interval(1e5 * Y, 1e10 * V, interval=interval, weights=1e-10 / V)
-    np.testing.assert_allclose(big, 1e10 * np.array(one), rtol=1e-8)
+    np.testing.assert_allclose(big, 1e10 * np.array(one), rtol=LAST_BITS)
 
 
 def test_equal_variances_make_the_estimators_the_sample_variance_less_v() -> None:
@@ -67,7 +72,10 @@ def test_the_dersimonian_laird_estimate_by_hand() -> None:
 @pytest.mark.parametrize("interval", INTERVALS)
 @pytest.mark.parametrize("design", [False, True], ids=["mean", "moderator"])
 def test_no_upper_limit_is_capped(interval: str, design: bool) -> None:
-    """Effects a million times their standard errors apart: a limit of any fixed size would show."""
+    """Effects a million times their standard errors apart: a limit of any fixed size would show.
+
+    v is 1e-12 of τ² and stays: beside it a factor on the effects is one on the limits.
+    """
     y = 1e6 * np.array([-1.0, 0.4, 2.1, -0.3, 1.2, 0.9])
     v = np.array([0.5, 1.0, 2.0, 1.5, 0.7, 1.1])
     x = np.column_stack([np.ones(6), np.arange(6.0)]) if design else None
@@ -76,7 +84,7 @@ def test_no_upper_limit_is_capped(interval: str, design: bool) -> None:
     assert 1e11 < low < found < high
     assert high > 2 * found
     wider = tau2_interval(1e3 * y, v, x, interval=interval, weights=1 / v)
-    assert wider[1] == pytest.approx(1e6 * high, rel=1e-6)
+    assert wider[1] == pytest.approx(1e6 * high, rel=LAST_BITS)
 
 
 def test_q_profile_limits_are_not_capped() -> None:
@@ -84,8 +92,8 @@ def test_q_profile_limits_are_not_capped() -> None:
     y, v = np.array([0.0, 300.0]), np.array([1.0, 1.0])
     low, high = tau2_interval(y, v, interval="QP")
     expected = [45000 / q - 1 for q in (5.023886187, 0.0009820691)]  # χ²₁ at 0.975 and 0.025
-    assert low == pytest.approx(expected[0], rel=1e-7)
-    assert high == pytest.approx(expected[1], rel=1e-6)
+    assert low == pytest.approx(expected[0], rel=PRINTED)
+    assert high == pytest.approx(expected[1], rel=PRINTED)
 
 
 def many_samples() -> list[tuple[np.ndarray, np.ndarray]]:
@@ -108,7 +116,7 @@ def test_the_estimate_is_the_highest_point_of_a_fine_grid() -> None:
             grid = np.concatenate([[0], np.geomspace(1e-6 * v.min(), 1e3 * v.max(), 4000)])
             height = log_likelihood(y, v, None, grid, restricted=method == "REML")
             top = log_likelihood(y, v, None, got.value, restricted=method == "REML")[0]
-            assert height.max() <= top + 1e-9
+            assert height.max() <= top + HEIGHT
     assert several >= 3
 
 
@@ -117,12 +125,12 @@ def test_the_batched_fits_are_the_single_ones_also_with_several_maxima() -> None
         for method in ("REML", "ML", "PM", "DL"):
             batch = fit_means(y, v, np.ones((1, len(y))), method=method)
             single = estimate_tau2(y, v, method=method).value
-            assert batch.tau2[0] == pytest.approx(single, rel=1e-8, abs=1e-12 * v.min())
+            assert batch.tau2[0] == pytest.approx(single, rel=LAST_BITS, abs=NOTHING * v.min())
 
 
 def test_the_certificate_says_solved_boundary_or_interior() -> None:
     inside = estimate_tau2(Y, V, method="REML").certificate
-    assert abs(inside.gradient) < 1e-13
+    assert abs(inside.gradient) < SOLVED
     assert inside.curvature < 0
     assert not inside.boundary
     edge = estimate_tau2(np.array([0.1, 0.12, 0.11]), np.ones(3), method="REML").certificate
@@ -151,9 +159,9 @@ def test_q_at_the_profile_limits_meets_its_quantiles(studies: list[tuple[float, 
         w = 1 / (v + limit)
         q = float(w @ (y - w @ y / w.sum()) ** 2)
         target = chi2.ppf(quantile, len(y) - 1)
-        assert q <= target * (1 + 1e-9)
+        assert q <= target * (1 + STEEP)
         if limit > 0:
-            assert q == pytest.approx(target, rel=1e-8)
+            assert q == pytest.approx(target, rel=STEEP)
 
 
 def test_one_study_has_no_tau2() -> None:

@@ -178,11 +178,11 @@ def test_a_user_prior_is_used_and_checked() -> None:
 
 
 def test_written_priors_are_parsed() -> None:
-    assert priors.parse_prior("half-normal 0.5").label == "half-normal(scale 0.5)"
-    assert priors.parse_prior("half-t(0.5, 4)").parameters == {"scale": 0.5, "df": 4}
+    assert priors.read_prior("half-normal 0.5").label == "half-normal(scale 0.5)"
+    assert priors.read_prior("half-t(0.5, 4)").parameters == {"scale": 0.5, "df": 4}
     with pytest.raises(UnknownNameError, match="half-normal"):
-        priors.parse_prior("halfnormal 0.5")
+        priors.read_prior("halfnormal 0.5")
     with pytest.raises(InputError, match="takes 1 numbers"):
-        priors.parse_prior("half-normal")
+        priors.read_prior("half-normal")
     with pytest.raises(InputError, match="must be numbers"):
-        priors.parse_prior("half-normal x")
+        priors.read_prior("half-normal x")

@@ -12,7 +12,7 @@ from klarsyn.errors import InputError, NumericalError, UnknownNameError
 from klarsyn.synthesis.multilevel import fit_multilevel
 from klarsyn.synthesis.network import fit_network
 from klarsyn.synthesis.network_components import fit_components
-from klarsyn.synthesis.network_consistency import decompose_designs, node_splits, plot_splits
+from klarsyn.synthesis.network_consistency import decompose_designs, node_splits, splits_chart
 from klarsyn.synthesis.network_contributions import contribution_shares
 from klarsyn.synthesis.network_data import (
     NetworkData,
@@ -471,10 +471,10 @@ def test_the_result_is_json_and_draws_its_figures() -> None:
     assert "P-score" in fit.summary()
     forest = fit.plot("forest").to_json()
     assert "OR against no_contact" in forest
-    splits = json.dumps(plot_splits(node_splits(fit), "OR"))
+    splits = json.dumps(splits_chart(node_splits(fit), "OR"))
     assert splits.count('"indirect"') == 6
     with pytest.raises(NumericalError, match="no closed loop"):
-        plot_splits(node_splits(fit_network(lone())), "MD")
+        splits_chart(node_splits(fit_network(lone())), "MD")
     graph, league = fit.plot().to_dict(), fit.plot("league").to_dict()
     assert json.dumps(graph).count("ind_counseling against no_contact") == 1
     assert "blueorange" in json.dumps(league)

@@ -18,7 +18,6 @@ Stated before the first run:
 
 from __future__ import annotations
 
-import csv
 import itertools
 import math
 import os
@@ -34,6 +33,7 @@ from scipy import stats  # noqa: E402
 from klarsyn.provenance import stream  # noqa: E402
 from klarsyn.synthesis.bayes import RandomEffectsPosterior, pool_bayes  # noqa: E402
 from klarsyn.synthesis.effects import effects_from_arrays  # noqa: E402
+from klarsyn.tables import csv_text, write_text  # noqa: E402
 
 HERE = Path(__file__).parent
 SEED = 20261122
@@ -121,12 +121,9 @@ def coverage() -> list[dict[str, Any]]:
 
 
 def keep(name: str, rows: list[dict[str, Any]]) -> None:
-    with (HERE / name).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    for row in rows:
-        print("  ".join(f"{value!s:>15}" for value in row.values()))
+    text = csv_text(rows[0], (row.values() for row in rows))
+    write_text(HERE / name, text)
+    print(text)
 
 
 def main() -> None:

@@ -14,7 +14,6 @@ is the median's), a common-effect method that is asked to hold with a spread of 
 
 from __future__ import annotations
 
-import csv
 import itertools
 import math
 from typing import Any
@@ -27,6 +26,7 @@ from klarsyn.provenance import stream
 from klarsyn.stats.batched import fit_rows
 from klarsyn.stats.contrasts import contrasts
 from klarsyn.stats.rare_stratified import mantel_haenszel, mantel_haenszel_rates
+from klarsyn.tables import csv_text, write_text
 
 SEED, ROWS, SINGLE = 2, 2_000, 200  # Mantel–Haenszel is computed for the first SINGLE
 HOLDS, BIAS = (0.92, 0.98), 0.10
@@ -137,10 +137,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     rows = cells()
-    with (HERE / "measures.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_text(HERE / "measures.csv", csv_text(rows[0], (row.values() for row in rows)))
     print(table(rows))
 
 

@@ -9,7 +9,6 @@ liberal, above conservative. Bias counts where it exceeds 10 % of the true effec
 
 from __future__ import annotations
 
-import csv
 import itertools
 import math
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from scipy import stats
 from klarsyn.provenance import stream
 from klarsyn.stats.batched import Means, fit_rows
 from klarsyn.stats.contrasts import contrasts
+from klarsyn.tables import csv_text, write_text
 
 HERE = Path(__file__).parent
 SEED = 1
@@ -150,10 +150,7 @@ def summary(rows: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     rows = [*continuous(), *events()]
-    with (HERE / "results.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_text(HERE / "results.csv", csv_text(rows[0], (row.values() for row in rows)))
     text = (HERE / "question.md").read_text(encoding="utf-8")
     (HERE / "README.md").write_text(text + summary(rows), encoding="utf-8")
     print(summary(rows))

@@ -13,7 +13,6 @@ Writes results.csv beside itself and prints a line a method. Stated before the r
 
 from __future__ import annotations
 
-import csv
 import itertools
 import os
 from pathlib import Path
@@ -26,6 +25,7 @@ import numpy as np  # noqa: E402  (after the number of threads is set)
 
 from klarsyn.provenance import stream  # noqa: E402
 from klarsyn.synthesis.rare import Counts, count_table, pool_rare  # noqa: E402
+from klarsyn.tables import csv_text, write_text  # noqa: E402
 
 HERE = Path(__file__).parent
 FAST, SLOW = ("MH OR", "Peto"), ("CM.EL", "beta-binomial")
@@ -83,10 +83,7 @@ def judge(found: list[tuple[float, bool, bool]], effect: float, sets: int) -> di
 
 
 def keep(path: Path, rows: list[dict[str, Any]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_text(path, csv_text(rows[0], (row.values() for row in rows)))
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ from klarsyn.errors import NumericalError
 from klarsyn.provenance import stream
 from klarsyn.synthesis.effects import effects_from_arrays
 from klarsyn.synthesis.rare import Counts, count_table
-from klarsyn.synthesis.smallstudy import run_asymmetry_tests
+from klarsyn.synthesis.smallstudy import analyse_asymmetry
 
 SEED, SETS = 20261126, 1_000
 STUDIES, TAU2, RATIOS, RISKS = (5, 10, 20, 40), (0.0, 0.1), (1.0, 0.4), (0.05, 0.3)
@@ -52,7 +52,7 @@ def tested(counts: Counts) -> dict[str, float]:
     y = np.log(cells[0] * cells[3] / (cells[1] * cells[2]))
     effects = effects_from_arrays(y, sum(1 / x for x in cells), measure="OR")
     try:
-        tests, ranks = run_asymmetry_tests(effects, "REML", counts=counts)
+        tests, ranks = analyse_asymmetry(effects, "REML", counts=counts)
     except NumericalError:
         return {}
     return {t.name: t.p for t in (*tests, *ranks)}

@@ -18,7 +18,6 @@ Stated before the first run:
 
 from __future__ import annotations
 
-import csv
 import itertools
 import math
 import os
@@ -42,6 +41,7 @@ from klarsyn.stats.asymmetry import (  # noqa: E402
 from klarsyn.stats.selection import fit_selection  # noqa: E402
 from klarsyn.synthesis.effects import effects_from_arrays  # noqa: E402
 from klarsyn.synthesis.pairwise import pool  # noqa: E402
+from klarsyn.tables import csv_text, write_text  # noqa: E402
 
 HERE = Path(__file__).parent
 SEED = 20261123
@@ -170,12 +170,9 @@ def models() -> list[dict[str, Any]]:
 
 
 def keep(name: str, rows: list[dict[str, Any]]) -> None:
-    with (HERE / name).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    for row in rows:
-        print("  ".join(f"{value!s:>18}" for value in row.values()))
+    text = csv_text(rows[0], (row.values() for row in rows))
+    write_text(HERE / name, text)
+    print(text)
 
 
 def main() -> None:

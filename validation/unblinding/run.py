@@ -18,6 +18,7 @@ from klarsyn.bias.guesses import ArmGuesses
 from klarsyn.provenance import stream
 from klarsyn.stats import guess_strata as strata
 from klarsyn.stats.guess_worlds import GuessWorld, simulate_guesses, stratify
+from klarsyn.tables import csv_text, write_text
 
 HERE = Path(__file__).parent
 SEED, N, TRIALS, Z = 41, 230, 3000, 1.959963984540054
@@ -103,12 +104,10 @@ def intervals(trials: int) -> list[dict[str, float | str]]:
 
 
 def write(name: str, rows: list[dict[str, float | str]]) -> None:
-    lines = [",".join(rows[0])]
-    for row in rows:
-        shown = (f"{v:.4f}" if isinstance(v, float) else str(v) for v in row.values())
-        lines.append(",".join(shown))
-    (HERE / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print("\n".join(lines))
+    shown = [[f"{v:.4f}" if isinstance(v, float) else v for v in row.values()] for row in rows]
+    text = csv_text(rows[0], shown)
+    write_text(HERE / name, text)
+    print(text)
 
 
 def misses(rows: list[dict[str, float | str]]) -> list[str]:

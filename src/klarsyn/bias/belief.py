@@ -85,9 +85,9 @@ class Tipping:
 
     def plot(self, **labels: Any) -> Any:
         """The effect over δ, with the tipping points and the evidence."""
-        from klarsyn.figures.expectancy import plot_tipping
+        from klarsyn.figures.expectancy import tipping_chart
 
-        return plot_tipping(
+        return tipping_chart(
             [dict(zip(("delta", "value", "low", "high"), p, strict=True)) for p in self.curve],
             [asdict(e) for e in self.evidence],
             threshold=self.threshold,

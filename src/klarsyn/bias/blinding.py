@@ -116,10 +116,10 @@ class TrialBlinding:
 
     def plot(self, **labels: Any) -> Any:
         """The index of each arm with its interval and scenario."""
-        from klarsyn.figures.blinding import plot_blinding
+        from klarsyn.figures.blinding import blinding_chart
 
         kept = [a for a in self.arms if a.dont_knows == "kept"]
-        return plot_blinding([arm_values(a, self.scenario) for a in kept], cut=self.cut, **labels)
+        return blinding_chart([arm_values(a, self.scenario) for a in kept], cut=self.cut, **labels)
 
 
 def arm_values(arm: ArmIndex, scenario: str = "") -> dict[str, Any]:

@@ -90,7 +90,7 @@ def read_certainty(
     not. A confirmations file has outcome, domain, change, who, when, why.
     """
     confirmed = _confirmations(confirmations) if confirmations else {}
-    rows = list(enumerate(read_table(path, COLUMNS).records(), start=2))
+    rows = list(read_table(path, COLUMNS).numbered())
     names = [r["outcome"] for _, r in rows]
     for outcome in confirmed:
         if outcome not in names:

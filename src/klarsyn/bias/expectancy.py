@@ -156,10 +156,10 @@ class Expectancy:
 
     def plot(self, **labels: Any) -> Any:
         """The curve over right guesses beside the curve over the benign share."""
-        from klarsyn.figures.expectancy import plot_expectancy
+        from klarsyn.figures.expectancy import expectancy_chart
 
         raw, _, benign = self.readings
-        return plot_expectancy(
+        return expectancy_chart(
             [dict(zip(("correct", "value", "low", "high"), p, strict=True)) for p in self.curve],
             [asdict(b) for b in benign],
             correct_rate=self.correct_rate,

@@ -201,11 +201,12 @@ class Grid:
         }
 
     def plot(self, most: int = 500, **labels: Any) -> Any:
-        """Specification curve (Altair)."""
-        from klarsyn.figures.specification import specification_curve
+        """Specification curve (Altair); `labels` as in `figures.choices.grid_chart`."""
+        from klarsyn.figures.choices import grid_chart
 
-        shown = [i.choice for i in self.influence()]
-        return specification_curve(
+        options = {c.name: c.options for c in self.choices}
+        shown = {i.choice: options[i.choice] for i in self.influence()}
+        return grid_chart(
             self.curve(most), shown, threshold=self.threshold, total=self.cells, **labels
         )
 

@@ -58,7 +58,7 @@ def read_grid_table(path: str | Path) -> GridTable:
     seen: dict[tuple[str, ...], int] = {}
     risk: dict[str, str] = dict.fromkeys(studies, "")
     belief: dict[str, float] = {}
-    for row, r in enumerate(table.records(), start=2):
+    for row, r in table.numbered():
         option = tuple(_option(r[c], c, str(path), row) for c in choices) or ("as given",)
         _once(seen, (r["study"], *option), str(path), row)
         place = studies.index(r["study"])
@@ -77,7 +77,7 @@ def read_grid_table(path: str | Path) -> GridTable:
 def read_inclusion_sets(path: str | Path, studies: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     """Read set, study: one row for each member of each inclusion set."""
     sets: dict[str, list[str]] = {}
-    for row, r in enumerate(read_table(path, SETS).records(), start=2):
+    for row, r in read_table(path, SETS).numbered():
         if r["study"] not in studies:
             raise unknown_name("study", r["study"], studies, f"{path}: row {row}")
         sets.setdefault(r["set"], []).append(r["study"])

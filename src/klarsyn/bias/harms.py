@@ -172,7 +172,7 @@ class HarmAppraisal:
 def read_harms(path: str | Path) -> tuple[HarmRecord, ...]:
     """Read study, harm, arm, events, patients, ascertainment and, where known, years."""
     records = []
-    for row, r in enumerate(read_table(path, COLUMNS).records(), start=2):
+    for row, r in read_table(path, COLUMNS).numbered():
         if r["events"] > r["patients"]:
             raise InputError(
                 f"{path}: row {row} ({r['study']}): {r['events']} patients with the harm among "

@@ -157,10 +157,10 @@ class Inclusion:
 
     def plot(self, **labels: Any) -> Any:
         """The estimate of each set with its interval."""
-        from klarsyn.figures.inclusion import plot_inclusion
+        from klarsyn.figures.inclusion import inclusion_chart
 
         show = math.exp if self.scale == "log" else float
-        return plot_inclusion(
+        return inclusion_chart(
             [
                 {
                     "set": s.id,

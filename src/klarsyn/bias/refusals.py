@@ -110,9 +110,9 @@ class RefusalGrid:
 
     def plot(self, **labels: Any) -> Any:
         """The grid as a heat map of regions with the named scenarios on it."""
-        from klarsyn.figures.missing import plot_refusal_grid
+        from klarsyn.figures.missing import refusal_chart
 
-        return plot_refusal_grid(
+        return refusal_chart(
             [asdict(c) for c in self.cells], [asdict(c) for c in self.scenarios], **labels
         )
 

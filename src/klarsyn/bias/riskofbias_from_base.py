@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +17,7 @@ from klarsyn.bias.riskofbias import (
 from klarsyn.errors import InputError, unknown_name
 from klarsyn.evidence.schema import TABLES
 from klarsyn.evidence.trial import Base, RiskAnswer
+from klarsyn.tables import csv_text
 
 MEASUREMENT = "D4"
 ASKS = "asks"
@@ -191,11 +190,7 @@ def empty_form(
                 ASKS: asks,
             }
             lines.append([cells.get(name, "") for name in names])
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows(lines)
-    return out.getvalue()
+    return csv_text(names, lines)
 
 
 def base_form(

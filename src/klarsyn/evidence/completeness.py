@@ -136,7 +136,7 @@ def _answers(f: Finding, question: Question) -> bool:
     if question.statistics and f.statistic not in question.statistics:
         return False
     if question.days is not None:
-        day = f.days_from_first_dose if question.clock == "first_dose" else f.days_from_last_dose
+        day = f.days(question.clock)
         return day is not None and question.days[0] <= day <= question.days[1]
     if question.after_last_dose is None or f.value is None:
         return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import io
 import json
@@ -24,7 +23,7 @@ from klarsyn.evidence.base import (
 from klarsyn.evidence.schema import TABLES, Field, TableSchema
 from klarsyn.evidence.trial import Base
 from klarsyn.evidence.vocabulary import LISTS
-from klarsyn.tables import whole_files, write_text
+from klarsyn.tables import csv_text, whole_files, write_text
 
 Rows = Sequence[Mapping[str, object]]
 FORMATS = ("folder", "xlsx", "json")
@@ -63,7 +62,6 @@ SETTINGS_START = """# What is asked of this base. Each line may be left out: the
 # Take away the leading "# " to use one.
 # title = { en = "Drug for a disorder", nb = "Legemiddel mot en sykdom" }
 # drug = { en = "the drug", nb = "legemiddelet" }
-# condition = { en = "the disorder", nb = "sykdommen" }
 # points_scale = "SCALE"
 # scales = ["SCALE"]
 # comparators = ["inert", "psychoactive"]
@@ -237,12 +235,8 @@ def _folder(base: Base, tables: Mapping[str, Rows]) -> dict[str, bytes]:
 
 
 def _csv(schema: TableSchema, rows: Rows) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
     names = _columns(schema, rows)
-    writer.writerow(names)
-    writer.writerows([[_cell(row[n]) for n in names] for row in rows])
-    return out.getvalue()
+    return csv_text(names, ([_cell(row[n]) for n in names] for row in rows))
 
 
 def _columns(schema: TableSchema, rows: Rows) -> list[str]:

@@ -138,7 +138,7 @@ _NUMERIC = frozenset(
 SUBJECTS = (*_TRIAL_FIELDS, *_ARM_FIELDS, *_FINDING_FIELDS)
 
 
-def parse_criterion(text: str) -> Criterion:
+def read_criterion(text: str) -> Criterion:
     """A criterion from its text.
 
     `controlled`, `route=iv`, `comparator=inert|psychoactive`, `doses_per_week=2..3`,
@@ -168,7 +168,7 @@ def parse_criterion(text: str) -> Criterion:
 def select_trials(base: Base, criteria: str | Iterable[str | Criterion]) -> Selection:
     """The trials that meet every criterion; of each other trial, the first that it fails.
 
-    `criteria` are texts (see `parse_criterion`), criteria, or names of selections that the base's
+    `criteria` are texts (see `read_criterion`), criteria, or names of selections that the base's
     settings define (`[selections.NAME]`, `criteria = [...]`). A value that nobody reported neither
     meets nor fails a criterion: such trials are excluded as `unknown`.
     """
@@ -217,12 +217,12 @@ def _expanded(base: Base, text: str | Criterion) -> list[Criterion]:
         return [text]
     named = known_selections(base)
     if text in named:
-        return [parse_criterion(t) for t in named[text]]
+        return [read_criterion(t) for t in named[text]]
     if re.fullmatch(r"\w+", text) and text not in WORDS:
         raise unknown_name(
             "criterion or selection", text, [*named, *WORDS, *(f"{s}=…" for s in SUBJECTS)]
         )
-    return [parse_criterion(text)]
+    return [read_criterion(text)]
 
 
 def _split(text: str) -> tuple[str, str, str]:

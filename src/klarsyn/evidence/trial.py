@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from klarsyn.errors import unknown_name
 from klarsyn.provenance import Source
 
+CLOCKS = ("first_dose", "last_dose")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
@@ -37,6 +39,12 @@ class Arm:
     locator: str = ""
     note: str = ""
     row: int = 0
+
+    @property
+    def size(self) -> float | None:
+        """How many there are to have an outcome: started, else randomised, else completed."""
+        known = (n for n in (self.started, self.randomised, self.completed) if n is not None)
+        return next(map(float, known), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +79,10 @@ class Finding:
     reason: str = ""
     note: str = ""
     row: int = 0
+
+    def days(self, clock: str) -> float | None:
+        """Days on a clock of CLOCKS: since the first or since the last dose."""
+        return self.days_from_first_dose if clock == "first_dose" else self.days_from_last_dose
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

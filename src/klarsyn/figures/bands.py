@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from klarsyn.figures.theme import Spec, short
+from klarsyn.figures.theme import Spec, keyed, short
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,31 +30,9 @@ def bands(
     columns: int = 2,
 ) -> Spec:
     """The Vega-Lite specification: a panel for each group of curves, each with its own height."""
-    rows = [
-        {
-            "panel": c.panel,
-            "name": c.name,
-            "t": short(t),
-            "low": short(low),
-            "mid": short(mid),
-            "high": short(high),
-        }
-        for c in curves
-        for t, low, mid, high in zip(c.times, c.lower, c.middle, c.upper, strict=True)
-    ]
     x = {"field": "t", "type": "quantitative", "title": x_title, "axis": {"tickCount": 6}}
     y = {"field": "mid", "type": "quantitative", "title": y_title}
-    colour = {
-        "field": "name",
-        "type": "nominal",
-        "scale": {"domain": list(palette), "range": list(palette.values())},
-        "legend": {
-            "title": None,
-            "orient": "top",
-            "columns": 1 if narrow else 2,
-            "symbolOpacity": 1,
-        },
-    }
+    colour = keyed("name", palette, columns=1 if narrow else 2, symbolOpacity=1)
     area = {"mark": {"type": "area", "opacity": 0.16}}
     line = {"mark": {"type": "line", "strokeWidth": 1.8}}
     tip = [
@@ -67,7 +45,7 @@ def bands(
     between = {"x": x, "y": y | {"field": "low"}, "y2": {"field": "high"}, "color": colour}
     middle = {"x": x, "y": y, "color": colour, "tooltip": tip}
     return {
-        "data": {"values": rows},
+        "data": {"values": [row for c in curves for row in _rows(c)]},
         "facet": {
             "field": "panel",
             "type": "nominal",
@@ -82,3 +60,18 @@ def bands(
         },
         "resolve": {"scale": {"y": "independent"}},
     }
+
+
+def _rows(curve: Band) -> list[Spec]:
+    limits = zip(curve.times, curve.lower, curve.middle, curve.upper, strict=True)
+    return [
+        {
+            "panel": curve.panel,
+            "name": curve.name,
+            "t": short(t),
+            "low": short(low),
+            "mid": short(mid),
+            "high": short(high),
+        }
+        for t, low, mid, high in limits
+    ]

@@ -8,7 +8,7 @@ from typing import Any
 ROLE_COLOURS = {"active": "#0072B2", "control": "#D55E00"}
 
 
-def plot_blinding(
+def blinding_chart(
     arms: Sequence[Mapping[str, Any]],
     *,
     cut: float,
@@ -30,15 +30,11 @@ def plot_blinding(
     import altair as alt
 
     words = dict(roles or {"active": "active", "control": "control"})
-    rows = [
-        {
-            **arm,
-            "row": f"{arm['trial']} · {arm['arm']} · {arm['respondent']}",
-            "role": words[arm["role"]],
-        }
-        for arm in arms
-    ]
-    scale = alt.Scale(domain=[-1, 1])
+    rows = [{**arm, "row": _told(arm), "role": words[arm["role"]]} for arm in arms]
+
+    def across(field: str) -> Any:
+        return alt.X(field, scale=alt.Scale(domain=[-1, 1]), title=index_title)
+
     colour = alt.Color(
         "role:N",
         title=role_title,
@@ -50,13 +46,13 @@ def plot_blinding(
     chance = (
         alt.Chart(alt.Data(values=[{"from": -cut, "to": cut}]))
         .mark_rect(color="#999999", opacity=0.18)
-        .encode(x=alt.X("from:Q", scale=scale, title=index_title), x2="to:Q")
+        .encode(x=across("from:Q"), x2="to:Q")
     )
     lines = base.mark_rule(strokeWidth=2, clip=True).encode(
-        x=alt.X("low:Q", scale=scale, title=index_title), x2="high:Q", color=colour
+        x=across("low:Q"), x2="high:Q", color=colour
     )
     points = base.mark_point(filled=True, size=70).encode(
-        x=alt.X("index:Q", scale=scale, title=index_title),
+        x=across("index:Q"),
         color=colour,
         tooltip=[
             alt.Tooltip("row:N", title=role_title),
@@ -70,3 +66,7 @@ def plot_blinding(
         ],
     )
     return (chance + lines + points).properties(width=420, height=alt.Step(22))
+
+
+def _told(arm: Mapping[str, Any]) -> str:
+    return f"{arm['trial']} · {arm['arm']} · {arm['respondent']}"

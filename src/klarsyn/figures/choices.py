@@ -1,20 +1,28 @@
-"""The page's specification curve: every analysis by its estimate, ticks for what made it, links."""
+"""The specification curve: every analysis by its estimate, ticks for what made it, links."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from klarsyn.figures.theme import SOFT, Spec, detail_cells, hover, layer
+from klarsyn.figures.theme import FAINT, SOFT, Spec, detail_cells, housed, hover, keyed, layer
 
-COLOURS = {"benefit": "#0072B2", "inconclusive": "#9aa3ab", "harm": "#D55E00"}
+COLOURS = {
+    "benefit": "#0072B2",
+    "inconclusive": "#9aa3ab",
+    "harm": "#D55E00",
+    "not_estimable": FAINT,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Analysis:
     """One analysis: its rank among all, its estimate and limits, and the options it took.
 
-    `options` are (choice, option) in words; `details` appear on hover.
+    `conclusion` is a name of COLOURS, `options` are (choice, option) in words; `details` appear on
+    hover.
     """
 
     rank: int
@@ -27,96 +35,89 @@ class Analysis:
     link: str = ""
 
 
-def choices(
+def specification_curve(
     analyses: Sequence[Analysis],
     *,
     lines: Sequence[tuple[str, Sequence[str]]],
     conclusions: Mapping[str, str],
     x_title: str,
     y_title: str,
-    limits: tuple[float, float],
+    limits: tuple[float, float] | None = None,
+    threshold: float = 0,
     narrow: bool = False,
 ) -> Spec:
     """The Vega-Lite specification; `lines` are the choices with their options, top to bottom.
 
-    Intervals that leave `limits` are cut there.
+    `conclusions` names each in words. Intervals that leave `limits` are cut there; a dashed line
+    stands at `threshold`. Without `lines` the estimates stand alone.
     """
     room = 190 if narrow else 250
     width = 350 - room if narrow else 860 - room
-    present = [c for c in COLOURS if any(a.conclusion == c for a in analyses)]
-    colour = {
-        "field": "conclusion",
-        "type": "nominal",
-        "scale": {
-            "domain": [conclusions[c] for c in present],
-            "range": [COLOURS[c] for c in present],
-        },
-        "legend": {
-            "title": None,
-            "orient": "top",
-            "symbolType": "square",
-            "symbolOpacity": 1,
-            "columns": 1 if narrow else 3,
-        },
-    }
+    colour = _colour(analyses, conclusions, narrow)
     end = max(a.rank for a in analyses)
-    scale = {"domain": [0, end + 1], "nice": False}
-    x = {"field": "rank", "type": "quantitative", "scale": scale}
-    extent = {"minExtent": room, "maxExtent": room}
-    upper = _upper(analyses, conclusions, x, colour, y_title, limits, extent)
-    lower = _lower(analyses, lines, conclusions, x, colour, x_title, extent, room)
-    return {
-        "vconcat": [upper | {"width": width, "height": 200}, lower | {"width": width}],
-        "spacing": 6,
-        "resolve": {"scale": {"color": "shared"}},
+    x = {
+        "field": "rank",
+        "type": "quantitative",
+        "scale": {"domain": [0, end + 1], "nice": False},
+        "axis": {"title": x_title, "tickCount": 4, "grid": False, "format": "d"},
     }
-
-
-def _upper(
-    analyses: Sequence[Analysis],
-    conclusions: Mapping[str, str],
-    x: Spec,
-    colour: Spec,
-    y_title: str,
-    limits: tuple[float, float],
-    extent: Spec,
-) -> Spec:
+    extent = {"minExtent": room, "maxExtent": room}
     y = {
         "field": "estimate",
         "type": "quantitative",
-        "scale": {"domain": list(limits), "nice": False, "zero": False},
+        "scale": ({"domain": list(limits), "nice": False} if limits else {}) | {"zero": False},
         "axis": {"title": None, "tickCount": 6} | extent,
     }
+    bare = x | {"axis": None} if lines else x
+    title = {"text": y_title, "anchor": "start", "fontWeight": "normal", "fontSize": 12}
+    upper = {"title": title, "layer": _estimates(analyses, conclusions, bare, y, colour, threshold)}
+    parts = [upper | {"width": width, "height": 200}]
+    if lines:
+        ticks = _ticks(analyses, lines, conclusions, x, colour, extent, room)
+        parts.append(ticks | {"width": width})
+    return {"vconcat": parts, "spacing": 6, "resolve": {"scale": {"color": "shared"}}}
+
+
+def _colour(analyses: Sequence[Analysis], conclusions: Mapping[str, str], narrow: bool) -> Spec:
+    present = {a.conclusion for a in analyses}
+    palette = {conclusions[c]: colour for c, colour in COLOURS.items() if c in present}
+    key = {"symbolType": "square", "symbolOpacity": 1, "columns": 1 if narrow else 3}
+    return keyed("conclusion", palette, **key)
+
+
+def _estimates(
+    analyses: Sequence[Analysis],
+    conclusions: Mapping[str, str],
+    x: Spec,
+    y: Spec,
+    colour: Spec,
+    threshold: float,
+) -> list[Spec]:
     rows = [
         {"rank": a.rank, "estimate": a.estimate, "conclusion": conclusions[a.conclusion]}
         | ({"low": a.low, "high": a.high} if a.low is not None and a.high is not None else {})
         | detail_cells(a, analyses)
         for a in analyses
     ]
-    bare = x | {"axis": None}
     rule = {"type": "rule", "clip": True, "opacity": 0.4, "strokeWidth": 1.3}
     dot = {"type": "circle", "clip": True, "size": 22, "opacity": 1}
     none = {"type": "rule", "stroke": SOFT, "strokeDash": [3, 3]}
     low, high = y | {"field": "low"}, {"field": "high"}
     kept = ("rank", "low", "high", "conclusion")
     drawn = [{k: r[k] for k in kept} for r in rows if "low" in r]
-    return {
-        "title": {"text": y_title, "anchor": "start", "fontWeight": "normal", "fontSize": 12},
-        "layer": [
-            layer(drawn, rule, x=bare, y=low, y2=high, color=colour),
-            layer(rows, dot, x=bare, y=y, color=colour, **hover(analyses)),
-            layer([{"estimate": 0}], none, y=y),
-        ],
-    }
+    return [
+        layer(drawn, rule, x=x, y=low, y2=high, color=colour),
+        layer(rows, dot, x=x, y=y, color=colour, **hover(analyses)),
+        layer([{"estimate": threshold}], none, y=y),
+    ]
 
 
-def _lower(
+def _ticks(
     analyses: Sequence[Analysis],
     lines: Sequence[tuple[str, Sequence[str]]],
     conclusions: Mapping[str, str],
     x: Spec,
     colour: Spec,
-    x_title: str,
     extent: Spec,
     room: int,
 ) -> Spec:
@@ -144,5 +145,58 @@ def _lower(
         | extent,
     }
     tick = {"type": "tick", "thickness": 1.3, "height": 10, "orient": "vertical"}
-    axis = x | {"axis": {"title": x_title, "tickCount": 4, "grid": False, "format": "d"}}
-    return {"height": 15 * len(order), "layer": [layer(rows, tick, x=axis, y=y, color=colour)]}
+    return {"height": 15 * len(order), "layer": [layer(rows, tick, x=x, y=y, color=colour)]}
+
+
+def grid_chart(
+    cells: Sequence[Mapping[str, Any]],
+    choices: Mapping[str, Sequence[str]],
+    *,
+    threshold: float,
+    total: int,
+    title: str = "Every analysis, in order of its estimate",
+    effect_label: str = "Effect",
+    rank_label: str = "Rank among {total} analyses",
+    most_options: int = 12,
+    names: Mapping[str, str] | None = None,
+) -> Any:
+    """The curve as an Altair chart of `cells`: rank, estimate, low, high, conclusion and options.
+
+    `choices` has the options of each choice, top to bottom; one with more than `most_options` of
+    them has no ticks, which would be a wall. `names` translates choices, options and conclusions;
+    `{total}` in `rank_label` is filled in.
+    """
+    words = {c: c.replace("_", " ") for c in COLOURS}
+    words |= {text: text for c, options in choices.items() for text in (c, *options)}
+    words |= names or {}
+    ticked = [c for c, options in choices.items() if len(options) <= most_options]
+    curve = specification_curve(
+        [_analysis(cell, choices, ticked, words, effect_label) for cell in cells],
+        lines=[(words[c], [words[o] for o in choices[c]]) for c in ticked],
+        conclusions=words,
+        x_title=rank_label.format(total=total),
+        y_title=title,
+        threshold=threshold,
+    )
+    return housed(curve)
+
+
+def _analysis(
+    cell: Mapping[str, Any],
+    choices: Mapping[str, Sequence[str]],
+    ticked: Sequence[str],
+    words: Mapping[str, str],
+    effect_label: str,
+) -> Analysis:
+    estimate, low, high = (cell[name] for name in ("estimate", "low", "high"))
+    bounded = math.isfinite(low) and math.isfinite(high)
+    effect = f"{estimate:.3f} ({low:.3f} to {high:.3f})" if bounded else f"{estimate:.3f}"
+    return Analysis(
+        rank=cell["rank"],
+        estimate=estimate,
+        low=low if bounded else None,
+        high=high if bounded else None,
+        conclusion=cell["conclusion"],
+        options=[(words[c], words[cell[c]]) for c in ticked],
+        details={effect_label: effect} | {words[c]: words[cell[c]] for c in choices},
+    )

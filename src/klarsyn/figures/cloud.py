@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from klarsyn.figures.theme import FAINT, INK, PALETTE, SOFT, Spec
+from klarsyn.figures.theme import FAINT, INK, PALETTE, SOFT, Spec, layer
 
 
 def pickable_cloud(
@@ -32,38 +32,26 @@ def pickable_cloud(
     ]
     names = [{"study": i, "name": name, "y": i} for i, name in enumerate(studies)]
     picked = "isValid(pick.study) && indexof(datum.members, pick.study[0]) >= 0"
+    x = {
+        "field": "x",
+        "type": "quantitative",
+        "title": x_title,
+        "scale": {"zero": False},
+        "axis": {"tickCount": 5 if narrow else 10},
+    }
+    y = {"field": "y", "type": "quantitative", "title": y_title, "scale": {"domain": [0, 100]}}
+    colour = {"condition": {"test": picked, "value": PALETTE[1]}, "value": PALETTE[0]}
+    told = [
+        {"field": "x", "type": "quantitative", "format": ".2f", "title": labels[0]},
+        {"field": "k", "type": "quantitative", "title": labels[1]},
+    ]
+    dot = {"type": "circle", "size": 26, "opacity": 0.6}
     cloud: Spec = {
         "width": 320 if narrow else 480,
         "height": 260 if narrow else 300,
         "layer": [
             *_lines(pooled, null),
-            {
-                "data": {"values": rows},
-                "mark": {"type": "circle", "size": 26, "opacity": 0.6},
-                "encoding": {
-                    "x": {
-                        "field": "x",
-                        "type": "quantitative",
-                        "title": x_title,
-                        "scale": {"zero": False},
-                        "axis": {"tickCount": 5 if narrow else 10},
-                    },
-                    "y": {
-                        "field": "y",
-                        "type": "quantitative",
-                        "title": y_title,
-                        "scale": {"domain": [0, 100]},
-                    },
-                    "color": {
-                        "condition": {"test": picked, "value": PALETTE[1]},
-                        "value": PALETTE[0],
-                    },
-                    "tooltip": [
-                        {"field": "x", "type": "quantitative", "format": ".2f", "title": labels[0]},
-                        {"field": "k", "type": "quantitative", "title": labels[1]},
-                    ],
-                },
-            },
+            layer(rows, dot, x=x, y=y, color=colour, tooltip=told),
         ],
     }
     return {("vconcat" if narrow else "hconcat"): [cloud, _names(names, hint)], "spacing": 24}

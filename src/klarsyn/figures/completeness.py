@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from klarsyn.figures.theme import Spec, layer, tooltip
+from klarsyn.figures.theme import Spec, keyed, layer, tooltip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,12 +41,7 @@ def completeness(
         "axis": {"title": None, "labelLimit": 300, "labelFontSize": 11 if narrow else 12,
                  "domain": False, "ticks": False},
     }  # fmt: skip
-    colour = {
-        "field": "state",
-        "type": "nominal",
-        "scale": {"domain": list(palette), "range": list(palette.values())},
-        "legend": {"title": None, "orient": "top", "columns": 1 if narrow else 3},
-    }
+    colour = keyed("state", palette, columns=1 if narrow else 3)
     chart = layer(
         rows,
         {"type": "rect", "stroke": "white", "strokeWidth": 1.5},

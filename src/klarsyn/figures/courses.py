@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from klarsyn.figures.theme import SOFT, Spec, detail_cells, hover, layer
+from klarsyn.figures.theme import SOFT, Spec, detail_cells, hover, keyed, layer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,18 +42,9 @@ def courses(
     x = {"field": "days", "type": "quantitative", "scale": scale, "axis": axis}
     y: Spec = {"field": "value", "type": "quantitative", "title": y_title.split("\n")}
     y["scale"] = {"zero": False} | ({"domain": list(y_limits)} if y_limits else {})
-    colour = {
-        "field": "group",
-        "type": "nominal",
-        "scale": {"domain": list(palette), "range": list(palette.values())},
-        "legend": {
-            "title": group_title,
-            "orient": "top",
-            "columns": 2 if narrow else 4,
-            "symbolType": "circle",
-            "symbolOpacity": 1,
-        },
-    }
+    columns = 2 if narrow else 4
+    mark = {"columns": columns, "symbolType": "circle", "symbolOpacity": 1}
+    colour = keyed("group", palette, title=group_title, **mark)
     series = {"color": colour, "detail": {"field": "series"}}
     line = {"type": "line", "opacity": 0.55, "strokeWidth": 1.4, "clip": True}
     dot = {"type": "circle", "opacity": 1, "size": 46, "clip": True}

@@ -8,7 +8,7 @@ from typing import Any
 LINE, MARK, OTHER = "#0072B2", "#D55E00", "#666666"
 
 
-def plot_expectancy(
+def expectancy_chart(
     by_correct_rate: Sequence[Mapping[str, float]],
     by_benign_share: Sequence[Mapping[str, float]],
     *,
@@ -49,7 +49,7 @@ def plot_expectancy(
     return both.properties(title=alt.Title("", subtitle=[caveat])) if caveat else both
 
 
-def plot_tipping(
+def tipping_chart(
     curve: Sequence[Mapping[str, float]],
     evidence: Sequence[Mapping[str, Any]],
     *,

@@ -61,12 +61,31 @@ def funnel_chart(
 
     say = words or FunnelWords()
     deepest = 1.05 * max(se for _, _, se in points)
-    rows = [{"study": name, "effect": y, "se": se, "kind": say.study} for name, y, se in points]
-    rows += [{"study": say.filled, "effect": y, "se": se, "kind": say.filled} for y, se in filled]
     depth = alt.Y("se:Q", scale=alt.Scale(domain=[0, deepest], reverse=True), title=say.se)
-    names = {text: text.replace(".", say.decimal) for _, text in CONTOURS}
-    beyond = "p < 0.01".replace(".", say.decimal)
     place: dict[str, Any] = {"orient": "top", "columns": 2} if narrow else {}
+    middle = [{"effect": pooled, "se": 0.0}, {"effect": pooled, "se": deepest}]
+    line = alt.Chart(alt.Data(values=middle)).mark_line(strokeDash=[5, 4], color=INK)
+    layers = [
+        *_regions(alt, deepest, null, depth, axis, say, place),
+        line.encode(x="effect:Q", y=depth, order="se:Q"),
+        _studies(alt, points, filled, depth, axis, say, place),
+    ]
+    chart = alt.layer(*layers).properties(width=420, height=320, view=alt.ViewConfig(fill=BEYOND))
+    return housed(chart)
+
+
+def _regions(
+    alt: Any,
+    deepest: float,
+    null: float,
+    depth: Any,
+    axis: str,
+    say: FunnelWords,
+    place: dict[str, Any],
+) -> list[Any]:
+    """The triangles of two-sided p, the widest first so that each covers part of the last."""
+    names = {level: text.replace(".", say.decimal) for level, text in CONTOURS}
+    beyond = "p < 0.01".replace(".", say.decimal)
     shade = alt.Color(
         "p:N",
         scale=alt.Scale(domain=[*names.values(), beyond], range=[*SHADES, BEYOND]),
@@ -75,37 +94,40 @@ def funnel_chart(
             **place,
         ),
     )  # fmt: skip
-    layers = []
+    out = []
     for line in reversed(contour_lines(deepest, null=null)):
-        name = names[next(text for level, text in CONTOURS if level == line["p"])]
         shape = [
-            {"se": 0.0, "low": null, "high": null, "p": name},
-            {"se": deepest, "low": line["low"], "high": line["high"], "p": name},
+            {"se": 0.0, "low": null, "high": null, "p": names[line["p"]]},
+            {"se": deepest, "low": line["low"], "high": line["high"], "p": names[line["p"]]},
         ]
-        layers.append(
-            alt.Chart(alt.Data(values=shape)).mark_area(orient="horizontal")
-            .encode(y=depth, x=alt.X("low:Q", title=axis), x2="high:Q", color=shade)
-        )  # fmt: skip
-    middle = [{"effect": pooled, "se": 0.0}, {"effect": pooled, "se": deepest}]
-    layers.append(
-        alt.Chart(alt.Data(values=middle)).mark_line(strokeDash=[5, 4], color=INK)
-        .encode(x="effect:Q", y=depth, order="se:Q")
-    )  # fmt: skip
+        area = alt.Chart(alt.Data(values=shape)).mark_area(orient="horizontal")
+        low = alt.X("low:Q", title=axis)
+        out.append(area.encode(y=depth, x=low, x2="high:Q", color=shade))
+    return out
+
+
+def _studies(
+    alt: Any,
+    points: Sequence[tuple[str, float, float]],
+    filled: Sequence[tuple[float, float]],
+    depth: Any,
+    axis: str,
+    say: FunnelWords,
+    place: dict[str, Any],
+) -> Any:
+    rows = [{"study": name, "effect": y, "se": se, "kind": say.study} for name, y, se in points]
+    rows += [{"study": say.filled, "effect": y, "se": se, "kind": say.filled} for y, se in filled]
     kinds = [say.study, say.filled] if filled else [say.study]
     fill = alt.Fill(
         "kind:N",
         scale=alt.Scale(domain=kinds, range=[PALETTE[0], "#ffffff"][: len(kinds)]),
         legend=alt.Legend(title=None, **place) if filled else None,
     )
-    layers.append(
-        alt.Chart(alt.Data(values=rows)).mark_point(size=55, stroke=PALETTE[0]).encode(
-            x="effect:Q", y=depth, fill=fill,
-            tooltip=[
-                alt.Tooltip("study:N", title=say.study),
-                alt.Tooltip("effect:Q", format=".2f", title=axis),
-                alt.Tooltip("se:Q", format=".2f", title=say.se),
-            ],
-        )
+    return alt.Chart(alt.Data(values=rows)).mark_point(size=55, stroke=PALETTE[0]).encode(
+        x="effect:Q", y=depth, fill=fill,
+        tooltip=[
+            alt.Tooltip("study:N", title=say.study),
+            alt.Tooltip("effect:Q", format=".2f", title=axis),
+            alt.Tooltip("se:Q", format=".2f", title=say.se),
+        ],
     )  # fmt: skip
-    chart = alt.layer(*layers).properties(width=420, height=320, view=alt.ViewConfig(fill=BEYOND))
-    return housed(chart)

@@ -12,7 +12,7 @@ CONCLUSION_COLOURS = {
 }
 
 
-def plot_inclusion(
+def inclusion_chart(
     sets: Sequence[Mapping[str, Any]],
     *,
     log: bool,

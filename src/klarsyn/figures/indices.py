@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from klarsyn.figures.rows import in_rows
-from klarsyn.figures.theme import FAINT, INK, Spec, detail_cells, hover, layer
+from klarsyn.figures.theme import FAINT, INK, Spec, detail_cells, hover, keyed, layer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +58,7 @@ def _marks(
         "scale": {"domain": [-1, 1], "nice": False},
         "axis": {"title": x_title, "tickCount": 5, "grid": True},
     }
-    colour = {
-        "field": "group",
-        "type": "nominal",
-        "scale": {"domain": list(palette), "range": list(palette.values())},
-        "legend": {"title": None, "orient": "top", "symbolType": "circle", "symbolOpacity": 1},
-    }
+    colour = keyed("group", palette, symbolType="circle", symbolOpacity=1)
     found = [r for r in rows if r.group]
     data = [
         _datum(i + 0.5 + shift, r) | detail_cells(r, found) for i, r in enumerate(rows) if r.group

@@ -55,10 +55,9 @@ def _band_rows(
 
 
 def predicted_over_observed(rows: Sequence[Mapping[str, Any]], *, title: str) -> Any:
-    """Predicted over observed on a logarithmic axis, one line of points a group; lines at 1 and
-    1.25-fold.
+    """Predicted over observed on a logarithmic axis, one line of points a group.
 
-    A row has ratio, group, kind (its colour), label and note.
+    Lines stand at 1 and at 1.25-fold. A row has ratio, group, kind (its colour), label and note.
     """
     import altair as alt
 

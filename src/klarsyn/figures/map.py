@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from klarsyn.figures.theme import INK, SOFT, Spec, detail_cells, hover, layer
+from klarsyn.figures.theme import INK, SOFT, Spec, detail_cells, hover, keyed, layer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,12 +51,7 @@ def evidence_map(
         "scale": {"type": "log", "domain": [0.72, top], "nice": False},
         "axis": {"title": y_title, "values": [1, 2, 4, 6, 8, 12, 24, 48]},
     }
-    colour = {
-        "field": "group",
-        "type": "nominal",
-        "scale": {"domain": list(palette), "range": list(palette.values())},
-        "legend": {"title": None, "orient": "top", "columns": 2 if narrow else 4},
-    }
+    colour = keyed("group", palette, columns=2 if narrow else 4)
     size = {
         "field": "participants",
         "type": "quantitative",

@@ -13,7 +13,7 @@ REGION_COLOURS = {
 }
 
 
-def plot_refusal_grid(
+def refusal_chart(
     cells: Sequence[Mapping[str, Any]],
     scenarios: Sequence[Mapping[str, Any]],
     *,
@@ -37,13 +37,8 @@ def plot_refusal_grid(
 
     words = {r: r for r in REGION_COLOURS} | dict(regions or {})
     present = [r for r in REGION_COLOURS if any(c["region"] == r for c in cells)]
-    colour = alt.Color(
-        "shown:N",
-        title=region_title,
-        scale=alt.Scale(
-            domain=[words[r] for r in present], range=[REGION_COLOURS[r] for r in present]
-        ),
-    )
+    shades = [REGION_COLOURS[r] for r in present]
+    scale = alt.Scale(domain=[words[r] for r in present], range=shades)
     tooltip = [
         alt.Tooltip("new_responders:Q", format=".3~g", title=new_title),
         alt.Tooltip("reference_responders:Q", format=".3~g", title=reference_title),
@@ -58,18 +53,17 @@ def plot_refusal_grid(
         x2="right:Q",
         y=alt.Y("bottom:Q", title=new_title, scale=alt.Scale(nice=False)),
         y2="top:Q",
-        color=colour,
+        color=alt.Color("shown:N", title=region_title, scale=scale),
         tooltip=tooltip,
     )
     named = dict(names or {})
-    points = alt.Chart(
-        alt.Data(
-            values=[
-                {**_square(s, words), "label": named.get(s["name"], s["name"].replace("_", " "))}
-                for s in scenarios
-            ]
-        )
-    ).encode(x="reference_responders:Q", y="new_responders:Q")
+    marked = [
+        {**_square(s, words), "label": named.get(s["name"], s["name"].replace("_", " "))}
+        for s in scenarios
+    ]
+    points = alt.Chart(alt.Data(values=marked)).encode(
+        x="reference_responders:Q", y="new_responders:Q"
+    )
     dots = points.mark_point(filled=True, color="black", size=60).encode(
         tooltip=[alt.Tooltip("label:N", title=scenario_title), *tooltip]
     )

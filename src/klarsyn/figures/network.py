@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from klarsyn.figures.theme import INK, PALETTE, SOFT, housed
+from klarsyn.figures.theme import INK, PALETTE, SOFT, Spec, housed
 
 
 def network_graph(
@@ -22,16 +22,7 @@ def network_graph(
     """
     import altair as alt
 
-    count = len(treatments)
-    at = {
-        t: (
-            math.cos(2 * math.pi * i / count - math.pi / 2),
-            math.sin(2 * math.pi * i / count - math.pi / 2),
-        )
-        for i, t in enumerate(treatments)
-    }
-    apart = 1.14 if size >= 300 else 1.22  # a small circle's labels would touch its points
-    weight = {t: sum(k for a, b, k in comparisons if t in (a, b)) for t in treatments}
+    at = _circle(treatments)
     lines = [
         {
             "x": at[a][0], "y": -at[a][1], "x2": at[b][0], "y2": -at[b][1],
@@ -39,49 +30,65 @@ def network_graph(
         }
         for a, b, k in comparisons
     ]  # fmt: skip
+    apart = 1.14 if size >= 300 else 1.22  # a small circle's labels would touch its points
+    weight = {t: sum(k for a, b, k in comparisons if t in (a, b)) for t in treatments}
     points = [
         {"treatment": t, "x": at[t][0], "y": -at[t][1], "lx": apart * at[t][0],
          "ly": -apart * at[t][1], "studies": weight[t], "side": _side(at[t][0])}
         for t in treatments
     ]  # fmt: skip
-    span = alt.Scale(domain=[-1.3, 1.3])
-    wide = alt.Scale(domain=[-2.3, 2.3])
-    x = alt.X("x:Q", axis=None, scale=wide)
-    y = alt.Y("y:Q", axis=None, scale=span)
-    edges = (
+    layers = [_edges(alt, lines, words), _nodes(alt, points, words), *_names(alt, points)]
+    return housed(alt.layer(*layers).properties(width=1.7 * size, height=size))
+
+
+def _circle(treatments: Sequence[str]) -> dict[str, tuple[float, float]]:
+    turns = [2 * math.pi * i / len(treatments) - math.pi / 2 for i in range(len(treatments))]
+    return {t: (math.cos(a), math.sin(a)) for t, a in zip(treatments, turns, strict=True)}
+
+
+def _across(alt: Any, field: str) -> Any:
+    return alt.X(field, axis=None, scale=alt.Scale(domain=[-2.3, 2.3]))
+
+
+def _up(alt: Any, field: str) -> Any:
+    return alt.Y(field, axis=None, scale=alt.Scale(domain=[-1.3, 1.3]))
+
+
+def _edges(alt: Any, lines: Sequence[Spec], words: Sequence[str]) -> Any:
+    return (
         alt.Chart(alt.Data(values=lines))
         .mark_rule(color=SOFT, opacity=0.6)
         .encode(
-            x=x,
-            y=y,
+            x=_across(alt, "x:Q"),
+            y=_up(alt, "y:Q"),
             x2="x2:Q",
             y2="y2:Q",
             strokeWidth=alt.StrokeWidth("studies:Q", scale=alt.Scale(range=[1, 9]), legend=None),
             tooltip=_told(alt, ("comparison:N", words[1]), ("studies:Q", words[2])),
         )
     )
-    nodes = (
+
+
+def _nodes(alt: Any, points: Sequence[Spec], words: Sequence[str]) -> Any:
+    return (
         alt.Chart(alt.Data(values=points))
         .mark_circle(color=PALETTE[0], opacity=1)
         .encode(
-            x=x,
-            y=y,
+            x=_across(alt, "x:Q"),
+            y=_up(alt, "y:Q"),
             size=alt.Size("studies:Q", scale=alt.Scale(range=[80, 500]), legend=None),
             tooltip=_told(alt, ("treatment:N", words[0]), ("studies:Q", words[2])),
         )
     )
-    names = [
+
+
+def _names(alt: Any, points: Sequence[Spec]) -> list[Any]:
+    return [
         alt.Chart(alt.Data(values=[p for p in points if p["side"] == side]))
         .mark_text(fontSize=12, align=side, fill=INK)
-        .encode(
-            x=alt.X("lx:Q", axis=None, scale=wide),
-            y=alt.Y("ly:Q", axis=None, scale=span),
-            text="treatment:N",
-        )
+        .encode(x=_across(alt, "lx:Q"), y=_up(alt, "ly:Q"), text="treatment:N")
         for side in ("left", "center", "right")
     ]
-    chart = alt.layer(edges, nodes, *names).properties(width=1.7 * size, height=size)
-    return housed(chart)
 
 
 def _told(alt: Any, *fields: tuple[str, str]) -> list[Any]:

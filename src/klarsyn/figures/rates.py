@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from klarsyn.figures.rows import in_rows
-from klarsyn.figures.theme import Spec, detail_cells, hover, layer
+from klarsyn.figures.theme import Spec, detail_cells, hover, keyed, layer
 
 # Groups are told apart by shape too, for print and for those who do not see the colours.
 SHAPES = ("circle", "square", "triangle-up", "diamond")
@@ -65,14 +65,9 @@ def _marks(
         "scale": {"domain": [0, 1], "nice": False},
         "axis": {"title": x_title, "format": "%", "tickCount": 5, "grid": True},
     }
-    colour = {
-        "field": "group",
-        "type": "nominal",
-        "scale": {"domain": list(palette), "range": list(palette.values())},
-        "legend": {"title": None, "orient": "top", "symbolOpacity": 1},
-    }
-    shapes = [SHAPES[i % len(SHAPES)] for i in range(len(palette))]
-    shape = colour | {"scale": {"domain": list(palette), "range": shapes}}
+    shapes = {name: SHAPES[i % len(SHAPES)] for i, name in enumerate(palette)}
+    colour = keyed("group", palette, symbolOpacity=1)
+    shape = keyed("group", shapes, symbolOpacity=1)
     rule = {"type": "rule", "strokeWidth": 1.6}
     dot = {"type": "point", "filled": True, "size": 52, "opacity": 1}
     upper = {"field": "upper"}

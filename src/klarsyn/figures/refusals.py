@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from klarsyn.figures.theme import INK, Spec, detail_cells, hover, layer
+from klarsyn.figures.theme import INK, Spec, detail_cells, hover, keyed, layer
 
 COLOURS = {
     "superior": "#0072B2",
@@ -37,13 +37,9 @@ def refusals(
     narrow: bool = False,
 ) -> Spec:
     """The Vega-Lite specification; `regions` gives each region's words, `named` carry a number."""
-    present = [r for r in COLOURS if any(c.region == r for c in cells)]
-    colour = {
-        "field": "region",
-        "type": "nominal",
-        "scale": {"domain": [regions[r] for r in present], "range": [COLOURS[r] for r in present]},
-        "legend": {"title": None, "orient": "top", "symbolType": "square"},
-    }
+    present = {c.region for c in cells}
+    palette = {regions[r]: colour for r, colour in COLOURS.items() if r in present}
+    colour = keyed("region", palette, symbolType="square")
     widest, tallest = max(c.x for c in cells), max(c.y for c in cells)
     x = _axis("x", x_title, widest)
     y = _axis("y", y_title, tallest)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from klarsyn.figures.theme import INK, PAPER, Spec
+from klarsyn.figures.theme import INK, PAPER, Spec, keyed, tooltip
 
 ORDER = ("Low", "Some concerns", "High", "none")
 COLOURS = ("#2f7d57", "#e0a92e", "#b8432f", "#aab3bb")
@@ -49,15 +50,10 @@ def traffic_light(
             "axis": {"title": None, "labelLimit": 280, "labelFontSize": 11 if narrow else 12,
                      "domain": False, "ticks": False},
         },
-        "tooltip": [
-            {"field": field, "type": "nominal", "title": label}
-            for field, label in (
-                ("trial", trial_label),
-                ("domain", domain_label),
-                ("shown", judgement_label),
-                ("note", note_label),
-            )
-        ],
+        "tooltip": tooltip(
+            {"trial": trial_label, "domain": domain_label, "shown": judgement_label,
+             "note": note_label}
+        ),
     }  # fmt: skip
     if any(row["link"] for row in rows):
         encoding["href"] = {"field": "link"}
@@ -97,14 +93,9 @@ def _row(mark: Mark, words: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _colour(words: Mapping[str, str], narrow: bool) -> dict[str, Any]:
-    return {
-        "field": "shown",
-        "type": "nominal",
-        "scale": {"domain": [words.get(o, o) for o in ORDER], "range": list(COLOURS)},
-        "legend": {"title": None, "orient": "top", "columns": 2 if narrow else 4,
-                   "symbolType": "circle"},
-    }  # fmt: skip
+def _colour(words: Mapping[str, str], narrow: bool) -> Spec:
+    palette = {words.get(o, o): colour for o, colour in zip(ORDER, COLOURS, strict=True)}
+    return keyed("shown", palette, columns=2 if narrow else 4, symbolType="circle")
 
 
 def weighted_bars(
@@ -124,32 +115,8 @@ def weighted_bars(
     `weights` are in any unit; a missing trial weighs 0.
     """
     words = dict(names or {})
-    total = sum(weights.values())
-    domains = list(dict.fromkeys(mark["domain"] for mark in marks))
-    rows = []
-    for domain in domains:
-        here = [m for m in marks if m["domain"] == domain]
-        for place, judgement in enumerate(ORDER):
-            for hollow in (False, True):
-                share = sum(
-                    weights.get(m["trial"], 0)
-                    for m in here
-                    if m["judgement"] == judgement and bool(m.get("open")) == hollow
-                )
-                if share:
-                    told = words.get(judgement, judgement)
-                    rows.append(
-                        {
-                            "domain": words.get(domain, domain),
-                            "shown": told,
-                            "told": f"{told}, {open_label}" if hollow else told,
-                            "open": hollow,
-                            "share": share / total,
-                            "place": 2 * place + hollow,
-                        }
-                    )
     spec: Spec = {
-        "data": {"values": rows},
+        "data": {"values": _shares(marks, weights, open_label, words)},
         "mark": {"type": "bar", "stroke": PAPER, "strokeWidth": 1},
         "encoding": {
             "y": {"field": "domain", "type": "nominal", "sort": None,
@@ -169,3 +136,31 @@ def weighted_bars(
         "height": {"step": 26},
     }  # fmt: skip
     return spec | ({"title": title} if title else {})
+
+
+def _shares(
+    marks: Sequence[Mark], weights: Mapping[str, float], open_label: str, words: Mapping[str, str]
+) -> list[Spec]:
+    """The pieces of each domain's bar: judgements in their order, those that could change after."""
+    total = sum(weights.values())
+    rows = []
+    for domain in dict.fromkeys(mark["domain"] for mark in marks):
+        sums: dict[tuple[str, bool], float] = {}
+        for m in marks:
+            if m["domain"] == domain:
+                key = (m["judgement"], bool(m.get("open")))
+                sums[key] = sums.get(key, 0) + weights.get(m["trial"], 0)
+        for place, (judgement, hollow) in enumerate(itertools.product(ORDER, (False, True))):
+            told = words.get(judgement, judgement)
+            if share := sums.get((judgement, hollow), 0):
+                rows.append(
+                    {
+                        "domain": words.get(domain, domain),
+                        "shown": told,
+                        "told": f"{told}, {open_label}" if hollow else told,
+                        "open": hollow,
+                        "share": share / total,
+                        "place": place,
+                    }
+                )
+    return rows

@@ -24,11 +24,10 @@ def survival_curves(
     import altair as alt
 
     words = dict(names or {})
-    groups: list[str] = list(dict.fromkeys(words.get(s["group"], str(s["group"])) for s in steps))
     rows = [{**s, "group": words.get(s["group"], s["group"])} for s in steps]
     counts = [{**r, "group": words.get(r["group"], r["group"])} for r in at_risk]
-    last = max(s["time"] for s in steps)
-    scale = alt.Scale(domain=[0, last], nice=False)
+    groups: list[str] = list(dict.fromkeys(str(r["group"]) for r in rows))
+    scale = alt.Scale(domain=[0, max(s["time"] for s in steps)], nice=False)
     colour = alt.Color("group:N", title=group_label, sort=groups)
     base = alt.Chart(alt.Data(values=rows)).encode(color=colour)
     band = base.mark_area(opacity=0.15, interpolate="step-after").encode(
@@ -49,19 +48,15 @@ def survival_curves(
         ],
     )
     upper = (band + line).properties(title=title, width=520, height=260)
+    axis = alt.Axis(offset=18, domain=False, ticks=False)
     lower = (
         alt.Chart(alt.Data(values=counts))
         .mark_text(fontSize=11)
         .encode(
             x=alt.X("time:Q", scale=scale, axis=None),
-            y=alt.Y(
-                "group:N",
-                sort=groups,
-                title=risk_label,
-                axis=alt.Axis(offset=18, domain=False, ticks=False),
-            ),
+            y=alt.Y("group:N", sort=groups, title=risk_label, axis=axis),
             text="number:Q",
-            color=alt.Color("group:N", sort=groups, title=group_label),
+            color=colour,
         )
         .properties(width=520, height=alt.Step(18))
     )

@@ -45,6 +45,16 @@ def layer(values: Sequence[Mapping[str, Any]], mark: Mapping[str, Any], **encodi
     return {"data": {"values": list(values)}, "mark": dict(mark), "encoding": encoding}
 
 
+def keyed(field: str, by: Mapping[str, str], *, title: str | None = None, **legend: object) -> Spec:
+    """The encoding of a field's names by the colours or shapes `by`, with their key on top."""
+    return {
+        "field": field,
+        "type": "nominal",
+        "scale": {"domain": list(by), "range": list(by.values())},
+        "legend": {"title": title, "orient": "top", **legend},
+    }
+
+
 def short(value: float) -> float:
     """The number with the four digits that a curve shows."""
     return float(f"{value:.4g}")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from klarsyn.figures.rows import broken, in_rows
-from klarsyn.figures.theme import INK, Spec, detail_cells, hover, layer
+from klarsyn.figures.theme import INK, Spec, detail_cells, hover, keyed, layer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,12 +65,7 @@ def _marks(
         "scale": {"type": "pow", "exponent": 0.4, "domain": [0, end], "nice": False},
         "axis": {"title": x_title, "values": list(ticks), "grid": True},
     }
-    shape = {
-        "field": "symbol",
-        "type": "nominal",
-        "scale": {"domain": list(symbols), "range": list(symbols.values())},
-        "legend": {"title": None, "orient": "top", "columns": 1, "symbolFillColor": INK},
-    }
+    shape = keyed("symbol", symbols, columns=1, symbolFillColor=INK)
     colour = {"field": "colour", "type": "nominal", "scale": None, "legend": None}
     spans = [d for d in data if "lower" in d]
     dot = {"type": "point", "filled": True, "size": 90, "opacity": 1}

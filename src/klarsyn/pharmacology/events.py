@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +11,7 @@ import numpy as np
 
 from klarsyn.errors import InputError, unknown_name
 from klarsyn.pharmacology.system import Change, Dose, Reset
-from klarsyn.tables import Column, read_table, write_text
+from klarsyn.tables import Column, csv_text, read_table, write_text
 
 HEADER = ("ID", "TIME", "EVID", "AMT", "RATE", "II", "ADDL", "SS", "CMT", "DV", "MDV")
 KNOWN = {*HEADER, "DUR"}
@@ -205,13 +203,8 @@ def write_events(
             raise InputError(
                 f"the individual {subject.id!r} would be read back as a comment. Rename it."
             )
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([*HEADER, "DUR", *covariates])
-    for subject in subjects:
-        for row in _rows(subject, covariates):
-            writer.writerow(row)
-    write_text(path, stream.getvalue())
+    rows = (row for subject in subjects for row in _rows(subject, covariates))
+    write_text(path, csv_text([*HEADER, "DUR", *covariates], rows))
 
 
 def _rows(subject: Subject, covariates: Sequence[str]) -> list[list[Any]]:

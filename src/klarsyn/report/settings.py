@@ -70,7 +70,6 @@ class Settings:
 
     title: Label
     drug: Label
-    condition: Label
     measure: str
     method: str
     test: str
@@ -137,7 +136,6 @@ def _settings(base: Base, given: dict[str, Any]) -> Settings:
     return Settings(
         title=_label(given.get("title", base.title)),
         drug=_label(given.get("drug", base.title)),
-        condition=_label(given.get("condition", "")),
         measure=common["measure"],
         method=pooling.get("method", "REML"),
         test=pooling.get("test", "adhoc"),

@@ -37,7 +37,6 @@ class Minimum(NamedTuple):
     local: Local
     free: NDArray[np.bool_]
     decrement: float
-    evaluations: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,30 +94,28 @@ def minimise(
     local = function(at)
     if local is None:
         raise ValueError("The starting point lies outside the domain.")
-    free, decrement, evaluations = np.ones(at.size, dtype=bool), np.inf, 1
+    free, decrement = np.ones(at.size, dtype=bool), np.inf
     for _ in range(MOST_STEPS):
         if known is not None and _arrived(at, local, known):
-            return known._replace(evaluations=evaluations)
+            return known
         free = ~(((at <= lower) & (local.gradient > 0)) | ((at >= upper) & (local.gradient < 0)))
         free &= lower < upper
         if not free.any():
-            return Minimum(at, local, free, 0.0, evaluations)
+            return Minimum(at, local, free, 0.0)
         step, decrement = _newton_step(local, free, (lower - at, upper - at))
         if decrement < DECREMENT:
             break
         ahead, used = _line_search(function, at, local, step, lower, upper, decrement)
-        evaluations += used
         if decrement > STUCK and (used > 4 or ahead is None):
             # A scoring step that had to be cut short points along a ridge: compare another.
             step = _saddle_free(local, free)
-            other, used = _line_search(function, at, local, step, lower, upper, decrement)
-            evaluations += used
+            other, _ = _line_search(function, at, local, step, lower, upper, decrement)
             if ahead is None or (other is not None and other[1].value < ahead[1].value):
                 ahead = other
         if ahead is None:
             break
         at, local = ahead
-    return Minimum(at, local, free, decrement, evaluations)
+    return Minimum(at, local, free, decrement)
 
 
 def _arrived(at: Vector, local: Local, known: Minimum) -> bool:

@@ -13,12 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from klarsyn.errors import NumericalError, unknown_name
+from klarsyn.stats.generalised_q import derive_fixed_form, generalised_q_root
 from klarsyn.stats.roots import ROUNDING, safe_newton
 from klarsyn.stats.weighted import (
     Moments,
+    coefficients,
     moments,
     orthonormal,
     q_of_mean,
+    residual_sum_of_squares,
     slope_of_mean,
     slopes_of_mean,
 )
@@ -96,7 +99,7 @@ def estimate_tau2(
     if method not in ESTIMATORS:
         raise unknown_name("estimator of tau2", method, ESTIMATORS)
     check_range(v)
-    k, p = len(y), 1 if x is None else x.shape[1]
+    k, p = len(y), coefficients(x)
     if method in {"EE", "FE"}:
         exact = Certificate(gradient=0.0, curvature=math.nan, boundary=False, maxima=1)
         return Tau2(value=0.0, se=math.nan, method=method, certificate=exact)
@@ -127,15 +130,9 @@ def _log_likelihood(m: Moments, k: int, x: Array | None, restricted: bool) -> Ar
     half = 0.5 * (m.log_weights - m.q)
     if not restricted:
         return half - 0.5 * k * math.log(2 * math.pi)
-    p = 1 if x is None else x.shape[1]
+    p = coefficients(x)
     design = math.log(k) if x is None else float(np.linalg.slogdet(x.T @ x)[1])
     return half - 0.5 * m.log_information + 0.5 * design - 0.5 * (k - p) * math.log(2 * math.pi)
-
-
-def residual_sum_of_squares(y: Array, x: Array | None) -> float:
-    """Of the unweighted fit."""
-    r = y - y.mean() if x is None else y - x @ np.linalg.lstsq(x, y, rcond=None)[0]
-    return float(r @ r)
 
 
 def largest_root(y: Array, v: Array, x: Array | None, df: int) -> float:
@@ -152,7 +149,7 @@ def largest_root(y: Array, v: Array, x: Array | None, df: int) -> float:
 
 def _likelihood(y: Array, v: Array, x: Array | None, method: str) -> Tau2:
     restricted = method == "REML"
-    k, p = len(y), 1 if x is None else x.shape[1]
+    k, p = len(y), coefficients(x)
     top = largest_root(y, v, x, (k - p) if restricted else k) * (1 + 1e-9)
     grid = search_grid(v, top)
     if x is None:
@@ -247,7 +244,7 @@ def _q(y: Array, v: Array, x: Array | None, tau2: float) -> tuple[float, float]:
 def _paule_mandel(y: Array, v: Array, x: Array | None, method: str) -> Tau2:
     from scipy.special import chdtri
 
-    k, p = len(y), 1 if x is None else x.shape[1]
+    k, p = len(y), coefficients(x)
     target = float(chdtri(k - p, 0.5)) if method == "PMM" else float(k - p)
     value = q_at(y, v, x, target)
     m = moments(y, v, x, np.array([value]))
@@ -261,42 +258,6 @@ def _paule_mandel(y: Array, v: Array, x: Array | None, method: str) -> Tau2:
     return Tau2(value=value, se=se, method=method, certificate=certificate)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Form:
-    """yᵀPy with fixed weights w, and the traces tr P, tr PV, tr PVPV, tr PVP, tr PP."""
-
-    q: float
-    p: float
-    pv: float
-    pvpv: float
-    pvp: float
-    pp: float
-
-
-def _form(y: Array, v: Array, x: Array | None, w: Array) -> _Form:
-    if x is None:
-        x = np.ones((len(y), 1))
-    inverse = np.linalg.inv((x.T * w) @ x)
-
-    def small(d: Array) -> Array:
-        return inverse @ ((x.T * d) @ x)
-
-    def pair(d1: Array, d2: Array) -> float:
-        cross = small(w * w * d1) @ small(w * w * d2)
-        return float((w * w) @ (d1 * d2) - 2 * np.trace(small(w**3 * d1 * d2)) + np.trace(cross))
-
-    one = np.ones_like(v)
-    r = y - x @ (inverse @ ((x.T * w) @ y))
-    return _Form(
-        q=float((w * r) @ r),
-        p=float(w.sum() - np.trace(small(w * w))),
-        pv=float(w @ v - np.trace(small(w * w * v))),
-        pvpv=pair(v, v),
-        pvp=pair(v, one),
-        pp=pair(one, one),
-    )
-
-
 def _closed(value: float, variance: Callable[[float], float], method: str) -> Tau2:
     tau2 = max(value, 0.0)
     certificate = Certificate(gradient=0.0, curvature=math.nan, boundary=value <= 0.0, maxima=1)
@@ -304,15 +265,15 @@ def _closed(value: float, variance: Callable[[float], float], method: str) -> Ta
 
 
 def _dersimonian_laird(y: Array, v: Array, x: Array | None, _: Array | None, method: str) -> Tau2:
-    f, df = _form(y, v, x, 1 / v), len(y) - (1 if x is None else x.shape[1])
+    f, df = derive_fixed_form(y, v, x, 1 / v), len(y) - coefficients(x)
     return _closed(
         (f.q - df) / f.p, lambda t: (2 * df + 4 * t * f.p + 2 * t * t * f.pp) / f.p**2, method
     )
 
 
 def _hunter_schmidt(y: Array, v: Array, x: Array | None, _: Array | None, method: str) -> Tau2:
-    k, df = len(y), len(y) - (1 if x is None else x.shape[1])
-    f, s = _form(y, v, x, 1 / v), float((1 / v).sum())
+    k, df = len(y), len(y) - coefficients(x)
+    f, s = derive_fixed_form(y, v, x, 1 / v), float((1 / v).sum())
     factor = k / df if method == "HSk" else 1.0
     return _closed(
         (factor * f.q - k) / s,
@@ -322,16 +283,16 @@ def _hunter_schmidt(y: Array, v: Array, x: Array | None, _: Array | None, method
 
 
 def _hedges(y: Array, v: Array, x: Array | None, _: Array | None, method: str) -> Tau2:
-    f, df = _form(y, v, x, np.ones_like(v)), len(y) - (1 if x is None else x.shape[1])
+    f, df = derive_fixed_form(y, v, x, np.ones_like(v)), len(y) - coefficients(x)
     return _closed(
         (f.q - f.pv) / df, lambda t: (2 * f.pvpv + 4 * t * f.pv + 2 * t * t * df) / df**2, method
     )
 
 
 def _sidik_jonkman(y: Array, v: Array, x: Array | None, _: Array | None, method: str) -> Tau2:
-    df = len(y) - (1 if x is None else x.shape[1])
+    df = len(y) - coefficients(x)
     crude = float(np.mean((y - y.mean()) ** 2))
-    f = _form(y, v, x, 1 / (v + crude))
+    f = derive_fixed_form(y, v, x, 1 / (v + crude))
     return _closed(
         crude * f.q / df,
         lambda t: (crude / df) ** 2 * (2 * f.pvpv + 4 * t * f.pvp + 2 * t * t * f.pp),
@@ -344,13 +305,9 @@ def _generalised_q(y: Array, v: Array, x: Array | None, weights: Array | None, m
         raise NumericalError(
             "not_estimable", f"{method} needs weights of its own, e.g. 1/v or 1/√v. Give them."
         )
-    f = _form(y, v, x, weights)
-    if method == "GENQ":
-        value = (f.q - f.pv) / f.p
-    else:
-        from klarsyn.stats.tau2_intervals import generalised_q_root
-
-        value = generalised_q_root(y, v, x, weights, 0.5)
+    f = derive_fixed_form(y, v, x, weights)
+    median = method == "GENQM"
+    value = generalised_q_root(y, v, x, weights, 0.5) if median else (f.q - f.pv) / f.p
     return _closed(
         value, lambda t: (2 * f.pvpv + 4 * t * f.pvp + 2 * t * t * f.pp) / f.p**2, method
     )
@@ -369,6 +326,22 @@ _MOMENT = {
 
 def typical_variance(v: Array, x: Array | None) -> float:
     """(k − p)/tr P with weights 1/v: the "typical" sampling variance of Higgins & Thompson 2002."""
-    df = len(v) - (1 if x is None else x.shape[1])
+    df = len(v) - coefficients(x)
     m = moments(np.zeros_like(v), v, x, np.zeros(1))
     return df / float(m.trace_p[0])
+
+
+def inconsistency(
+    v: Array, x: Array | None, tau2: float, q: float, *, random: bool
+) -> tuple[float, float]:
+    """I² in percent and H² (Higgins & Thompson 2002); NaN where no degree of freedom is left.
+
+    From τ² beside the typical variance where effects are `random`, else from `q`, Cochran's Q.
+    """
+    df = len(v) - coefficients(x)
+    if df == 0:
+        return math.nan, math.nan
+    if not random:
+        return (100 * max(0.0, (q - df) / q) if q > 0 else 0.0), q / df
+    typical = typical_variance(v, x)
+    return 100 * tau2 / (typical + tau2), tau2 / typical + 1

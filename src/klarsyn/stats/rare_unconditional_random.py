@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,8 +71,6 @@ def _fit(
     groups: TwoGroups, x: tuple[float, float], start: tuple[float, float, float], k: int,
     points: int,
 ) -> TwoRandomEffectsFit:  # fmt: skip
-    from scipy import optimize
-
     def deviance(p: Array) -> float:
         return -_log_likelihood(groups, x, k, p, points)[0]
 
@@ -80,19 +79,8 @@ def _fit(
             return _slope(deviance, p)
         return -_log_likelihood(groups, x, k, p, points)[1]
 
-    best = None
-    ends: list[float] = []
-    for tau in (0.5, 0.1):
-        first = np.array([start[0], start[1], max(start[2], 0.1), tau])
-        found = optimize.minimize(
-            deviance, first, jac=slope, method="BFGS",
-            options={"gtol": 1e-6, "maxiter": 200},
-        )  # fmt: skip
-        ends.append(float(found.fun))
-        if best is None or found.fun < best.fun - 1e-9:
-            best = found
-    assert best is not None
-    at = np.abs(best.x) * [0, 0, 1, 1] + best.x * [1, 1, 0, 0]
+    lowest, ends = _descend(deviance, slope, start)
+    at = np.abs(lowest) * [0, 0, 1, 1] + lowest * [1, 1, 0, 0]
     if at[3] > LARGEST_TAU:
         raise unbounded_tau()
     free = np.array([True, True, at[2] > SMALLEST, at[3] > SMALLEST])
@@ -122,6 +110,29 @@ def _fit(
         curvature=float(np.linalg.eigvalsh(hessian)[0]),
         maxima=int(1 + (np.diff(sorted(ends)) > SAME_HEIGHT).sum()),
     )
+
+
+def _descend(
+    deviance: Callable[[Array], float],
+    slope: Callable[[Array], Array],
+    start: tuple[float, float, float],
+) -> tuple[Array, list[float]]:
+    """The lowest point met from a large and from a small tau, and how low each descent came."""
+    from scipy import optimize
+
+    best = None
+    ends: list[float] = []
+    for tau in (0.5, 0.1):
+        first = np.array([start[0], start[1], max(start[2], 0.1), tau])
+        found = optimize.minimize(
+            deviance, first, jac=slope, method="BFGS",
+            options={"gtol": 1e-6, "maxiter": 200},
+        )  # fmt: skip
+        ends.append(float(found.fun))
+        if best is None or found.fun < best.fun - 1e-9:
+            best = found
+    assert best is not None
+    return best.x, ends
 
 
 def _log_likelihood(

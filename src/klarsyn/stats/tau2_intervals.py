@@ -7,16 +7,16 @@ import math
 import numpy as np
 
 from klarsyn.errors import unknown_name
+from klarsyn.stats.generalised_q import generalised_q_root
 from klarsyn.stats.heterogeneity import (
     estimate_tau2,
     largest_root,
     log_likelihood,
     q_at,
-    residual_sum_of_squares,
     search_grid,
 )
-from klarsyn.stats.quadratic_form import upper_tail
 from klarsyn.stats.roots import bracketed_root
+from klarsyn.stats.weighted import coefficients
 
 Array = np.ndarray
 INTERVALS = {
@@ -61,40 +61,11 @@ def q_profile(y: Array, v: Array, x: Array | None, tail: float) -> tuple[float, 
     """The τ² at which Q(τ²) meets the upper and the lower χ² quantile."""
     from scipy.special import chdtri
 
-    df = len(y) - (1 if x is None else x.shape[1])
+    df = len(y) - coefficients(x)
     return (
         q_at(y, v, x, float(chdtri(df, tail))),
         q_at(y, v, x, float(chdtri(df, 1 - tail))),
     )
-
-
-def generalised_q_root(
-    y: Array, v: Array, x: Array | None, weights: Array, probability: float
-) -> float:
-    """The τ² at which P(yᵀAy as large as observed) is `probability`; 0 if already larger at 0.
-
-    A = P with fixed weights a; yᵀAy is a sum of χ²₁ weighted by the eigenvalues of
-    (V + τ²)^½ A (V + τ²)^½.
-    """
-    design = np.ones((len(y), 1)) if x is None else x
-    root = np.sqrt(weights)[:, None]
-    basis = np.linalg.qr(root * design)[0]
-    projection = np.eye(len(y)) - basis @ basis.T
-    a = root * projection * root.T
-    observed = float(y @ a @ y)
-    df = len(y) - design.shape[1]
-
-    def excess(tau2: float) -> float:
-        s = np.sqrt(v + tau2)[:, None]
-        eigenvalues = np.linalg.eigvalsh(s * a * s.T)[-df:]
-        return upper_tail(observed, eigenvalues) - probability
-
-    if observed <= 0 or excess(0.0) >= 0:
-        return 0.0
-    high = residual_sum_of_squares(y, x) + float(v.max())
-    while excess(high) < 0:
-        high *= 4
-    return bracketed_root(excess, 0.0, high)
 
 
 def profile_likelihood(
@@ -113,7 +84,7 @@ def profile_likelihood(
     def above(tau2: float) -> float:
         return float(log_likelihood(y, v, x, tau2, restricted=restricted)[0]) - top + drop
 
-    df = len(y) - (1 if x is None else x.shape[1])
+    df = len(y) - coefficients(x)
     high = max(largest_root(y, v, x, df), best, float(v.max()))
     while above(high) > 0:
         high *= 4

@@ -154,7 +154,7 @@ PRIORS: dict[str, tuple[Callable[..., TauPrior], tuple[str, ...]]] = {
 }
 
 
-def parse_prior(text: str) -> TauPrior:
+def read_prior(text: str) -> TauPrior:
     """The prior written as e.g. `half-normal 0.5` or `half-t 0.5 4`."""
     name, *numbers = text.replace("(", " ").replace(")", " ").replace(",", " ").split() or [""]
     if name not in PRIORS:

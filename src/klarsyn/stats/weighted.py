@@ -40,7 +40,6 @@ class Fit(NamedTuple):
 
     beta: Array
     covariance: Array
-    residuals: Array
     weights: Array
     q: float
 
@@ -146,7 +145,7 @@ def fit(y: Array, v: Array, x: Array | None, tau2: float, weights: Array | None 
         beta = np.array([w @ y / s])
         r = y - beta[0]
         variance = 1 / s if weights is None else (w * w) @ total / s**2
-        return Fit(beta, np.array([[variance]]), r, w, float((w * r) @ r))
+        return Fit(beta, np.array([[variance]]), w, float((w * r) @ r))
     root = np.sqrt(w)
     basis, triangle = np.linalg.qr(x * root[:, None])
     back = np.linalg.inv(triangle)
@@ -155,7 +154,18 @@ def fit(y: Array, v: Array, x: Array | None, tau2: float, weights: Array | None 
     covariance = inverse = back @ back.T
     if weights is not None:
         covariance = inverse @ ((x.T * (w * w * total)) @ x) @ inverse
-    return Fit(beta, covariance, r, w, float((w * r) @ r))
+    return Fit(beta, covariance, w, float((w * r) @ r))
+
+
+def coefficients(x: Array | None) -> int:
+    """How many the mean has: columns of `x`, or one where `x` is None."""
+    return 1 if x is None else x.shape[1]
+
+
+def residual_sum_of_squares(y: Array, x: Array | None) -> float:
+    """Of the unweighted fit."""
+    r = y - y.mean() if x is None else y - x @ np.linalg.lstsq(x, y, rcond=None)[0]
+    return float(r @ r)
 
 
 def check_rank(x: Array, names: list[str]) -> None:

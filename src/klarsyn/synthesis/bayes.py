@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from klarsyn.errors import InputError, unknown_name
 from klarsyn.provenance import digest_of
-from klarsyn.stats.tau_priors import TauPrior, parse_prior
+from klarsyn.stats.tau_priors import TauPrior, read_prior
 from klarsyn.synthesis import simulated as seen
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ def pool_bayes(
         raise InputError(f"The prior standard deviation of mu is positive; {mu_sd:g} is not.")
     from klarsyn.stats.normal_normal import posterior
 
-    prior = parse_prior(tau_prior) if isinstance(tau_prior, str) else tau_prior
+    prior = read_prior(tau_prior) if isinstance(tau_prior, str) else tau_prior
     usable, left = effects.usable()
     found = posterior(usable.y, usable.v, prior, mu_mean=mu_mean, mu_sd=mu_sd)
     return RandomEffectsPosterior(

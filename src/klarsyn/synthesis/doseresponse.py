@@ -202,7 +202,7 @@ def fit_emax(data: DoseData, *, method: str = "ML", level: float = 0.95) -> Dose
             "ED50 is not identified: these doses show only a straight line or only the plateau. "
             "Use curve='linear', or add studies of other doses.",
         )
-    return profile.described(at, value, low, high, level)
+    return profile.described(at, value, profile.interval(at, value, low, high, level))
 
 
 class _EmaxProfile:
@@ -248,13 +248,13 @@ class _EmaxProfile:
         )
         return float(found.x), float(found.fun)
 
-    def described(
+    def interval(
         self, at: float, value: float, low: float, high: float, level: float
-    ) -> DoseResponseFit:
+    ) -> tuple[float, float]:
+        """Limits of ED50 by its profile; 0 or infinity where the profile stays flat."""
         from scipy.optimize import brentq
         from scipy.special import chdtri
 
-        data, ed50 = self.data, math.exp(at)
         drop = float(chdtri(1, 1 - level))
         ends = []
         for end, unbounded in ((low, 0.0), (high, math.inf)):
@@ -263,6 +263,11 @@ class _EmaxProfile:
             else:
                 root: Any = brentq(lambda u: self.value(u) - value - drop, end, at, xtol=1e-8)
                 ends.append(math.exp(float(root)))
+        return ends[0], ends[1]
+
+    def described(self, at: float, value: float, limits: tuple[float, float]) -> DoseResponseFit:
+        """The fit at log ED50 `at`, whose −2 log-likelihood is `value`."""
+        data, ed50 = self.data, math.exp(at)
         x = self.column(at)
         slope = emax_slope(data.dose, ed50) - emax_slope(data.reference, ed50)
         tau2, certificate, log_likelihood = 0.0, None, -value / 2
@@ -303,7 +308,7 @@ class _EmaxProfile:
             df=n - 2,
             studies=len(set(data.study)),
             groups=n,
-            ed50_interval=(ends[0], ends[1]),
+            ed50_interval=limits,
             certificate=certificate or _closed_form(),
             digest=digest_of(data.digest, "emax", self.method),
             doses=_range(data),

@@ -179,10 +179,10 @@ class ArmDurability:
 
     def plot(self, **labels: Any) -> Any:
         """The curve with the numbers at risk (Altair)."""
-        return plot_arms([self], **labels)
+        return arms_chart([self], **labels)
 
 
-def plot_arms(arms: Sequence[ArmDurability], marks: int = 6, **labels: Any) -> Any:
+def arms_chart(arms: Sequence[ArmDurability], marks: int = 6, **labels: Any) -> Any:
     """Several arms in one figure; numbers at risk at `marks` evenly spaced days."""
     from klarsyn.figures.survival import survival_curves
     from klarsyn.figures.theme import housed

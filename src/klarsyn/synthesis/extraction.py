@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from klarsyn.errors import unknown_name
-from klarsyn.evidence.trial import Arm, Base, Finding, Trial
+from klarsyn.evidence.trial import CLOCKS, Arm, Base, Finding, Trial
 from klarsyn.synthesis.effects import Effects, effects_from_arrays
 from klarsyn.synthesis.routes import (
     ODDS,
@@ -17,7 +17,6 @@ from klarsyn.synthesis.routes import (
     smd_from_odds,
 )
 
-CLOCKS = ("first_dose", "last_dose")
 ANALYSIS_SETS = (
     "full_analysis",
     "modified_itt",
@@ -166,7 +165,7 @@ def _ask(trial: Trial, question: Question) -> TrialEffect | Unanswered:
 
 
 def _when(finding: Finding, question: Question) -> tuple[int, float]:
-    days = _days(finding, question)
+    days = finding.days(question.clock)
     assert days is not None
     return _place(finding.scale, question.scales), abs(days - question.target)
 
@@ -187,7 +186,7 @@ def _pair(trial: Trial, question: Question) -> tuple[tuple[Arm, ...], tuple[Arm,
 
 
 def _fits(finding: Finding, question: Question) -> bool:
-    days = _days(finding, question)
+    days = finding.days(question.clock)
     return (
         finding.chosen
         and finding.value is not None
@@ -200,12 +199,6 @@ def _fits(finding: Finding, question: Question) -> bool:
     )
 
 
-def _days(finding: Finding, question: Question) -> float | None:
-    if question.clock == "first_dose":
-        return finding.days_from_first_dose
-    return finding.days_from_last_dose
-
-
 def _candidates(
     findings: Sequence[Finding], question: Question
 ) -> list[tuple[Finding, tuple[Finding, ...]]]:
@@ -216,7 +209,7 @@ def _candidates(
     groups: dict[tuple[object, ...], list[Finding]] = {}
     sizes: dict[tuple[object, ...], list[Finding]] = {}
     for f in findings:
-        key = (f.outcome, f.scale, _days(f, question), f.analysis_set, f.period)
+        key = (f.outcome, f.scale, f.days(question.clock), f.analysis_set, f.period)
         if f.statistic == "n":
             sizes.setdefault(key, []).append(f)
         else:
@@ -284,12 +277,9 @@ def _cell(arm: Arm, findings: Iterable[Finding], trial: Trial) -> Cell:
 
 
 def _planned(arm: Arm, trial: Trial) -> float | None:
-    """The arm's size: started, randomised or completed, else the trial's shared out equally."""
-    for size in (arm.started, arm.randomised, arm.completed):
-        if size is not None:
-            return float(size)
-    if trial.participants is None:
-        return None
+    """The arm's own size, else the trial's shared out equally."""
+    if arm.size is not None or trial.participants is None:
+        return arm.size
     return trial.participants / (1 if trial.design == "crossover" else len(trial.arms))
 
 
@@ -328,7 +318,7 @@ def _effect(
     first: Finding,
     derived: Derived,
 ) -> TrialEffect:
-    days = _days(first, question)
+    days = first.days(question.clock)
     assert days is not None
     return TrialEffect(
         trial=trial.id,

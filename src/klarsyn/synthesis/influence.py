@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from klarsyn.provenance import digest_of
 from klarsyn.stats.batched import BATCHED, Means, fit_means
 from klarsyn.synthesis.effects import Effects
 from klarsyn.synthesis.pairwise import i2_definition, pool, quantile, scale_of_test
+from klarsyn.synthesis.rows import Rows
 
 Array = np.ndarray
 
@@ -38,7 +39,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Steps(Sequence[Step]):
+class Steps(Rows[Step]):
     """A series of pooled estimates in order, on the effects' scale; `kind` says which series."""
 
     kind: str
@@ -50,15 +51,10 @@ class Steps(Sequence[Step]):
     digest: str
     steps: tuple[Step, ...] = field(repr=False)
 
-    def __len__(self) -> int:
-        return len(self.steps)
-
-    @overload
-    def __getitem__(self, index: int) -> Step: ...
-    @overload
-    def __getitem__(self, index: slice) -> tuple[Step, ...]: ...
-    def __getitem__(self, index: int | slice) -> Step | tuple[Step, ...]:
-        return self.steps[index]
+    @property
+    def rows(self) -> tuple[Step, ...]:
+        """The steps."""
+        return self.steps
 
     def summary(self) -> str:
         """One line a step."""
@@ -117,7 +113,7 @@ class Influence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Diagnostics(Sequence[Influence]):
+class Diagnostics(Rows[Influence]):
     """The case diagnostics of every study, in their order."""
 
     measure: str
@@ -126,15 +122,10 @@ class Diagnostics(Sequence[Influence]):
     digest: str
     studies: tuple[Influence, ...] = field(repr=False)
 
-    def __len__(self) -> int:
-        return len(self.studies)
-
-    @overload
-    def __getitem__(self, index: int) -> Influence: ...
-    @overload
-    def __getitem__(self, index: slice) -> tuple[Influence, ...]: ...
-    def __getitem__(self, index: int | slice) -> Influence | tuple[Influence, ...]:
-        return self.studies[index]
+    @property
+    def rows(self) -> tuple[Influence, ...]:
+        """The studies."""
+        return self.studies
 
     def summary(self) -> str:
         """One line a study."""

@@ -6,14 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from klarsyn.errors import InputError, unknown_name
-from klarsyn.evidence.trial import Arm, Base, Finding, Trial
+from klarsyn.evidence.trial import CLOCKS, Base, Finding, Trial
 from klarsyn.stats.network_arms import MEANS
 from klarsyn.synthesis.extraction import ANALYSIS_SETS
 from klarsyn.synthesis.network_data import Ignored, NetworkData, network_from_arms
 from klarsyn.synthesis.routes import Cell, Group, combine, events_of, group_of
 
 MEASURES = ("OR", "RR", "RD", "SMD", "MD")
-CLOCKS = ("first_dose", "last_dose")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +126,7 @@ def _derived(groups: Sequence[tuple[str, Group]]) -> int:
 
 
 def _fits(finding: Finding, trial: Trial, question: NetworkQuestion) -> bool:
-    days = _days(finding, question)
+    days = finding.days(question.clock)
     return (
         finding.chosen
         and finding.value is not None
@@ -140,25 +139,19 @@ def _fits(finding: Finding, trial: Trial, question: NetworkQuestion) -> bool:
     )
 
 
-def _days(finding: Finding, question: NetworkQuestion) -> float | None:
-    if question.clock == "first_dose":
-        return finding.days_from_first_dose
-    return finding.days_from_last_dose
-
-
 def _cells(findings: Sequence[Finding], question: NetworkQuestion) -> list[list[Finding]]:
     """Findings of one outcome, scale, time, set and estimator; the preferred first."""
     groups: dict[tuple[object, ...], list[Finding]] = {}
     sizes: dict[tuple[object, ...], list[Finding]] = {}
     for f in findings:
-        key = (f.outcome, f.scale, _days(f, question), f.analysis_set, f.period)
+        key = (f.outcome, f.scale, f.days(question.clock), f.analysis_set, f.period)
         (sizes.setdefault(key, []) if f.statistic == "n" else groups.setdefault(
             (*key, f.estimator), []
         )).append(f)  # fmt: skip
 
     def preference(item: tuple[tuple[object, ...], list[Finding]]) -> tuple[float, ...]:
         first = item[1][0]
-        days = _days(first, question)
+        days = first.days(question.clock)
         assert days is not None
         scale = question.scales.index(first.scale) if first.scale in question.scales else 99
         known = first.analysis_set in ANALYSIS_SETS
@@ -180,7 +173,7 @@ def _groups(
     found: dict[str, list[Group]] = {}
     for arm in trial.arms:
         stats = {f.statistic: f for f in findings if f.arm == arm.id}
-        cell = Cell(statistics=stats, size=_size(arm))
+        cell = Cell(statistics=stats, size=arm.size)
         group = group_of(cell) if question.measure in MEANS else _counted(cell)
         if group is not None:
             name = (question.merge or {}).get(arm.treatment, arm.treatment)
@@ -188,13 +181,6 @@ def _groups(
     if question.measure in MEANS:
         return [(name, combine(groups)) for name, groups in found.items()]
     return [(name, _summed(groups)) for name, groups in found.items()]
-
-
-def _size(arm: Arm) -> float | None:
-    for size in (arm.started, arm.randomised, arm.completed):
-        if size is not None:
-            return float(size)
-    return None
 
 
 def _counted(cell: Cell) -> Group | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from klarsyn.stats.network import Decoupled, pairwise_contrasts, solve
 from klarsyn.stats.scalar_heterogeneity import estimate_tau2
 from klarsyn.synthesis.network import NetworkFit
 from klarsyn.synthesis.network_data import connected_pieces
+from klarsyn.synthesis.rows import Rows
 
 Vector = NDArray[np.floating]
 Matrix = NDArray[np.floating]
@@ -65,7 +66,7 @@ class NodeSplit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NodeSplits(Sequence[NodeSplit]):
+class NodeSplits(Rows[NodeSplit]):
     """The splits of every comparison that some study makes."""
 
     measure: str
@@ -73,15 +74,10 @@ class NodeSplits(Sequence[NodeSplit]):
     digest: str
     splits: tuple[NodeSplit, ...] = field(repr=False)
 
-    def __len__(self) -> int:
-        return len(self.splits)
-
-    @overload
-    def __getitem__(self, index: int) -> NodeSplit: ...
-    @overload
-    def __getitem__(self, index: slice) -> tuple[NodeSplit, ...]: ...
-    def __getitem__(self, index: int | slice) -> NodeSplit | tuple[NodeSplit, ...]:
-        return self.splits[index]
+    @property
+    def rows(self) -> tuple[NodeSplit, ...]:
+        """The splits."""
+        return self.splits
 
     def summary(self) -> str:
         """One line a comparison."""
@@ -112,7 +108,7 @@ class NodeSplits(Sequence[NodeSplit]):
         """
         from klarsyn.figures.theme import housed
 
-        return housed(plot_splits(self.splits, self.measure))
+        return housed(splits_chart(self.splits, self.measure))
 
 
 def node_splits(fit: NetworkFit, method: str = "back-calculation") -> NodeSplits:
@@ -242,7 +238,7 @@ def _side(
     return estimate(row), estimate(omega), estimate(row + omega), tau2
 
 
-def plot_splits(splits: Sequence[NodeSplit], measure: str) -> Any:
+def splits_chart(splits: Sequence[NodeSplit], measure: str) -> Any:
     """Direct, indirect and network estimates of every split comparison, as a Vega-Lite dict."""
     from klarsyn.figures.forest import ForestAxis, ForestRow, forest
     from klarsyn.figures.theme import finish

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,41 +100,51 @@ def network_from_arms(
     rows = _arm_rows(study, treatment, given, measure)
     treatments = tuple(sorted({t for arms in rows.values() for t in arms}))
     number = {t: i for i, t in enumerate(treatments)}
-    contrasts, names, patients, counts = [], [], [], []
-    ignored: list[Ignored] = []
-    for name, arms in rows.items():
-        labels = tuple(arms)
-        values = {k: np.array([arms[t][k] for t in labels]) for k in arms[labels[0]]}
-        size = float(values["n"].sum()) if "n" in values else float("nan")
-        if measure in COUNTS and (reason := _uninformative(measure, values)):
-            ignored.append(Ignored(study=name, patients=size, reason=reason))
-            continue
-        _check_cells(name, measure, values, add)
-        effects, covariance = arm_contrasts(measure, values, add)
-        contrasts.append(StudyContrasts(tuple(number[t] for t in labels), effects, covariance))
-        names.append(name)
-        patients.append(size)
-        counts.append(
-            {
-                number[t]: (float(e), float(m))
-                for t, e, m in zip(labels, values["events"], values["n"], strict=True)
-            }
-            if measure in COUNTS and "n" in values
-            else {}
-        )
+    found = [_read_study(name, arms, number, measure, add) for name, arms in rows.items()]
+    used = [one for one in found if isinstance(one, _Study)]
     return NetworkData(
         measure=measure,
         treatments=treatments,
-        studies=tuple(names),
-        contrasts=tuple(contrasts),
-        patients=tuple(patients),
-        ignored=tuple(ignored),
-        counts=tuple(counts),
+        studies=tuple(one.name for one in used),
+        contrasts=tuple(one.contrasts for one in used),
+        patients=tuple(one.patients for one in used),
+        ignored=tuple(one for one in found if isinstance(one, Ignored)),
+        counts=tuple(one.counts for one in used),
         adjustment=f"{add:g} added to all cells of studies with an empty cell"
         if measure in ("OR", "RR", "IRR") and add
         else "none",
         digest=digest_of(measure, add, rows),
     )
+
+
+class _Study(NamedTuple):
+    name: str
+    contrasts: StudyContrasts
+    patients: float
+    counts: dict[int, tuple[float, float]]
+
+
+def _read_study(
+    name: str,
+    arms: Mapping[str, Mapping[str, float]],
+    number: Mapping[str, int],
+    measure: str,
+    add: float,
+) -> _Study | Ignored:
+    """A study's contrasts, or why it has none; `number` is each treatment's place."""
+    labels = tuple(arms)
+    values = {k: np.array([arms[t][k] for t in labels]) for k in arms[labels[0]]}
+    size = float(values["n"].sum()) if "n" in values else float("nan")
+    if measure in COUNTS and (reason := _uninformative(measure, values)):
+        return Ignored(study=name, patients=size, reason=reason)
+    _check_cells(name, measure, values, add)
+    places = tuple(number[t] for t in labels)
+    counts: dict[int, tuple[float, float]] = {}
+    if measure in COUNTS and "n" in values:
+        rows = zip(places, values["events"], values["n"], strict=True)
+        counts = {place: (float(events), float(n)) for place, events, n in rows}
+    contrasts = StudyContrasts(places, *arm_contrasts(measure, values, add))
+    return _Study(name, contrasts, size, counts)
 
 
 def network_from_contrasts(

@@ -11,13 +11,14 @@ import numpy as np
 
 from klarsyn.errors import InputError, NumericalError, unknown_name
 from klarsyn.provenance import digest_of
+from klarsyn.stats.criteria import Criteria, information_criteria
 from klarsyn.stats.heterogeneity import (
     ESTIMATORS,
     Certificate,
     Tau2,
     estimate_tau2,
+    inconsistency,
     log_likelihood,
-    typical_variance,
 )
 from klarsyn.stats.tau2_intervals import INTERVALS, tau2_interval
 from klarsyn.stats.weighted import Fit, fit, moments
@@ -226,7 +227,17 @@ def pool(
     own = None if weights is None else np.asarray(weights, dtype=float)
     if own is not None and (own.shape != effects.y.shape or not (own > 0).all()):
         raise InputError("Weights must be positive, one for each pooled study.")
-    return _pool(effects, excluded, method, test, level, interval, prediction, own)
+    alone = effects.k == 1
+    choices = _Choices(
+        method=method,
+        test="z" if alone else test,
+        level=level,
+        interval=interval,
+        prediction=prediction,
+        weights=own,
+        random=not alone and method not in {"EE", "FE"},
+    )
+    return _pool(effects, excluded, choices)
 
 
 def _from_arrays(y: Any, v: Any, study: Sequence[str] | None, measure: str) -> Effects:
@@ -285,58 +296,119 @@ def scale_of_test(test: str, q: float, df: int) -> float:
     return max(q / df, 1.0) if test == "adhoc" else q / df
 
 
-def _pool(
-    effects: Effects,
-    excluded: tuple[tuple[str, str], ...],
-    method: str,
-    test: str,
-    level: float,
-    interval: str,
-    prediction: str,
-    weights: Array | None,
-) -> Pooled:
-    from scipy.special import chdtrc
+class _Choices(NamedTuple):
+    """How to pool; one study alone is tested by z and its effect is not random."""
 
+    method: str
+    test: str
+    level: float
+    interval: str
+    prediction: str
+    weights: Array | None
+    random: bool
+
+
+def _pool(effects: Effects, excluded: tuple[tuple[str, str], ...], chosen: _Choices) -> Pooled:
     y, v, k = effects.y, effects.v, effects.k
-    alone = k == 1
-    tau = _tau2(y, v, "EE" if alone else method, weights)
-    used_test = "z" if alone else test
-    tau2, df = tau.value, k - 1
-    fitted = fit(y, v, None, tau2, weights)
-    mean = _mean(fitted, fitted.q if weights is None else fit(y, v, None, tau2).q, used_test, df)
-    half = quantile(0.5 + level / 2, mean.df) * mean.se
-    q = float(moments(y, v, None, np.zeros(1)).q[0])
-    random = method not in {"EE", "FE"} and not alone
-    limits = (math.nan, math.nan)
-    if random:
-        limits = tau2_interval(
-            y, v, interval=interval, level=level, weights=weights, restricted=method != "ML"
-        )
-    i2, h2 = _inconsistency(v, tau2, q, df, random)
-    margin = _prediction_margin(prediction, mean.df, df, level, mean.se, tau2, random)
-    information = _information(y, v, tau2, method, random, None if weights is None else fitted)
+    tau = _tau2(y, v, "EE" if k == 1 else chosen.method, chosen.weights)
+    fitted = fit(y, v, None, tau.value, chosen.weights)
+    q_tau = fitted.q if chosen.weights is None else fit(y, v, None, tau.value).q
+    mean = _mean(fitted, q_tau, k - 1, chosen)
+    spread = _spread(y, v, tau, chosen)
+    margin = _prediction_margin(mean, tau.value, k - 1, chosen)
     status, warnings = cautions(
         effects,
         excluded,
         tau.certificate,
-        random=random,
-        test=used_test,
+        random=chosen.random,
+        test=chosen.test,
         se=mean.se,
-        tau2_lower=limits[0],
+        tau2_lower=spread.tau2_ci[0],
     )
     return Pooled(
         k=k,
         measure=effects.measure,
-        method=method,
-        test=used_test,
-        estimate=mean.estimate,
-        se=mean.se,
-        ci_lower=mean.estimate - half,
-        ci_upper=mean.estimate + half,
-        statistic=mean.statistic,
-        df=mean.df,
-        p_value=two_sided_p(mean.statistic, mean.df),
-        tau2=math.nan if alone and method not in {"EE", "FE"} else tau2,
+        scale=effects.scale,
+        method=chosen.method,
+        test=chosen.test,
+        level=chosen.level,
+        **mean._asdict(),
+        **spread._asdict(),
+        pi_lower=mean.estimate - margin,
+        pi_upper=mean.estimate + margin,
+        **_criteria(y, v, tau.value, fitted, chosen)._asdict(),
+        status=status,
+        warnings=warnings,
+        excluded=excluded,
+        certificate=tau.certificate,
+        definitions=_definitions(effects, chosen),
+        weights=fitted.weights,
+        effects=effects,
+    )
+
+
+class _Mean(NamedTuple):
+    """The pooled effect with its interval and test; `se` is that of the test."""
+
+    estimate: float
+    se: float
+    ci_lower: float
+    ci_upper: float
+    statistic: float
+    df: float
+    p_value: float
+
+
+def _mean(fitted: Fit, q_tau: float, df: int, chosen: _Choices) -> _Mean:
+    """`q_tau` is Q at τ² with inverse-variance weights, whatever weights the fit has."""
+    estimate = float(fitted.beta[0])
+    se = math.sqrt(float(fitted.covariance[0, 0]) * scale_of_test(chosen.test, q_tau, df))
+    free = math.inf if chosen.test == "z" else float(df)
+    half = quantile(0.5 + chosen.level / 2, free) * se
+    statistic = estimate / se if se > 0 else math.nan
+    return _Mean(
+        estimate=estimate,
+        se=se,
+        ci_lower=estimate - half,
+        ci_upper=estimate + half,
+        statistic=statistic,
+        df=free,
+        p_value=two_sided_p(statistic, free),
+    )
+
+
+class _Spread(NamedTuple):
+    """How far the studies' effects differ: τ² with its interval, I² (percent), H², and Q's test."""
+
+    tau2: float
+    tau2_se: float
+    tau2_ci: tuple[float, float]
+    i2: float
+    h2: float
+    q: float
+    q_df: int
+    q_p: float
+
+
+def _spread(y: Array, v: Array, tau: Tau2, chosen: _Choices) -> _Spread:
+    from scipy.special import chdtrc
+
+    df = len(y) - 1
+    q = float(moments(y, v, None, np.zeros(1)).q[0])
+    limits = (math.nan, math.nan)
+    if chosen.random:
+        limits = tau2_interval(
+            y,
+            v,
+            interval=chosen.interval,
+            level=chosen.level,
+            weights=chosen.weights,
+            restricted=chosen.method != "ML",
+        )
+    i2, h2 = inconsistency(v, None, tau.value, q, random=chosen.random)
+    unknown = df == 0 and chosen.method not in {"EE", "FE"}
+    return _Spread(
+        tau2=math.nan if unknown else tau.value,
         tau2_se=tau.se,
         tau2_ci=limits,
         i2=i2,
@@ -344,50 +416,16 @@ def _pool(
         q=q,
         q_df=df,
         q_p=float(chdtrc(df, q)) if df else math.nan,
-        pi_lower=mean.estimate - margin,
-        pi_upper=mean.estimate + margin,
-        scale=effects.scale,
-        level=level,
-        log_likelihood=information[0],
-        aic=information[1],
-        bic=information[2],
-        aicc=information[3],
-        status=status,
-        warnings=warnings,
-        excluded=excluded,
-        certificate=tau.certificate,
-        definitions=_definitions(effects, method, used_test, interval, prediction, random),
-        weights=fitted.weights,
-        effects=effects,
     )
 
 
-class _Mean(NamedTuple):
-    """The pooled effect, its standard error under the test, and the test's degrees of freedom."""
-
-    estimate: float
-    se: float
-    statistic: float
-    df: float
-
-
-def _mean(fitted: Fit, q_tau: float, test: str, df: int) -> _Mean:
-    """`q_tau` is Q at τ² with inverse-variance weights, whatever weights the fit has."""
-    estimate = float(fitted.beta[0])
-    se = math.sqrt(float(fitted.covariance[0, 0]) * scale_of_test(test, q_tau, df))
-    free = math.inf if test == "z" else float(df)
-    return _Mean(estimate, se, estimate / se if se > 0 else math.nan, free)
-
-
-def _definitions(
-    effects: Effects, method: str, test: str, interval: str, prediction: str, random: bool
-) -> dict[str, str]:
+def _definitions(effects: Effects, chosen: _Choices) -> dict[str, str]:
     return {
-        "method": ESTIMATORS[method],
-        "test": TESTS[test],
-        "tau2_ci": INTERVALS[interval] if random else "none",
-        "i2": i2_definition(random=random),
-        "pi": PREDICTIONS[prediction] if random else "none",
+        "method": ESTIMATORS[chosen.method],
+        "test": TESTS[chosen.test],
+        "tau2_ci": INTERVALS[chosen.interval] if chosen.random else "none",
+        "i2": i2_definition(random=chosen.random),
+        "pi": PREDICTIONS[chosen.prediction] if chosen.random else "none",
         "effects": effects.method,
     }
 
@@ -405,44 +443,25 @@ def i2_definition(*, random: bool) -> str:
     return "(Q − df)/Q, never below 0"
 
 
-def _inconsistency(v: Array, tau2: float, q: float, df: int, random: bool) -> tuple[float, float]:
-    if df == 0:
-        return math.nan, math.nan
-    if not random:
-        return (100 * max(0.0, (q - df) / q) if q > 0 else 0.0), q / df
-    typical = typical_variance(v, None)
-    return 100 * tau2 / (typical + tau2), tau2 / typical + 1
-
-
-def _prediction_margin(
-    prediction: str, free: float, df: int, level: float, se: float, tau2: float, random: bool
-) -> float:
-    if not random:
+def _prediction_margin(mean: _Mean, tau2: float, df: int, chosen: _Choices) -> float:
+    if not chosen.random:
         return math.nan
-    free = {"test": free, "k-1": float(df), "k-2": float(df - 1), "normal": math.inf}[prediction]
+    known = {"test": mean.df, "k-1": float(df), "k-2": float(df - 1), "normal": math.inf}
+    free = known[chosen.prediction]
     if free < 1:
         return math.nan
-    return quantile(0.5 + level / 2, free) * math.sqrt(se**2 + tau2)
+    return quantile(0.5 + chosen.level / 2, free) * math.sqrt(mean.se**2 + tau2)
 
 
-def _information(
-    y: Array, v: Array, tau2: float, method: str, random: bool, own: Fit | None
-) -> tuple[float, float, float, float]:
-    """Log-likelihood, AIC, BIC and AICc; REML's for REML, otherwise ML's.
+def _criteria(y: Array, v: Array, tau2: float, fitted: Fit, chosen: _Choices) -> Criteria:
+    """Of REML's likelihood for REML, otherwise of ML's.
 
-    With weights of the user's `own` the likelihood is that of their estimate, not the maximum.
+    With weights of the user's own the likelihood is that of their estimate, not the maximum.
     """
-    restricted = method == "REML" and len(y) > 1
+    restricted = chosen.method == "REML" and len(y) > 1
     ll = float(log_likelihood(y, v, None, tau2, restricted=restricted)[0])
-    if own is not None:
+    if chosen.weights is not None:
         best = fit(y, v, None, tau2)
-        ll -= 0.5 * (float(own.beta[0]) - float(best.beta[0])) ** 2 / float(best.covariance[0, 0])
-    count = len(y) - 1 if restricted else len(y)
-    parameters = 2 if random else 1
-    room = max(count, parameters + 2)
-    return (
-        ll,
-        -2 * ll + 2 * parameters,
-        -2 * ll + parameters * math.log(count),
-        -2 * ll + 2 * parameters * room / (room - parameters - 1),
-    )
+        away = float(fitted.beta[0]) - float(best.beta[0])
+        ll -= 0.5 * away**2 / float(best.covariance[0, 0])
+    return information_criteria(ll, len(y) - restricted, 1 + chosen.random)

@@ -11,12 +11,13 @@ import numpy as np
 
 from klarsyn.errors import NumericalError, unknown_name
 from klarsyn.provenance import digest_of
+from klarsyn.stats.criteria import information_criteria
 from klarsyn.stats.heterogeneity import (
     ESTIMATORS,
     Certificate,
     estimate_tau2,
+    inconsistency,
     log_likelihood,
-    typical_variance,
 )
 from klarsyn.stats.weighted import fit, moments
 from klarsyn.synthesis.design import INTERCEPT, Design, build_design, with_moderators
@@ -227,7 +228,9 @@ def _regress(
     covariance = fitted.covariance * scale_of_test(test, fitted.q, k - p)
     qe = float(moments(y, v, x, np.zeros(1)).q[0])
     random = method not in {"EE", "FE"}
-    typical = typical_variance(v, x)
+    i2, h2 = inconsistency(v, x, tau.value, qe, random=random)
+    restricted = method == "REML"
+    height = float(log_likelihood(y, v, x, tau.value, restricted=restricted)[0])
     return Regression(
         k=k,
         measure=effects.measure,
@@ -241,14 +244,12 @@ def _regress(
         tau2_se=tau.se,
         tau2_without=without,
         r2=100 * max(0.0, (without - tau.value) / without) if without > 0 else math.nan,
-        i2=100 * tau.value / (typical + tau.value)
-        if random
-        else (100 * max(0.0, (qe - (k - p)) / qe) if qe > 0 else 0.0),
-        h2=tau.value / typical + 1 if random else qe / (k - p),
+        i2=i2,
+        h2=h2,
         qe=qe,
         qe_df=k - p,
         qe_p=float(chdtrc(k - p, qe)),
-        **_information(y, v, x, tau.value, method, random),
+        **information_criteria(height, k - p * restricted, p + random)._asdict(),
         certificate=tau.certificate,
         warnings=_warnings(k, p, tau.certificate),
         excluded=excluded,
@@ -300,22 +301,6 @@ def omnibus_test(
         df2=df,
         p_value=float(p),
     )
-
-
-def _information(
-    y: Array, v: Array, x: Array, tau2: float, method: str, random: bool
-) -> dict[str, float]:
-    restricted = method == "REML"
-    ll = float(log_likelihood(y, v, x, tau2, restricted=restricted)[0])
-    count = len(y) - (x.shape[1] if restricted else 0)
-    parameters = x.shape[1] + random
-    room = max(count, parameters + 2)
-    return {
-        "log_likelihood": ll,
-        "aic": -2 * ll + 2 * parameters,
-        "bic": -2 * ll + parameters * math.log(count),
-        "aicc": -2 * ll + 2 * parameters * room / (room - parameters - 1),
-    }
 
 
 def _warnings(k: int, p: int, certificate: Certificate) -> tuple[tuple[str, str], ...]:

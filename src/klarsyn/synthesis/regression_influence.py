@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from klarsyn.stats.heterogeneity import estimate_tau2
 from klarsyn.stats.weighted import fit
 from klarsyn.synthesis.pairwise import scale_of_test
 from klarsyn.synthesis.regression import Coefficient, Regression, coefficient_table
+from klarsyn.synthesis.rows import Rows
 
 Array = np.ndarray
 WHOLE = 1e-8  # leverage this close to 1: no other study informs one of the coefficients
@@ -56,7 +57,7 @@ class RegressionCase:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RegressionDiagnostics(Sequence[RegressionCase]):
+class RegressionDiagnostics(Rows[RegressionCase]):
     """The case diagnostics of every study of a regression, in their order."""
 
     measure: str
@@ -66,15 +67,10 @@ class RegressionDiagnostics(Sequence[RegressionCase]):
     digest: str
     studies: tuple[RegressionCase, ...] = field(repr=False)
 
-    def __len__(self) -> int:
-        return len(self.studies)
-
-    @overload
-    def __getitem__(self, index: int) -> RegressionCase: ...
-    @overload
-    def __getitem__(self, index: slice) -> tuple[RegressionCase, ...]: ...
-    def __getitem__(self, index: int | slice) -> RegressionCase | tuple[RegressionCase, ...]:
-        return self.studies[index]
+    @property
+    def rows(self) -> tuple[RegressionCase, ...]:
+        """The studies."""
+        return self.studies
 
     def summary(self) -> str:
         """One line a study."""

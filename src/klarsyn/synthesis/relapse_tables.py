@@ -38,7 +38,7 @@ SHARES = (
 def read_relapse_shares(path: str | Path) -> tuple[RelapseShare, ...]:
     """Read study, day (after the last dose), relapsed, counted: studies without a curve."""
     shares = []
-    for row, r in enumerate(read_table(path, SHARES, others=False).records(), start=2):
+    for row, r in read_table(path, SHARES, others=False).numbered():
         if r["relapsed"] > r["counted"]:
             raise InputError(
                 f"{path}: row {row} ({r['study']}): {r['relapsed']} relapsed of {r['counted']}."

@@ -163,7 +163,7 @@ def analyse_small_studies(
     if groups is not None:
         groups = (_kept(effects, groups[0]), _kept(effects, groups[1]))
     events, clusters = (None if x is None else _kept(effects, x) for x in (events, clusters))
-    tests, ranks = run_asymmetry_tests(
+    tests, ranks = analyse_asymmetry(
         usable, tau2_method, counts=counts, groups=groups, events=events, failed=failed
     )
     models = _selection(y, v, favoured, steps, selection, failed)
@@ -209,7 +209,7 @@ def _pooled(y: np.ndarray, v: np.ndarray, tau2_method: str) -> Estimate:
     )  # fmt: skip
 
 
-def run_asymmetry_tests(
+def analyse_asymmetry(
     effects: Effects,
     tau2_method: str = "REML",
     *,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from klarsyn.errors import InputError, unknown_name
-from klarsyn.tables.table import EMPTY, NUMBERS, Column
+from klarsyn.tables.column import EMPTY, NUMBERS, Column
 
 TRUE = frozenset({"true", "yes", "1"})
 TEXTS = frozenset({"text", "either"})

@@ -8,9 +8,10 @@ from typing import Any
 
 from klarsyn.errors import InputError
 from klarsyn.tables.cells import typed
+from klarsyn.tables.column import EMPTY, NUMBERS, Column
 from klarsyn.tables.decimals import Seen, numbers_with_points, texts_with_points
 from klarsyn.tables.files import check_readable
-from klarsyn.tables.table import EMPTY, NUMBERS, Column, Table, missing_column
+from klarsyn.tables.table import Table, missing_column
 from klarsyn.tables.texts import Remark, csv_rows
 from klarsyn.tables.workbook import excel_rows
 

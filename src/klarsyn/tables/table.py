@@ -1,4 +1,4 @@
-"""What a table's columns must hold, and the typed table itself."""
+"""The typed table, and the errors that name its file and columns."""
 
 from __future__ import annotations
 
@@ -9,28 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from klarsyn.errors import InputError, nearest
-
-EMPTY = frozenset({"", "NA", "na", "N/A", "nan", "NaN", "null", "."})
-NUMBERS = frozenset({"number", "count", "whole"})  # the kinds of columns that hold numbers
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
-    """What a column must hold.
-
-    `kind` is `text`, `number`, `count` (a whole number ≥ 0), `whole` (any whole number), `either`
-    (a number or a word, as text) or `truth` (true/false). `minimum` and `maximum` are inclusive;
-    `above` is exclusive. `allowed` closes the list of texts.
-    """
-
-    name: str
-    kind: str = "text"
-    required: bool = True
-    may_be_empty: bool = False
-    minimum: float | None = None
-    maximum: float | None = None
-    above: float | None = None
-    allowed: tuple[str, ...] | None = None
+from klarsyn.tables.cells import number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +36,6 @@ class Table:
         """The column as floats, an empty cell as NaN; text raises InputError with its row."""
         import numpy as np
 
-        from klarsyn.tables.cells import number
-
         values = self[name]
         return np.array(
             [
@@ -78,6 +55,10 @@ class Table:
         return [
             dict(zip(names, row, strict=True)) for row in zip(*self.columns.values(), strict=True)
         ]
+
+    def numbered(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Each row's number, as a spreadsheet shows it, with its dictionary."""
+        return zip(self.row_numbers, self.records(), strict=True)
 
 
 @contextmanager

@@ -122,7 +122,7 @@ def _groups(table: Any) -> list[list[Any]]:
         if name not in table:
             raise missing_column(table.path, name, list(table.columns))
     groups: dict[tuple[str, str, str], list[Any]] = {}
-    for row, r in enumerate(table.records(), start=2):
+    for row, r in table.numbered():
         parts = {
             name: r.get(name) or 0
             for name in ("correct", "wrong", "dont_know", "somewhat_correct", "somewhat_wrong")
@@ -156,7 +156,7 @@ def _percents(table: Any, level: float, as_json: bool) -> None:
     from klarsyn.errors import InputError
 
     found = []
-    for row, r in enumerate(table.records(), start=2):
+    for row, r in table.numbered():
         if r.get("total") is None or r["percent_correct"] is None or not r.get("denominator"):
             raise InputError(
                 f"{table.path}: row {row}: percent_correct needs total and denominator beside it."

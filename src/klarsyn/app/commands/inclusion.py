@@ -86,7 +86,7 @@ def _trials(file: str, measure: str) -> list[Any]:
     if not counted and not ("y" in table and "v" in table):
         raise InputError(f"{file}: give the columns {', '.join(cells)}, or y and v.")
     out = []
-    for row, r in enumerate(table.records(), start=2):
+    for row, r in table.numbered():
         y, v = r.get("y"), r.get("v")
         if counted:
             a, n1, c, n2 = (r[n] for n in cells)
@@ -131,7 +131,7 @@ def _assessments(file: str, trials: list[str]) -> list[Any]:
         ],
     )
     members: dict[str, list[dict[str, Any]]] = {}
-    for row, r in enumerate(table.records(), start=2):
+    for row, r in table.numbered():
         if r["trial"] not in trials:
             raise unknown_name("trial", r["trial"], trials, f"{file}: row {row}")
         known = members.setdefault(r["assessment"], [])

@@ -110,7 +110,7 @@ def _events(file: str, options: dict[str, Any]) -> list[Any]:
         file, [Column(name="study"), *(Column(name=n, kind="count") for n in names)], others=False
     )
     studies = []
-    for row, r in enumerate(table.records(), start=2):
+    for row, r in table.numbered():
         try:
             studies.append(BinaryStudy(**r))
         except InputError as bad:
@@ -163,7 +163,7 @@ def _means(file: str, options: dict[str, Any]) -> Any:
         others=False,
     )
     studies = []
-    for row, r in enumerate(table.records(), start=2):
+    for row, r in table.numbered():
         try:
             studies.append(ContinuousStudy(**r))
         except InputError as bad:
@@ -247,7 +247,7 @@ def _refusals(file: str, options: dict[str, Any]) -> list[Any]:
         others=False,
     )
     found = []
-    for row, r in enumerate(table.records(), start=2):
+    for row, r in table.numbered():
         try:
             counts = Counts(name=r["name"], **{n: r[n] for n in cells})
         except InputError as bad:
@@ -290,10 +290,10 @@ def _visits(file: str, options: dict[str, Any]) -> list[Any]:
         others=False,
     )
     rows = table.records()
-    for row, found in enumerate(rows, start=2):
-        if found["visit"] != row - 2:
+    for expected, (row, found) in enumerate(table.numbered()):
+        if found["visit"] != expected:
             raise InputError(
-                f"{file}: row {row}: visit {found['visit']} where {row - 2} was expected. Number "
+                f"{file}: row {row}: visit {found['visit']} where {expected} was expected. Number "
                 f"the visits 0 (baseline), 1, 2 … in order."
             )
     after = rows[1:]

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from klarsyn.bias.grid import Choice
 from klarsyn.bias.riskofbias_from_base import judgements_of
-from klarsyn.figures.choices import Analysis, choices
+from klarsyn.figures.choices import Analysis, specification_curve
 from klarsyn.figures.theme import finish
 from klarsyn.report.context import Context
 from klarsyn.report.document import (
@@ -135,7 +135,7 @@ def _figure(context: Context, made: AllAnalyses) -> Figure:
 
     def draw(narrow: bool) -> Any:
         return finish(
-            choices(
+            specification_curve(
                 analyses,
                 lines=lines,
                 conclusions=conclusions,

@@ -166,50 +166,15 @@ def _difference(context: Context, t: Tipped) -> str:
 
 def _tip_panel(context: Context, t: Tipped) -> Panel:
     """Belief effects are drawn as points of improvement, whatever the scale's direction."""
-    w, n, s = context.words, context.numbers, context.settings
-    x_title = w.plain("told.tip_x", scale=s.points_scale)
-    link = "#" + anchor_of("result", t.result.id)
-    source = context.source_of(t.group.result.inputs if t.group.result else ())
-    points = [
-        CurvePoint(
-            x=abs(delta),
-            value=value,
-            low=low,
-            high=high,
-            link=link,
-            details={
-                x_title: n.fixed(abs(delta), 1),
-                w.plain("told.tip_y", scale=s.points_scale): n.with_interval(
-                    value, low, high, digits=1
-                ),
-                w.plain("hover.source"): source,
-            },
-        )
-        for delta, value, low, high in t.tipping.curve
-    ]
+    w = context.words
+    x_title = w.plain("told.tip_x", scale=context.settings.points_scale)
+    points = _tip_points(context, t, x_title)
     marks = []
     if not t.tipping.fallen and t.tipping.at_limit is not None:
         marks.append((abs(t.tipping.at_limit), w.plain("told.tip_at_limit")))
     if t.tipping.at_estimate is not None:
         marks.append((abs(t.tipping.at_estimate), w.plain("told.tip_at_estimate")))
     end = max(p.x for p in points)
-    spans = [
-        Span(
-            label=w.plain("told.tip_seen", trial=e.label),
-            low=max(0.0, min(-e.low, -e.high)),
-            value=-e.value,
-            high=min(end, max(-e.low, -e.high)),
-            link="#" + anchor_of("result", f"told.belief.{_trial_id(context, e.label)}"),
-            details={
-                w.plain("hover.trial"): e.label,
-                w.plain("hover.effect"): n.with_interval(
-                    -e.value, min(-e.low, -e.high), max(-e.low, -e.high), digits=1
-                ),
-                w.plain("hover.source"): e.source,
-            },
-        )
-        for e in t.tipping.evidence
-    ]
     return Panel(
         title=w.plain(
             "told.tip_panel",
@@ -220,7 +185,46 @@ def _tip_panel(context: Context, t: Tipped) -> Panel:
         points=points,
         colour=context.colour(t.group.comparator),
         marks=tuple(m for m in marks if m[0] <= end),
-        spans=spans,
+        spans=[_tip_span(context, e, end) for e in t.tipping.evidence],
+    )
+
+
+def _tip_points(context: Context, t: Tipped, x_title: str) -> list[CurvePoint]:
+    w, n = context.words, context.numbers
+    y_title = w.plain("told.tip_y", scale=context.settings.points_scale)
+    source = context.source_of(t.group.result.inputs if t.group.result else ())
+    return [
+        CurvePoint(
+            x=abs(delta),
+            value=value,
+            low=low,
+            high=high,
+            link="#" + anchor_of("result", t.result.id),
+            details={
+                x_title: n.fixed(abs(delta), 1),
+                y_title: n.with_interval(value, low, high, digits=1),
+                w.plain("hover.source"): source,
+            },
+        )
+        for delta, value, low, high in t.tipping.curve
+    ]
+
+
+def _tip_span(context: Context, e: BeliefEvidence, end: float) -> Span:
+    """What a trial measured of the belief effect, cut at the curve's `end`."""
+    w = context.words
+    low, high = min(-e.low, -e.high), max(-e.low, -e.high)
+    return Span(
+        label=w.plain("told.tip_seen", trial=e.label),
+        low=max(0.0, low),
+        value=-e.value,
+        high=min(end, high),
+        link="#" + anchor_of("result", f"told.belief.{_trial_id(context, e.label)}"),
+        details={
+            w.plain("hover.trial"): e.label,
+            w.plain("hover.effect"): context.numbers.with_interval(-e.value, low, high, digits=1),
+            w.plain("hover.source"): e.source,
+        },
     )
 
 
