@@ -311,7 +311,11 @@ def _lost_at(c: Counts, margin: float, method: str, level: float) -> float | Non
 
 
 def _arm_z(c: Counts, mean: Estimate, tau2: float) -> float:
-    """The arm's log odds against the predictive distribution of history."""
-    x, n = c.reference_events + 0.5, c.reference_total + 1
-    variance = 1 / x + 1 / (n - x)
-    return (math.log(x / (n - x)) - mean.value) / math.sqrt(tau2 + mean.se**2 + variance)
+    """The arm's log odds against the predictive distribution of history.
+
+    Half a patient is added to both cells only where one is empty, as to the arms of history.
+    """
+    x, y = c.reference_events, c.reference_total - c.reference_events
+    if x == 0 or y == 0:
+        x, y = x + 0.5, y + 0.5
+    return (math.log(x / y) - mean.value) / math.sqrt(tau2 + mean.se**2 + 1 / x + 1 / y)

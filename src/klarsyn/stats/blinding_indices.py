@@ -52,9 +52,9 @@ def bang(counts: ArrayLike, weights: ArrayLike) -> Index:
     total = float(n.sum())
     if total == 0:
         return Index(value=math.nan, variance=math.nan, status="undefined", reason="No guesses.")
-    p = n / total
-    value = float(w @ p)
-    variance = max(float(w**2 @ p) - value**2, 0.0) / total
+    # The sum before the division: (11 − 7)/20 is 0.2, 0.55 − 0.35 is a little more.
+    value = float(w @ n) / total
+    variance = max(float(w**2 @ n) / total - value**2, 0.0) / total
     if variance > 0:
         return Index(value=value, variance=variance)
     return Index(

@@ -104,6 +104,7 @@ def restricted_mle(
     root = np.clip(2 * u * np.cos(w) - b / (3 * a), low, high)
     for _ in range(2):
         root = _newton_step(root, (a, b, c, e), low, high)
+    root = _on_the_edge(root, (a, b, c, e), low, high)
     return root, np.clip(root - d, 0.0, 1.0)
 
 
@@ -154,6 +155,17 @@ def _newton_step(
     moved = np.clip(root - np.where(np.abs(step) < 1e-4, step, 0.0), low, high)
     better = np.abs(((a * moved + b) * moved + c) * moved + e) < np.abs(value)
     return np.where(better, moved, root)
+
+
+def _on_the_edge(
+    root: Array, cubic: tuple[Array, Array, Array, Array], low: Array, high: Array
+) -> Array:
+    """A limit of the range that is a root itself, where two roots meet there."""
+    a, b, c, e = cubic
+    for end in (low, high):
+        solves = np.abs(((a * end + b) * end + c) * end + e) <= 1e-15
+        root = np.where(solves & (np.abs(root - end) < 1e-6), end, root)
+    return root
 
 
 def _score(x1: Array, n1: Array, x2: Array, n2: Array, d: Array, corrected: bool) -> Array:
