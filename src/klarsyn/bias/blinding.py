@@ -178,6 +178,10 @@ def arm_index(
             f"(somewhat_weight, e.g. 0.5)."
         )
     weak = 0.0 if somewhat_weight is None else somewhat_weight
+    if not 0 <= weak <= 1:
+        raise InputError(
+            f"A weak guess weighs between 0 (nothing) and 1 (as a strong one); {weak:g} does not."
+        )
     counts = guesses.counts(dont_knows)
     weights = (1.0, weak, -weak, -1.0, 0.0)
     found = indices.bang(counts, weights)

@@ -100,7 +100,8 @@ class Missingness:
     correlation: float = 0.0
 
     def __post_init__(self) -> None:
-        if min(self.sd_treated, self.sd_control) < 0 or abs(self.correlation) > 1:
+        sds = (self.sd_treated, self.sd_control)
+        if not (all(0 <= s < math.inf for s in sds) and abs(self.correlation) <= 1):
             raise InputError("Standard deviations are 0 or more, a correlation between -1 and 1.")
 
     def parameters(self) -> tuple[float, float]:
@@ -239,6 +240,8 @@ def tipping_delta(
     """
     if arm not in ("treated", "control"):
         raise unknown_name("arm", arm, ("treated", "control"))
+    if not (math.isfinite(threshold) and 0 < widest < math.inf):
+        raise InputError("The threshold is a number, and the widest shift above 0.")
 
     def at(delta: float) -> Pooled:
         shifts = {"treated": 0.0, "control": 0.0, arm: delta}

@@ -170,7 +170,7 @@ def preserved_fraction_margin(
     if not 0 <= fraction < 1:
         raise InputError(f"A preserved fraction lies in 0 to 1, 1 left out; {fraction:g} does not.")
     m1 = history.interval(level)[0] if lower is None else lower
-    if m1 <= 0:
+    if not m1 > 0:
         raise NumericalError(
             "not_estimable",
             f"The lower limit of reference − placebo is {m1:.3g}: history does not show that the "
@@ -194,6 +194,9 @@ def synthesis_test(difference: Estimate, history: Estimate, fraction: float) -> 
     if not 0 <= fraction <= 1:
         raise InputError(f"A preserved fraction lies between 0 and 1; {fraction:g} does not.")
     kept = 1 - fraction
+    numbers = (difference.value, difference.se, history.value, history.se)
+    if not all(map(math.isfinite, numbers)) or math.hypot(difference.se, kept * history.se) == 0:
+        raise InputError("The synthesis test needs two differences with their standard errors.")
     z = (difference.value + kept * history.value) / math.hypot(difference.se, kept * history.se)
     return z, float(special.ndtr(-z))
 
@@ -255,6 +258,10 @@ def assay_sensitivity(
     """
     if not 0 <= history_rate <= 1:
         raise InputError(f"A rate lies between 0 and 1; {history_rate:g} does not.")
+    if history is not None and not (
+        math.isfinite(history[0].value) and history[0].se >= 0 and 0 <= history[1] < math.inf
+    ):
+        raise InputError("History needs a mean log odds, its standard error and τ², 0 or more.")
     observed = counts.reference_events / counts.reference_total
     other = Counts(
         name=f"{counts.name}, reference at {100 * history_rate:.0f} %",

@@ -47,8 +47,8 @@ def bang(counts: ArrayLike, weights: ArrayLike) -> Index:
     n, w = _counts(counts), np.asarray(weights, float)
     if n.shape != w.shape or n.ndim != 1:
         raise InputError(f"{n.size} counts need as many weights; there are {w.size}.")
-    if np.any(np.abs(w) > 1):
-        raise InputError(f"A weight lies between -1 and 1; {w[np.abs(w) > 1][0]:g} does not.")
+    if not (np.abs(w) <= 1).all():
+        raise InputError(f"A weight lies between -1 and 1; {w[~(np.abs(w) <= 1)][0]:g} does not.")
     total = float(n.sum())
     if total == 0:
         return Index(value=math.nan, variance=math.nan, status="undefined", reason="No guesses.")
@@ -74,7 +74,7 @@ def bang_score_interval(
     Right less wrong of one multinomial sample is the difference of paired proportions, so Tango's
     interval (1998) applies; unlike the normal one it does not collapse when all answers agree.
     """
-    if total <= 0 or min(correct, wrong) < 0 or correct + wrong > total:
+    if not (correct >= 0 and wrong >= 0 and correct + wrong <= total and 0 < total < math.inf):
         raise InputError(f"{correct:g} right and {wrong:g} wrong of {total:g} cannot be.")
     z, estimate = two_sided_z(level), (correct - wrong) / total
 
@@ -198,6 +198,8 @@ def _james_weights(n: Array, weights: ArrayLike | None) -> Array:
     w = np.asarray(weights, float)
     if w.shape != shape:
         raise InputError(f"The weights have shape {w.shape}; the guesses have {shape}.")
+    if not ((w >= 0) & (w <= 1)).all():
+        raise InputError("James's weights lie between 0 (right) and 1 (don't know).")
     return w
 
 

@@ -87,9 +87,24 @@ def restricted_mle(
     Closed form of the cubic (Farrington & Manning 1990, appendix), then polished by Newton steps
     on the cubic, since the arc cosine loses half its digits where roots meet.
     """
-    x1, n1, x2, n2, d = np.broadcast_arrays(
-        *(np.asarray(v, float) for v in (x1, n1, x2, n2, difference))
+    check_counts(x1, n1)
+    check_counts(x2, n2)
+    _check_difference(difference)
+    return _restricted(
+        *np.broadcast_arrays(*(np.asarray(v, float) for v in (x1, n1, x2, n2, difference)))
     )
+
+
+def _check_difference(difference: ArrayLike) -> None:
+    d = np.asarray(difference, float)
+    if not (np.abs(d) <= 1).all():
+        raise InputError(
+            f"A difference of proportions lies between -1 and 1; {d[~(np.abs(d) <= 1)].flat[0]:g} "
+            f"does not."
+        )
+
+
+def _restricted(x1: Array, n1: Array, x2: Array, n2: Array, d: Array) -> tuple[Array, Array]:
     p1, p2, theta = x1 / n1, x2 / n2, n2 / n1
     a = 1 + theta
     b = -(1 + theta + p1 + theta * p2 + d * (theta + 2))
@@ -127,6 +142,7 @@ def score_z(
         raise unknown_name("variance", variance, VARIANCES)
     check_counts(x1, n1)
     check_counts(x2, n2)
+    _check_difference(difference)
     a, b, c, d, e = np.broadcast_arrays(
         *(np.asarray(v, float) for v in (x1, n1, x2, n2, difference))
     )
@@ -169,7 +185,7 @@ def _on_the_edge(
 
 
 def _score(x1: Array, n1: Array, x2: Array, n2: Array, d: Array, corrected: bool) -> Array:
-    p1, p2 = restricted_mle(x1, n1, x2, n2, d)
+    p1, p2 = _restricted(x1, n1, x2, n2, d)
     variance = p1 * (1 - p1) / n1 + p2 * (1 - p2) / n2
     if corrected:
         variance = variance * (n1 + n2) / (n1 + n2 - 1)
