@@ -19,6 +19,12 @@ FILES = {
         f"T{k},x,active,{12 + k},{6 - k % 3},3,{kind}\nT{k},y,control,{8 + k},7,4,{kind}\n"
         for k, kind in enumerate(["saline", "midazolam"] * 3)
     ),
+    "twice.csv": "trial,arm,role,time,correct,wrong,dont_know,minutes\n"
+    + "".join(
+        f"{t},drug,active,dose 1,{20 + k},9,5,{10 + k}\n{t},drug,active,end,{25 + k},5,4,{90 + k}\n"
+        f"{t},saline,control,dose 1,15,{8 + k},6,{10 + k}\n{t},saline,control,end,9,8,4,{90 + k}\n"
+        for k, t in enumerate("ABC")
+    ),
     "percents.csv": "trial,arm,role,percent_correct,total,denominator,dont_know\n"
     "Shiroma,midazolam,control,89.3,28,unknown,\n",
     "strata.csv": "received,guessed,n,mean,sd\nactive,active,48,19.6,9.6\n"
@@ -54,6 +60,8 @@ RUNS = {
     "blinding percents.csv": "Shiroma",
     "blinding many.csv --pool --interval score": "pooled, participants, active arms",
     "blinding many.csv --moderator control_kind": "control arms by control_kind",
+    "blinding twice.csv --pool": "pooled, participants, active arms, dose 1:",
+    "blinding twice.csv --moderator minutes": "control arms, end by minutes",
     "unblinding strata.csv --timing after_outcome": "at half right guesses 1.08",
     "unblinding effects.csv --threshold 0": "a belief effect of -5.64",
     "unblinding controls.csv --usual usual": "Trial A: control improved 0.29 SD against 1.00",
@@ -80,6 +88,13 @@ FAULTS = {
     ("blinding guesses.csv", "ketamine,active", "ketamine,drug"): r"row 2: 'drug' is not a known",
     ("blinding guesses.csv", "9,5,5,19", "0,0,0,0"): r"row 2: Lii 2023, arm ketamine: nobody",
     ("blinding percents.csv", "89.3", "89.4"): r"row 2: .*no whole number out of 28",
+    ("blinding twice.csv --moderator minutes", "5,10", "5,"): r"row 2: minutes is empty",
+    ("blinding twice.csv --somewhat-weight nan", "A", "A"): "weak guess weighs",
+    ("unblinding effects.csv --threshold nan", "A", "A"): "threshold is a number",
+    ("unblinding controls.csv --usual-mean nan,0.1,0.1", "D", "D"): "need a mean",
+    ("missing visits.csv --correlation 0.5 --deltas nan,1", "v", "v"): "delta is a number",
+    ("missing refusals.csv --margin nan", "v", "v"): "positive risk difference below 1",
+    ("missing refusals.csv --margin 0.1", ",5,33", ",5000,3300"): r"16,508,301 cells",
     ("unblinding strata.csv --timing unknown", ",9.6", ",-1"): r"row 2, column 'sd': -1 is below 0",
     ("unblinding effects.csv --threshold 0", "0.1,0.2", "1.1,0.2"): r"1\.1 is above 1",
     ("unblinding effects.csv --threshold 0", "-8.9,-3.1", "-3.1,-8.9"): r"row 2: the effect -6",

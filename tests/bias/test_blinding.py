@@ -199,3 +199,10 @@ def test_a_constant_covariate_is_rank_deficient() -> None:
     found = [arm_index(a) for a in many()[0]]
     with pytest.raises(NumericalError, match="follow from the others: x"):
         moderate_indices(found, {"x": [1.0] * len(found)}, tau2_method="REML", test="z")
+
+
+def test_patients_asked_twice_do_not_pool_as_others() -> None:
+    first = arm_index(arm("active", 9, 3, time="dose 1"))  # pyright: ignore[reportArgumentType]
+    again = arm_index(arm("active", 10, 2, time="end"))  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InputError, match="stands twice \\(time 'dose 1' and 'end'\\)"):
+        pool_indices([first, again], tau2_method="REML", test="knha")

@@ -211,25 +211,44 @@ def _pools(found: list[Any], level: float, table: Any, moderator: str | None) ->
                 for a in f.arms
                 if (a.role, a.respondent, a.dont_knows) == (role, respondent, "kept")
             ]
-            if len(arms) < 2:
-                continue
-            name = f"{respondent}, {role} arms"
-            choices: dict[str, Any] = {"tau2_method": "REML", "test": "knha", "level": level}
-            out[name] = pool_indices(arms, **choices)
-            if moderator:
-                values = [traits[a.trial, a.arm] for a in arms]
-                out[f"{name} by {moderator}"] = moderate_indices(
-                    arms, {moderator: values}, **choices
-                )
+            for time, asked in _by_time(arms).items():
+                if len(asked) < 2:
+                    continue
+                name = f"{respondent}, {role} arms" + (f", {time}" if time else "")
+                choices: dict[str, Any] = {"tau2_method": "REML", "test": "knha", "level": level}
+                out[name] = pool_indices(asked, **choices)
+                if moderator:
+                    values = [traits[a.trial, a.arm, a.respondent, a.time] for a in asked]
+                    out[f"{name} by {moderator}"] = moderate_indices(
+                        asked, {moderator: values}, **choices
+                    )
     return out
 
 
-def _traits(table: Any, moderator: str) -> dict[tuple[str, str], Any]:
+def _by_time(arms: list[Any]) -> dict[str, list[Any]]:
+    """The arms together, or by time where one was asked more than once."""
+    if len({(a.trial, a.arm) for a in arms}) == len(arms):
+        return {"": arms}
+    times = dict.fromkeys(a.time for a in arms)
+    return {time: [a for a in arms if a.time == time] for time in times}
+
+
+def _traits(table: Any, moderator: str) -> dict[tuple[str, str, str, str], Any]:
     """The moderator of each arm; numbers when every cell is one."""
+    from klarsyn.errors import InputError
+
     values = list(table[moderator])
+    for row, value in zip(table.row_numbers, values, strict=True):
+        if value is None or str(value).strip() in ("", "nan"):
+            raise InputError(
+                f"{table.path}: row {row}: {moderator} is empty; an arm without it cannot be "
+                f"placed. Fill it in, or leave the row out."
+            )
     try:
         values = [float(v) for v in values]
     except (TypeError, ValueError):
         values = [str(v) for v in values]
-    names = zip(table["trial"], table["arm"], values, strict=True)
-    return {(trial, arm): value for trial, arm, value in names}
+    return {
+        (r["trial"], r["arm"], r.get("respondent") or "participants", r.get("time") or ""): value
+        for r, value in zip(table.records(), values, strict=True)
+    }
