@@ -73,7 +73,7 @@ def blinding(i: Inputs, quantity: str) -> float:
     trial = trial_blinding(arms)
     if quantity.startswith("SBI"):
         return {"SBI": trial.sbi.value, "SBI lower": trial.sbi_interval[0],
-                "SBI upper": trial.sbi_interval[1]}[quantity]  # fmt: skip
+                "SBI upper": trial.sbi_interval[1], "SBI p": trial.sbi_p}[quantity]  # fmt: skip
     arm = trial.arm(quantity.split()[-1])
     kind = quantity.removeprefix("Bang ").rsplit(" ", 1)[0]
     return {"BI": arm.index.value, "SE": arm.index.se, "one-sided lower": arm.lower,

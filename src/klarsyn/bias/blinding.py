@@ -40,8 +40,9 @@ class ArmIndex:
     """Bang's index of one arm under one treatment of don't-knows.
 
     `interval` is two-sided; `lower` is the one-sided lower limit that Bang 2004 recommends for a
-    claim of unblinding. `status` is `ok`, `half_added`, `degenerate` (no interval: its ends are
-    the index) or `undefined` (nobody guessed; the index is NaN).
+    claim of unblinding, and `shown` whether it allows one (above 0). `status` is `ok`,
+    `half_added`, `degenerate` (no interval: its ends are the index) or `undefined` (nobody
+    guessed; the index is NaN).
     """
 
     trial: str
@@ -55,6 +56,7 @@ class ArmIndex:
     index: Estimate
     interval: tuple[float, float]
     lower: float
+    shown: bool
     guess: str
     status: str
     reason: str
@@ -66,7 +68,8 @@ class TrialBlinding:
 
     `arms` holds every arm under every treatment of don't-knows; `scenario` is read from the arms
     with don't-knows kept. James, SBI and kappa pool the arms of each role. `None` in their place
-    comes with its reason in `notes`.
+    comes with its reason in `notes`. `james_shown`: the upper limit is below ½, James's claim of
+    unblinding. `kappa_band`: that of Lin et al. 2022. `sbi_p` is dual to the interval of the SBI.
     """
 
     trial: str
@@ -77,9 +80,12 @@ class TrialBlinding:
     scenario_classes: tuple[str, str]
     james: Estimate | None
     james_interval: tuple[float, float] | None
+    james_shown: bool | None
     sbi: Estimate
     sbi_interval: tuple[float, float]
+    sbi_p: float
     kappa: Estimate | None
+    kappa_band: str | None
     cut: float
     level: float
     notes: tuple[str, ...]
@@ -101,13 +107,17 @@ class TrialBlinding:
             lines.append(
                 f"  {a.arm}: Bang {a.index.value:.2f} ({low:.2f} to {high:.2f}), n = {a.n:g}, "
                 f"don't know {100 * a.dont_know_share:.0f} %: {a.guess}"
+                + (", unblinding shown (one-sided)" if a.shown else "")
             )
         lines.append(f"  scenario: {self.scenario.replace('_', ' ')}")
         if self.james and self.james_interval:
             low, high = self.james_interval
-            lines.append(f"  James {self.james.value:.2f} ({low:.2f} to {high:.2f})")
+            says = "unblinding shown" if self.james_shown else "unblinding not shown"
+            lines.append(f"  James {self.james.value:.2f} ({low:.2f} to {high:.2f}): {says}")
         low, high = self.sbi_interval
-        lines.append(f"  SBI {self.sbi.value:.2f} ({low:.2f} to {high:.2f})")
+        lines.append(f"  SBI {self.sbi.value:.2f} ({low:.2f} to {high:.2f}), p {self.sbi_p:.2g}")
+        if self.kappa:
+            lines.append(f"  kappa {self.kappa.value:.2f} (Lin 2022: {self.kappa_band})")
         return "\n".join([*lines, *(f"  note: {n}" for n in self.notes)])
 
     def to_dict(self) -> dict[str, Any]:
@@ -145,6 +155,21 @@ def classify(index: float, cut: float = 0.2) -> str:
     if not 0 <= cut < 1:
         raise InputError(f"The cut of chance guessing lies in 0 to 1; {cut:g} does not.")
     return UNBLINDED if index > cut else OPPOSITE if index < -cut else RANDOM
+
+
+def kappa_band(kappa: float) -> str:
+    """How far kappa between guess and arm speaks of unblinding (bands of Lin et al. 2022).
+
+    They run from −0.20 to 0.20 (successful blinding), to 0.40 (slight), to 0.60 (moderate) and to 1
+    (severe unblinding); below −0.20 most guess the other arm.
+    """
+    if not -1 <= kappa <= 1:
+        raise InputError(f"Kappa lies between -1 and 1; {kappa:g} does not.")
+    bands = ((-0.2, OPPOSITE), (0.2, "successful blinding"), (0.4, "slight unblinding"))
+    for end, name in (*bands, (0.6, "moderate unblinding")):
+        if kappa < end or (kappa == end and end > 0):
+            return name
+    return "severe unblinding"
 
 
 def scenario(active: float, control: float, cut: float = 0.2) -> tuple[str, tuple[str, str]]:
@@ -203,6 +228,7 @@ def arm_index(
         index=index,
         interval=(low, high),
         lower=lower,
+        shown=lower > 0 and status != "degenerate",
         guess="undefined" if status == "undefined" else classify(index.value, cut),
         status=status,
         reason=reason,
@@ -241,7 +267,8 @@ def trial_blinding(
     name, classes = scenario(merged[0].index.value, merged[1].index.value, cut)
     james, james_interval, kappa, notes = _whole_trial(table, level)
     active, control = table["active"], table["control"]
-    sbi, low, high = indices.sbi(active.all_correct, active.n, control.all_wrong, control.n, level)
+    guessed = active.all_correct, active.n, control.all_wrong, control.n
+    sbi, low, high = indices.sbi(*guessed, level)
     return TrialBlinding(
         trial=first.trial,
         respondent=first.respondent,
@@ -251,9 +278,12 @@ def trial_blinding(
         scenario_classes=classes,
         james=james,
         james_interval=james_interval,
+        james_shown=None if james_interval is None else james_interval[1] < 0.5,
         sbi=Estimate(value=sbi.value, se=sbi.se, method="SBI, Petroff 2024 (Newcombe limits)"),
         sbi_interval=(low, high),
+        sbi_p=indices.sbi_p_value(*guessed),
         kappa=kappa,
+        kappa_band=None if kappa is None else kappa_band(kappa.value),
         cut=cut,
         level=level,
         notes=tuple(notes),

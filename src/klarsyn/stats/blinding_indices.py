@@ -13,7 +13,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from klarsyn.errors import InputError
-from klarsyn.stats.proportions import difference_interval, two_sided_z
+from klarsyn.stats.proportions import (
+    check_counts,
+    difference_interval,
+    newcombe_limits,
+    two_sided_z,
+)
 
 Array = NDArray[np.float64]
 _BISECTIONS = 60
@@ -149,6 +154,29 @@ def sbi(x1: float, n1: float, x2: float, n2: float, level: float) -> tuple[Index
     p1, p2 = x1 / n1, x2 / n2
     variance = p1 * (1 - p1) / n1 + p2 * (1 - p2) / n2
     return Index(value=p1 - p2, variance=variance), float(limits.low), float(limits.high)
+
+
+def sbi_p_value(x1: float, n1: float, x2: float, n2: float) -> float:
+    """Two-sided p of an SBI of 0, dual to Newcombe's interval: 1 less the level that just holds 0.
+
+    Petroff et al. 2024. Their package sets p to 1 where the index is 1 or −1; here the interval
+    decides there as well.
+    """
+    from scipy import optimize, special
+
+    check_counts([x1, x2], [n1, n2])
+    estimate = x1 / n1 - x2 / n2
+    if estimate == 0:
+        return 1.0
+
+    def near(z: float) -> float:
+        limits = newcombe_limits(x1, n1, x2, n2, z)
+        return float(limits[0] if estimate > 0 else -limits[1])
+
+    widest = 1.0
+    while near(widest) > 0:
+        widest *= 2
+    return float(2 * special.ndtr(-optimize.brentq(near, 0.0, widest, xtol=1e-13)))  # pyright: ignore[reportArgumentType]
 
 
 def kappa(table: ArrayLike) -> Index:

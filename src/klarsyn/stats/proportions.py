@@ -79,6 +79,15 @@ def difference_interval(
     return Interval(low=_plain(low), high=_plain(high), method=method, level=level)
 
 
+def newcombe_limits(
+    x1: ArrayLike, n1: ArrayLike, x2: ArrayLike, n2: ArrayLike, z: float
+) -> tuple[Array, Array]:
+    """Newcombe's limits of p1 − p2 at z standard errors (Newcombe 1998, method 10)."""
+    check_counts(x1, n1)
+    check_counts(x2, n2)
+    return _newcombe(*(np.asarray(v, float) for v in (x1, n1, x2, n2)), z)
+
+
 def restricted_mle(
     x1: ArrayLike, n1: ArrayLike, x2: ArrayLike, n2: ArrayLike, difference: ArrayLike
 ) -> tuple[Array, Array]:

@@ -47,6 +47,16 @@ def blinding() -> None:
         add(BLIND, name, inputs, "SBI", mpf(cells[0]) / n[0] - mpf(cells[2]) / n[1])
         for quantity, limit in zip(("SBI lower", "SBI upper"), ref.newcombe(cells), strict=True):
             add(BLIND, name, inputs, quantity, limit, SOLVED)
+        add(BLIND, name, inputs, "SBI p", ref.dual_p(cells), 1e-12)
+    for m in (
+        2,
+        10,
+        100,
+    ):  # R's SBI 0.1.0, test-sbi.R: z² = m (1 + √17)/8 when half of m against none
+        table = [[m // 2, 0], [m - m // 2, m], [0, 0]]
+        p = 2 * ref.phi(-sqrt(m * (1 + sqrt(mpf(17))) / 8))
+        add(BLIND, f"half_against_none_{m}", {"table": table}, "SBI p", p, 1e-12,
+            "R package SBI, closed form of its tests")  # fmt: skip
     for name in ("plain", "opposite", "no_dont_know"):
         square = TABLES[name][:2]
         value, variance = ref.kappa(square)

@@ -376,6 +376,27 @@ def newcombe(cells: Sequence[Number], level: str = "0.95") -> tuple[Number, Numb
     return p - q - sqrt((p - l1) ** 2 + (u2 - q) ** 2), p - q + sqrt((u1 - p) ** 2 + (q - l2) ** 2)
 
 
+def dual_p(cells: Sequence[Number]) -> Number:
+    """1 less the level at which Newcombe's interval just reaches 0 (Petroff et al. 2024)."""
+    x1, n1, x2, n2 = (mpf(v) for v in cells)
+    d = x1 / n1 - x2 / n2
+    if d == 0:
+        return mpf(1)
+
+    def reach(z: Number) -> Number:
+        limits = []
+        for x, n in ((x1, n1), (x2, n2)):  # the ends of Wilson's interval, as roots of a quadratic
+            middle, half = x + z * z / 2, z * sqrt(x * (n - x) / n + z * z / 4)
+            limits.append(((middle - half) / (n + z * z), (middle + half) / (n + z * z)))
+        (l1, u1), (l2, u2) = limits
+        p, q = x1 / n1, x2 / n2
+        if d > 0:
+            return d - sqrt((p - l1) ** 2 + (u2 - q) ** 2)
+        return -d - sqrt((u1 - p) ** 2 + (q - l2) ** 2)
+
+    return 2 * phi(-root(reach, mpf(10) ** -20, 1000))
+
+
 def constrained(cells: Sequence[Number], d: Number) -> tuple[Number, Number]:
     """The most likely p1, p2 with p1 − p2 = d: the likelihood's slope followed to its zero."""
     x1, n1, x2, n2 = (mpf(v) for v in cells)
