@@ -176,7 +176,8 @@ def sbi_p_value(x1: float, n1: float, x2: float, n2: float) -> float:
     widest = 1.0
     while near(widest) > 0:
         widest *= 2
-    return float(2 * special.ndtr(-optimize.brentq(near, 0.0, widest, xtol=1e-13)))  # pyright: ignore[reportArgumentType]
+    z = optimize.brentq(near, 0.0, widest, xtol=1e-13)
+    return float(2 * special.ndtr(-float(z)))  # pyright: ignore[reportArgumentType]
 
 
 def kappa(table: ArrayLike) -> Index:

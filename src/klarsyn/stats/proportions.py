@@ -85,7 +85,8 @@ def newcombe_limits(
     """Newcombe's limits of p1 − p2 at z standard errors (Newcombe 1998, method 10)."""
     check_counts(x1, n1)
     check_counts(x2, n2)
-    return _newcombe(*(np.asarray(v, float) for v in (x1, n1, x2, n2)), z)
+    a, b, c, d = (np.asarray(v, float) for v in (x1, n1, x2, n2))
+    return _newcombe(a, b, c, d, z)
 
 
 def restricted_mle(
