@@ -35,7 +35,7 @@ from klarsyn.bias.reference_based import (
 )
 from klarsyn.bias.refusals import Refusals, refusal_grid
 from klarsyn.stats import blinding_indices as indices
-from klarsyn.stats import granularity, reported_tests, sanity
+from klarsyn.stats import conversions, granularity, reported_tests, sanity
 from klarsyn.stats import guess_strata as strata
 from klarsyn.stats.estimate import Estimate
 from klarsyn.stats.proportions import difference_interval, restricted_mle, score_z, wilson
@@ -147,10 +147,13 @@ def reading(i: Inputs, quantity: str) -> float:
         if n
     ]
     rhos = (i["rho"],) if "rho" in i else (0.0,)
-    found = read_guesses(groups, timing="unknown", se_method="fixed", rhos=rhos)
-    _, _, curve = found.readings
+    se_method = "sampled" if "sampled" in quantity else "fixed"
+    found = read_guesses(groups, timing="unknown", se_method=se_method, rhos=rhos)
+    raw, _, curve = found.readings
     assert found.interaction is not None
     return {
+        "raw SE": raw.se,
+        "SE, weights sampled": (curve[0].high - curve[0].value) / Z95,
         "Delta at benign share": curve[0].value,
         "within guessed active": found.within_guess["active"].value,
         "within guessed control": found.within_guess["control"].value,
@@ -326,6 +329,12 @@ def assay(i: Inputs, quantity: str) -> float | None:
     return {"z": found.z, "rate": found.lost_at}[quantity]
 
 
+def verdict(i: Inputs, quantity: str) -> str:
+    assert quantity == "verdict"
+    limits = noninferiority.fixed_margin(i["margin"], "given")
+    return noninferiority.noninferiority([counts(i["cells"])], limits).verdict
+
+
 def refusals(i: Inputs, quantity: str) -> Any:
     grid = refusal_grid(
         Refusals(
@@ -370,6 +379,11 @@ def carlisle(i: Inputs, quantity: str) -> float:
             "P(at least this similar)": lambda: sanity.similarity(**i)}[quantity]()  # fmt: skip
 
 
+def converted(i: Inputs, name: str) -> float:
+    more = {k: v for k, v in i.items() if k != "values"}
+    return getattr(conversions, name)(*i["values"], **more).value
+
+
 COMPUTE: dict[str, Callable[[Inputs, str], Any]] = {
     "1_blinding_indices": blinding,
     "1_bang_arm": one_arm,
@@ -405,6 +419,8 @@ COMPUTE: dict[str, Callable[[Inputs, str], Any]] = {
     "5_assay": assay,
     "5_assay_lost_at": assay,
     "5_refusals": refusals,
+    "5_verdict": verdict,
+    "10_conversion": converted,
     **{m: lambda i, q, m=m: existence(i, q, m) for m in ("10_GRIM", "10_GRIMMER", "10_DEBIT")},
     "10_SPRITE": sd_limits,
     "10_statcheck": statcheck,

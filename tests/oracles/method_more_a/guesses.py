@@ -156,6 +156,12 @@ def unblinding() -> None:
             add("2_CGRC", name, inputs | {"c": float(rate)}, "SE, weights fixed",
                 ref.fixed_se(n, sd, rate))  # fmt: skip
         half = ref.delta_at(n, mean, mpf(1) / 2)
+        if name in ("four", "six"):
+            add("2_CGRC", name, inputs, "raw SE", ref.raw_se(n, mean, sd))
+            for rho in ("0", "0.5", "1"):
+                told = inputs | {"rho": float(rho)}
+                value = ref.sampled_se(n, mean, sd, mpf(rho))
+                add("2_CGRC", name, told, "SE, weights sampled", value, 1e-10)
         for rho in ("0.25", "0.5", "0.75"):
             value = at_raw - (1 - mpf(rho)) * (at_raw - half)
             add("2_CGRC", name, inputs | {"rho": float(rho)}, "Delta at benign share", value)

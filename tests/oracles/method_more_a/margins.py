@@ -102,6 +102,17 @@ def margins() -> None:
         x1, n1, _, n2 = cells
         lost = [x for x in range(n2 + 1) if ref.newcombe((x1, n1, x, n2))[0] <= -mpf(margin)]
         add("5_assay_lost_at", name, inputs, "rate", mpf(lost[0]) / n2, note="Newcombe")
+    for cells, margin in (
+        (CELLS["elektd"], "0.1"), ((50, 100, 50, 100), "0.15"), ((50, 100, 50, 100), "0.1"),
+        ((20, 100, 60, 100), "0.1"), ((45, 50, 44, 50), "0.2"), ((0, 60, 0, 60), "0.07"),
+    ):  # fmt: skip
+        low, high = ref.score_interval(cells, corrected=True)
+        said = (
+            "superior" if low > 0 else "non-inferior" if low > -mpf(margin)
+            else "inferior" if high < -mpf(margin) else "inconclusive"
+        )  # fmt: skip
+        inputs = {"cells": cells, "margin": float(margin)}
+        add("5_verdict", f"{cells}_{margin}", inputs, "verdict", said, "exact")
     refusing = (("elektd", (108, 195, 70, 170), 5, 33, "0.1"), ("few",
     (30, 60, 20, 58), 2, 4, "0.1"),
                 ("not_there", (20, 60, 22, 58), 3, 12, "0.1"))  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import reference as ref
-from mpmath import mpf, sqrt
+from mpmath import log, mpf, sqrt
 from table import add
 
 
@@ -76,6 +76,7 @@ def printed_numbers() -> None:
         value = "none" if not fits else f"{fits[0]} to {fits[-1]}"
         add("10_percent", f"{percent}_{n}", {"percent": percent, "n": n}, "counts", value, "exact",
             "all counts tried")  # fmt: skip
+    conversions()
     for name, n, mean, sd in (
         ("two_groups", (30, 28), (25.1, 25.6), (4.2, 4.8)), ("identical", (20, 20), (50, 50),
         (9, 9)),
@@ -95,3 +96,41 @@ def printed_numbers() -> None:
             ref.phi(z),
             1e-10,
         )
+
+
+def conversions() -> None:
+    z = ref.two_sided()
+    lower, upper, p = mpf("-8.9"), mpf("-3.1"), mpf("0.013")
+    sd1, sd2, r = mpf("7.2"), mpf("9.4"), mpf("0.55")
+    change = sqrt(sd1**2 + sd2**2 - 2 * r * sd1 * sd2)
+    n1, m1, n2, m2 = 12, mpf("20.5"), 31, mpf("24.25")
+    both = (n1 * m1 + n2 * m2) / (n1 + n2)
+    squares = (n1 - 1) * sd1**2 + n1 * (m1 - both) ** 2 + (n2 - 1) * sd2**2 + n2 * (m2 - both) ** 2
+    cases = (
+        ("sd_from_se", (1.3, 26), {}, mpf("1.3") * sqrt(mpf(26))),
+        ("se_from_interval", (-8.9, -3.1), {}, (upper - lower) / (2 * z)),
+        ("se_from_interval", (-8.9, -3.1), {"df": 9},
+         (upper - lower) / (2 * ref.t_quantile(mpf("0.975"), 9))),
+        ("se_from_interval", (-8.9, -3.1), {"level": 0.9, "df": 2.5},
+         (upper - lower) / (2 * ref.t_quantile(mpf("0.95"), mpf("2.5")))),
+        ("log_se_from_ratio_interval", (0.4, 3.1), {}, log(mpf("3.1") / mpf("0.4")) / (2 * z)),
+        ("statistic_from_p", (0.013,), {}, ref.quantile(1 - p / 2)),
+        ("statistic_from_p", (0.013,), {"df": 4}, ref.t_quantile(1 - p / 2, 4)),
+        ("se_from_p", (-2.4, 0.013), {"df": 57}, mpf("2.4") / ref.t_quantile(1 - p / 2, 57)),
+        ("p_from_statistic", (-2.02,), {"df": 38}, ref.p_of("t", "2.02", 38)),
+        ("common_sd_from_se", (1.9, 26, 31), {}, mpf("1.9") / sqrt(1 / mpf(26) + 1 / mpf(31))),
+        ("change_sd", (7.2, 9.4, 0.55), {}, change),
+        ("correlation_from_change", (7.2, 9.4, float(change)), {}, r),
+        ("change_sd", (4, 4, 1), {}, mpf(0)),
+        ("combined_mean", (12, 20.5, 31, 24.25), {}, both),
+        ("combined_sd", (12, 20.5, 7.2, 31, 24.25, 9.4), {}, sqrt(squares / (n1 + n2 - 1))),
+        ("mean_from_quartiles", (3, 8, 10.5), {}, mpf("21.5") / 3),
+        ("sd_from_quartiles", (3, 10.5, 44), {},
+         mpf("7.5") / (2 * ref.quantile((mpf("0.75") * 44 - mpf("0.125")) / mpf("44.25")))),
+        ("mean_from_range", (0, 8, 31), {}, mpf(47) / 4),
+        ("sd_from_range", (0, 31, 44), {},
+         mpf(31) / (2 * ref.quantile((44 - mpf("0.375")) / mpf("44.25")))),
+    )  # fmt: skip
+    for name, values, more, value in cases:
+        told = {"values": values, **more}
+        add("10_conversion", f"{name}_{more}", told, name, value, 1e-10)

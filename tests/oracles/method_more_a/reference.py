@@ -211,6 +211,49 @@ def fixed_se(n: Sequence[Number], sd: Sequence[Number], c: Number) -> Number:
     return sqrt(sum((w[k] / arms[own[k]]) ** 2 * mpf(sd[k]) ** 2 / n[k] for k in range(6) if n[k]))
 
 
+def sampled_se(
+    n: Sequence[Number], mean: Sequence[Number], sd: Sequence[Number], rho: Number
+) -> Number:
+    """Standard error of ρ raw + (1 − ρ) Δ(½), guesses multinomial within each arm, numerically."""
+    counts = [mpf(v) for v in n]
+    held = [k for k in range(6) if counts[k] > 0]
+
+    def value(at: Sequence[Number], m: Sequence[Number]) -> Number:
+        return mpf(rho) * raw(at, m) + (1 - mpf(rho)) * delta_at(at, m, HALF)
+
+    def slope(k: int, by_mean: bool) -> Number:
+        ends = []
+        for step in (STEP, -STEP):
+            at, m = list(counts), [mpf(v) for v in mean]
+            (m if by_mean else at)[k] += step
+            ends.append(value(at, m))
+        return (ends[0] - ends[1]) / (2 * STEP)
+
+    total = sum((slope(k, True) * mpf(sd[k])) ** 2 / counts[k] for k in held)
+    for arm in ((0, 1, 4), (2, 3, 5)):
+        inside = [k for k in arm if k in held]
+        size = sum(counts[k] for k in inside)
+        g = {k: slope(k, False) for k in inside}
+        centre = sum(counts[k] * g[k] for k in inside) / size
+        total += sum(counts[k] * (g[k] - centre) ** 2 for k in inside)
+    return sqrt(total)
+
+
+def raw_se(n: Sequence[Number], mean: Sequence[Number], sd: Sequence[Number]) -> Number:
+    """Welch's standard error of the raw difference, each arm's variance put together again."""
+    total = mpf(0)
+    for arm in ((0, 1, 4), (2, 3, 5)):
+        size = sum(mpf(n[k]) for k in arm)
+        centre = sum(mpf(n[k]) * mean[k] for k in arm) / size
+        squares = sum(
+            (mpf(n[k]) - 1) * mpf(sd[k]) ** 2 + n[k] * (mpf(mean[k]) - centre) ** 2
+            for k in arm
+            if n[k]
+        )
+        total += squares / (size - 1) / size
+    return sqrt(total)
+
+
 # --- Missing outcomes
 
 
@@ -507,6 +550,13 @@ def p_of(test: str, value: Number, df1: Number = 0, df2: Number = 0) -> Number:
         a, b = mpf(df1), mpf(df2)
         return betainc(b / 2, a / 2, 0, b / (b + a * v), regularized=True)
     return gammainc(mpf(df1) / 2, v / 2, regularized=True)
+
+
+def t_quantile(p: Number, df: Number) -> Number:
+    """Quantile of Student's t, its distribution function inverted by bisection."""
+    tail = 2 * min(mpf(p), 1 - mpf(p))
+    at = root(lambda v: p_of("t", v, df) - tail, 0, 10**6)
+    return at if mpf(p) > HALF else -at
 
 
 def alike(n: Sequence[int], mean: Sequence[Number], sd: Sequence[Number]) -> Number:

@@ -34,6 +34,12 @@ denominator: all (who answered), guessed (don't-knows left out) or unknown.
     "--pool", "pooled", is_flag=True, help="Pool the indices of each role (REML, Knapp–Hartung)."
 )
 @click.option("--moderator", default=None, help="A column of the table: pool along it.")
+@click.option(
+    "--dont-knows",
+    default="kept",
+    show_default=True,
+    help="Pooling: kept, dropped, split, all_correct or all_wrong.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     file: str,
@@ -44,6 +50,7 @@ def command(
     level: float,
     pooled: bool,
     moderator: str | None,
+    dont_knows: str,
     as_json: bool,
 ) -> None:
     """Bang, James and SBI indices from the guesses in a CSV or Excel FILE."""
@@ -67,7 +74,7 @@ def command(
         )
         for arms in groups
     ]
-    pools = _pools(found, level, table, moderator) if pooled or moderator else {}
+    pools = _pools(found, level, table, moderator, dont_knows) if pooled or moderator else {}
     if as_json:
         print_json(
             {
@@ -197,10 +204,15 @@ def _percents(table: Any, level: float, as_json: bool) -> None:
     )
 
 
-def _pools(found: list[Any], level: float, table: Any, moderator: str | None) -> dict[str, Any]:
+def _pools(
+    found: list[Any], level: float, table: Any, moderator: str | None, dont_knows: str
+) -> dict[str, Any]:
     from klarsyn.bias.blinding_synthesis import moderate_indices, pool_indices
-    from klarsyn.bias.guesses import RESPONDENTS, ROLES
+    from klarsyn.bias.guesses import DONT_KNOWS, RESPONDENTS, ROLES
+    from klarsyn.errors import unknown_name
 
+    if dont_knows not in DONT_KNOWS:
+        raise unknown_name("treatment of don't-knows", dont_knows, DONT_KNOWS)
     traits = _traits(table, moderator) if moderator else {}
     out = {}
     for respondent in RESPONDENTS:
@@ -209,7 +221,7 @@ def _pools(found: list[Any], level: float, table: Any, moderator: str | None) ->
                 a
                 for f in found
                 for a in f.arms
-                if (a.role, a.respondent, a.dont_knows) == (role, respondent, "kept")
+                if (a.role, a.respondent, a.dont_knows) == (role, respondent, dont_knows)
             ]
             for time, asked in _by_time(arms).items():
                 if len(asked) < 2:
