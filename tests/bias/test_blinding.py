@@ -223,6 +223,15 @@ def test_unblinding_is_claimed_by_the_limits_and_not_by_the_index() -> None:
     assert small.arms[0].index.value == pytest.approx(large.arms[0].index.value)
 
 
+def test_t2_both_denominators_stand_beside_each_other() -> None:
+    found = trial_blinding(LII)
+    assert found.correct_of_all == pytest.approx(14 / 38)
+    assert found.correct_of_guessers == pytest.approx(14 / 27)
+    assert "36.8 % of all, 51.9 % of those who guessed" in found.summary()
+    nobody = trial_blinding([arm("active", 0, 0, 5), arm("control", 0, 0, 9)])
+    assert (nobody.correct_of_all, nobody.correct_of_guessers) == (0.0, None)
+
+
 def test_patients_asked_twice_do_not_pool_as_others() -> None:
     first = arm_index(arm("active", 9, 3, time="dose 1"))  # pyright: ignore[reportArgumentType]
     again = arm_index(arm("active", 10, 2, time="end"))  # pyright: ignore[reportArgumentType]

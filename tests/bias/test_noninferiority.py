@@ -115,6 +115,11 @@ def test_impossible_counts_name_the_set() -> None:
         Counts(name="typo", new_events=196, new_total=195, reference_events=1, reference_total=9)
 
 
+def test_one_analysis_set_alone_is_said() -> None:
+    assert "One analysis set only" in noninferiority([AS_TREATED], TEN).summary()
+    assert noninferiority([AS_TREATED, AS_TREATED], TEN).notes == ()
+
+
 def test_a_reference_arm_without_events_still_has_a_z() -> None:
     empty = Counts(name="", new_events=5, new_total=10, reference_events=0, reference_total=10)
     history = (Estimate(value=0.0, se=0.1, method=""), 0.05)

@@ -67,15 +67,19 @@ class TrialBlinding:
     """The blinding of one trial as one kind of respondent saw it.
 
     `arms` holds every arm under every treatment of don't-knows; `scenario` is read from the arms
-    with don't-knows kept. James, SBI and kappa pool the arms of each role. `None` in their place
-    comes with its reason in `notes`. `james_shown`: the upper limit is below ½, James's claim of
-    unblinding. `kappa_band`: that of Lin et al. 2022. `sbi_p` is dual to the interval of the SBI.
+    with don't-knows kept. `correct_of_all` and `correct_of_guessers` are the shares of right
+    guesses with don't-knows in the denominator and without. James, SBI and kappa pool the arms of
+    each role; `None` in their place comes with its reason in `notes`. `james_shown`: the upper
+    limit is below ½, James's claim of unblinding. `sbi_p` is dual to the interval of the SBI.
+    `kappa_band`: that of Lin et al. 2022.
     """
 
     trial: str
     respondent: str
     time: str
     arms: tuple[ArmIndex, ...]
+    correct_of_all: float
+    correct_of_guessers: float | None
     scenario: str
     scenario_classes: tuple[str, str]
     james: Estimate | None
@@ -109,6 +113,10 @@ class TrialBlinding:
                 f"don't know {100 * a.dont_know_share:.0f} %: {a.guess}"
                 + (", unblinding shown (one-sided)" if a.shown else "")
             )
+        right = f"  right: {100 * self.correct_of_all:.1f} % of all"
+        if self.correct_of_guessers is not None:
+            right += f", {100 * self.correct_of_guessers:.1f} % of those who guessed"
+        lines.append(right)
         lines.append(f"  scenario: {self.scenario.replace('_', ' ')}")
         if self.james and self.james_interval:
             low, high = self.james_interval
@@ -267,13 +275,17 @@ def trial_blinding(
     name, classes = scenario(merged[0].index.value, merged[1].index.value, cut)
     james, james_interval, kappa, notes = _whole_trial(table, level)
     active, control = table["active"], table["control"]
-    guessed = active.all_correct, active.n, control.all_wrong, control.n
-    sbi, low, high = indices.sbi(*guessed, level)
+    believed = active.all_correct, active.n, control.all_wrong, control.n
+    sbi, low, high = indices.sbi(*believed, level)
+    right = active.all_correct + control.all_correct
+    guessed = right + active.all_wrong + control.all_wrong
     return TrialBlinding(
         trial=first.trial,
         respondent=first.respondent,
         time=first.time,
         arms=tuple(each),
+        correct_of_all=right / (active.n + control.n),
+        correct_of_guessers=right / guessed if guessed else None,
         scenario=name,
         scenario_classes=classes,
         james=james,
@@ -281,7 +293,7 @@ def trial_blinding(
         james_shown=None if james_interval is None else james_interval[1] < 0.5,
         sbi=Estimate(value=sbi.value, se=sbi.se, method="SBI, Petroff 2024 (Newcombe limits)"),
         sbi_interval=(low, high),
-        sbi_p=indices.sbi_p_value(*guessed),
+        sbi_p=indices.sbi_p_value(*believed),
         kappa=kappa,
         kappa_band=None if kappa is None else kappa_band(kappa.value),
         cut=cut,

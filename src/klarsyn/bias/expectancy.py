@@ -140,7 +140,8 @@ class Expectancy:
             [
                 f"{name or 'difference'}: {self.readings}",
                 f"  {self.correct_rate:.1%} of those who guessed were right; "
-                f"{self.unknown_share:.1%} did not know",
+                f"{self.unknown_share:.1%} did not know; the smallest stratum has "
+                f"{self.smallest_stratum}",
                 *(f"  {c}" for c in self.caveats),
             ]
         )

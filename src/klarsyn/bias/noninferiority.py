@@ -85,6 +85,7 @@ class NonInferiority:
     verdict: str
     interval_method: str
     level: float
+    notes: tuple[str, ...]
     method: str
     inputs: str
 
@@ -97,7 +98,8 @@ class NonInferiority:
                 f"  {s.counts.name}: {100 * s.difference:.1f} ({100 * low:.1f} to "
                 f"{100 * high:.1f}) points, z {s.z:.2f}, one-sided p {s.p_value:.2g}: {s.verdict}"
             )
-        return "\n".join([*lines, f"  over all sets: {self.verdict}"])
+        lines.append(f"  over all sets: {self.verdict}")
+        return "\n".join([*lines, *(f"  note: {n}" for n in self.notes)])
 
     def to_dict(self) -> dict[str, Any]:
         """Every field, ready for JSON."""
@@ -230,6 +232,14 @@ def noninferiority(
     if not sets:
         raise InputError("There is no analysis set. Give events and totals of both arms.")
     found = tuple(_set_result(c, margin.value, interval_method, level) for c in sets)
+    notes = []
+    if len(found) == 1:
+        notes.append(
+            "One analysis set only. All randomised pulls towards no difference and the treated "
+            "may pull either way; non-inferiority wants both."
+        )
+    if interval_method == "wald":
+        notes.append("The Wald interval is for comparison only: it is too short at 0 and 1.")
     order = (INFERIOR, INCONCLUSIVE, NONINFERIOR, SUPERIOR)
     return NonInferiority(
         sets=found,
@@ -237,6 +247,7 @@ def noninferiority(
         verdict=min((s.verdict for s in found), key=order.index),
         interval_method=interval_method,
         level=level,
+        notes=tuple(notes),
         method=f"{interval_method} interval; Farrington–Manning test at minus the margin",
         inputs=digest_of(list(sets), margin),
     )
