@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from test_method_examples_1 import reference_arm
 
 from klarsyn.bias import belief, controls, history, noninferiority
 from klarsyn.bias.blinding import arm_index, trial_blinding
@@ -270,6 +271,11 @@ def by_visit(i: Inputs, quantity: str) -> float:
     ).difference.value
 
 
+def by_patient(i: Inputs, quantity: str) -> float:
+    assert quantity == "difference"
+    return reference_arm(i, quantity)
+
+
 def aggregate(i: Inputs, quantity: str) -> float:
     assert quantity == "difference"
     seen = estimate(i["difference"], (i["upper"] - i["lower"]) / (2 * Z95))
@@ -412,6 +418,7 @@ COMPUTE: dict[str, Callable[[Inputs, str], Any]] = {
     "4_tipping_delta": tips_at,
     "4_reference_based": by_visit,
     "4_aggregate_J2R": aggregate,
+    "4_reference_based_patients": by_patient,
     "5_noninferiority": proportions_of,
     "5_synthesis": synthesis,
     "5_margin": margin,

@@ -149,6 +149,12 @@ def reference_based() -> None:
             value = ref.reference_difference(treated, control, cov, seen, strategy)
             add("4_reference_based", name, inputs | {"strategy": strategy}, "difference", value,
                 source="Carpenter et al. 2013, own, 60 digits")  # fmt: skip
+    # printed by reference_based.R
+    for strategy, value in (("MAR", -2.801834), ("JR", -2.125580), ("CR", -2.370747),
+                            ("CIR", -2.449178), ("LMCF", -2.023212)):  # fmt: skip
+        add("4_reference_based_patients", "antidepressant",
+            {"fixture": "rbmi_antidepressant.csv", "strategy": strategy}, "difference", value, 2e-6,
+            "R 4.2.2, nlme 3.1-162 (reference_based.R)")  # fmt: skip
     for d, low, high, began, saw in (
         (-6.0, -8.9, -3.1, 121, 89),
         (4, 1, 7, 50, 50),
