@@ -91,6 +91,7 @@ FAULTS = {
     ("blinding guesses.csv", "ketamine,active", "ketamine,drug"): r"row 2: 'drug' is not a known",
     ("blinding guesses.csv", "9,5,5,19", "0,0,0,0"): r"row 2: Lii 2023, arm ketamine: nobody",
     ("blinding percents.csv", "89.3", "89.4"): r"row 2: .*no whole number out of 28",
+    ("blinding twice.csv", "A,drug,active,end", "A,drug,active,dose 1"): r"row 3: A, arm drug \(",
     ("blinding twice.csv --moderator minutes", "5,10", "5,"): r"row 2: minutes is empty",
     ("blinding many.csv --pool --dont-knows halved", "A", "A"): "Known: all_correct, all_wrong",
     ("blinding twice.csv --somewhat-weight nan", "A", "A"): "weak guess weighs",
@@ -208,6 +209,31 @@ def test_a_fault_is_one_sentence_with_its_row_and_code_two(
 def test_the_help_shows_the_table_by_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     main([name, "--help"])
     assert re.search(r"^\s+\w+(,\w+){2,}", capsys.readouterr().out, re.MULTILINE)
+
+
+BLANK = {
+    "blinding guesses.csv": ("9,5,5,19", "9,5,5,20"),
+    "blinding percents.csv": ("89.3", "89.4"),
+    "unblinding effects.csv --threshold 0": ("-8.9,-3.1", "-3.1,-8.9"),
+    "missing events.csv --event good": ("29,47", "48,47"),
+    "missing means.csv --difference 1,1": ("8,40,5", "8,1,5"),
+    "missing aggregates.csv": ("121,89", "89,121"),
+    "missing refusals.csv --margin 0.1": ("108,195", "196,195"),
+    "missing visits.csv --correlation 0.5": ("0,0,0,0,2,3", "7,0,0,0,2,3"),
+    "noninferiority sets.csv --margin 0.1 --basis x": ("108,195", "196,195"),
+}
+
+
+@pytest.mark.parametrize("line", list(BLANK))
+def test_blank_lines_do_not_move_the_row_that_is_named(
+    line: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = folder / line.split()[1]
+    head, body = file.read_text(encoding="utf-8").replace(*BLANK[line], 1).split("\n", 1)
+    file.write_text(f"{head}\n\n\n{body}", encoding="utf-8")
+    with pytest.raises(SystemExit, match="2"):
+        main(line.split())
+    assert "row 4: " in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("folder")

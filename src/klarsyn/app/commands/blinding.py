@@ -129,7 +129,8 @@ def _groups(table: Any) -> list[list[Any]]:
         if name not in table:
             raise missing_column(table.path, name, list(table.columns))
     groups: dict[tuple[str, str, str], list[Any]] = {}
-    for row, r in enumerate(table.records(), start=2):
+    rows: dict[tuple[str, str, str, str], int] = {}
+    for row, r in zip(table.row_numbers, table.records(), strict=True):
         parts = {
             name: r.get(name) or 0
             for name in ("correct", "wrong", "dont_know", "somewhat_correct", "somewhat_wrong")
@@ -153,6 +154,13 @@ def _groups(table: Any) -> list[list[Any]]:
             )
         except InputError as bad:
             raise InputError(f"{table.path}: row {row}: {bad}") from None
+        key = (arm.trial, arm.arm, arm.respondent, arm.time)
+        if key in rows:
+            raise InputError(
+                f"{table.path}: row {row}: {arm.trial}, arm {arm.arm} ({arm.respondent}) stands in "
+                f"row {rows[key]} already. Leave one out, or say when each was asked (time)."
+            )
+        rows[key] = row
         groups.setdefault((arm.trial, arm.respondent, arm.time), []).append(arm)
     return list(groups.values())
 
@@ -163,7 +171,7 @@ def _percents(table: Any, level: float, as_json: bool) -> None:
     from klarsyn.errors import InputError
 
     found = []
-    for row, r in enumerate(table.records(), start=2):
+    for row, r in zip(table.row_numbers, table.records(), strict=True):
         if r.get("total") is None or r["percent_correct"] is None or not r.get("denominator"):
             raise InputError(
                 f"{table.path}: row {row}: percent_correct needs total and denominator beside it."

@@ -120,7 +120,7 @@ def _events(file: str, options: dict[str, Any]) -> list[Any]:
         file, [Column(name="study"), *(Column(name=n, kind="count") for n in names)], others=False
     )
     studies = []
-    for row, r in enumerate(table.records(), start=2):
+    for row, r in zip(table.row_numbers, table.records(), strict=True):
         try:
             studies.append(BinaryStudy(**r))
         except InputError as bad:
@@ -180,7 +180,7 @@ def _means(file: str, options: dict[str, Any]) -> list[Any]:
         others=False,
     )
     studies = []
-    for row, r in enumerate(table.records(), start=2):
+    for row, r in zip(table.row_numbers, table.records(), strict=True):
         try:
             studies.append(ContinuousStudy(**r))
         except InputError as bad:
@@ -264,7 +264,7 @@ def _refusals(file: str, options: dict[str, Any]) -> list[Any]:
         others=False,
     )
     found = []
-    for row, r in enumerate(table.records(), start=2):
+    for row, r in zip(table.row_numbers, table.records(), strict=True):
         try:
             counts = Counts(name=r["name"], **{n: r[n] for n in cells})
         except InputError as bad:
@@ -307,10 +307,10 @@ def _visits(file: str, options: dict[str, Any]) -> list[Any]:
         others=False,
     )
     rows = table.records()
-    for row, found in enumerate(rows, start=2):
-        if found["visit"] != row - 2:
+    for visit, (row, found) in enumerate(zip(table.row_numbers, rows, strict=True)):
+        if found["visit"] != visit:
             raise InputError(
-                f"{file}: row {row}: visit {found['visit']} where {row - 2} was expected. Number "
+                f"{file}: row {row}: visit {found['visit']} where {visit} was expected. Number "
                 f"the visits 0 (baseline), 1, 2 … in order."
             )
     after = rows[1:]

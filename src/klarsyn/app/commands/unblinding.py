@@ -176,7 +176,7 @@ def _tippings(file: str, threshold: float, level: float) -> list[Any]:
         ],
     )
     out = []
-    for row, r in enumerate(table.records(), start=2):
+    for row, r in zip(table.row_numbers, table.records(), strict=True):
         if not r["lower"] < r["effect"] < r["upper"]:
             raise InputError(
                 f"{file}: row {row}: the effect {r['effect']:g} does not lie between its limits "
