@@ -52,7 +52,7 @@ def blinding() -> None:
         2,
         10,
         100,
-    ):  # R's SBI 0.1.0, test-sbi.R: z² = m (1 + √17)/8 when half of m against none
+    ):  # R's SBI, test-sbi.R: z² = m (1 + √17)/8 when half of m against none
         table = [[m // 2, 0], [m - m // 2, m], [0, 0]]
         p = 2 * ref.phi(-sqrt(m * (1 + sqrt(mpf(17))) / 8))
         add(BLIND, f"half_against_none_{m}", {"table": table}, "SBI p", p, 1e-12,
@@ -101,7 +101,9 @@ def one_arm() -> None:
         add("1_bang_arm", name, inputs, "lower", value - ref.two_sided() * sqrt(variance))
     for c, w, n in ((9, 5, 19), (16, 8, 86), (10, 0, 10), (0, 7, 7), (0, 0, 12), (1, 1, 2)):
         found = ref.tango(c, w, n)
-        printed = "; Agresti & Min 2005: −0.020 to 0.207" if n == 86 else ""
+        printed = (
+            "; Agresti & Min 2005, quoted in ratesci's tests: −0.020 to 0.207" if n == 86 else ""
+        )
         limits("1_bang_score", f"{c}_{w}_{n}", {"correct": c, "wrong": w, "total": n}, found,
                tolerance=SOLVED, source="Tango 1998, own, 60 digits" + printed)  # fmt: skip
     value, variance = ref.bang((12 + mpf("0.5"), mpf("0.5"), mpf("0.5")), (1, -1, 0))

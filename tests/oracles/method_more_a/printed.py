@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-import reference as ref
+import reference_printed as ref
 from mpmath import log, mpf, sqrt
 from table import add
 
