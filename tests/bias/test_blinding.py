@@ -223,6 +223,13 @@ def test_unblinding_is_claimed_by_the_limits_and_not_by_the_index() -> None:
     assert small.arms[0].index.value == pytest.approx(large.arms[0].index.value)
 
 
+def test_all_right_shows_unblinding_only_where_there_is_a_limit() -> None:
+    right = arm("active", 12, 0)
+    assert not arm_index(right).shown
+    assert arm_index(right, add_half=True).shown
+    assert arm_index(right, interval="score").shown
+
+
 def test_t2_both_denominators_stand_beside_each_other() -> None:
     found = trial_blinding(LII)
     assert found.correct_of_all == pytest.approx(14 / 38)

@@ -189,4 +189,4 @@ def test_a_comma_before_three_digits_is_a_thousand() -> None:
 
 def test_a_mean_off_the_scale_is_not_called_a_matter_of_rounding() -> None:
     found = granularity.grim("15.2", 10, minimum=0, maximum=10)
-    assert (found.possible, found.reason) == (False, "the mean lies outside the scale from 0 to 10")
+    assert (found.possible, found.reason) == (False, "outside the scale from 0 to 10")

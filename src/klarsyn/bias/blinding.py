@@ -236,7 +236,7 @@ def arm_index(
         index=index,
         interval=(low, high),
         lower=lower,
-        shown=lower > 0 and status != "degenerate",
+        shown=lower > 0 and (status != "degenerate" or interval == "score"),
         guess="undefined" if status == "undefined" else classify(index.value, cut),
         status=status,
         reason=reason,

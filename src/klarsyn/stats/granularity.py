@@ -72,7 +72,7 @@ def grim(
         return Granularity(
             possible=False,
             method="GRIM",
-            reason=f"the mean lies outside the scale{_within(minimum, maximum)}",
+            reason=f"outside the scale{_within(minimum, maximum)}",
         )
     near = [
         f"{s / (n * items):.{m.decimals + 2}f}"
