@@ -19,6 +19,12 @@ FILES = {
         f"T{k},x,active,{12 + k},{6 - k % 3},3,{kind}\nT{k},y,control,{8 + k},7,4,{kind}\n"
         for k, kind in enumerate(["saline", "midazolam"] * 3)
     ),
+    "twice.csv": "trial,arm,role,time,correct,wrong,dont_know,minutes\n"
+    + "".join(
+        f"{t},drug,active,dose 1,{20 + k},9,5,{10 + k}\n{t},drug,active,end,{25 + k},5,4,{90 + k}\n"
+        f"{t},saline,control,dose 1,15,{8 + k},6,{10 + k}\n{t},saline,control,end,9,8,4,{90 + k}\n"
+        for k, t in enumerate("ABC")
+    ),
     "percents.csv": "trial,arm,role,percent_correct,total,denominator,dont_know\n"
     "Shiroma,midazolam,control,89.3,28,unknown,\n",
     "strata.csv": "received,guessed,n,mean,sd\nactive,active,48,19.6,9.6\n"
@@ -54,6 +60,11 @@ RUNS = {
     "blinding percents.csv": "Shiroma",
     "blinding many.csv --pool --interval score": "pooled, participants, active arms",
     "blinding many.csv --moderator control_kind": "control arms by control_kind",
+    "blinding many.csv --pool --dont-knows split": "pooled, participants, control arms",
+    "blinding twice.csv --pool": "pooled, participants, active arms, dose 1:",
+    "blinding twice.csv --moderator minutes": "control arms, end by minutes",
+    "missing means.csv --ratio 0.8,1.2": "ratio: MD",
+    "missing means.csv --threshold 0": "of the control arm ended",
     "unblinding strata.csv --timing after_outcome": "at half right guesses 1.08",
     "unblinding effects.csv --threshold 0": "a belief effect of -5.64",
     "unblinding controls.csv --usual usual": "Trial A: control improved 0.29 SD against 1.00",
@@ -80,6 +91,17 @@ FAULTS = {
     ("blinding guesses.csv", "ketamine,active", "ketamine,drug"): r"row 2: 'drug' is not a known",
     ("blinding guesses.csv", "9,5,5,19", "0,0,0,0"): r"row 2: Lii 2023, arm ketamine: nobody",
     ("blinding percents.csv", "89.3", "89.4"): r"row 2: .*no whole number out of 28",
+    ("blinding twice.csv", "A,drug,active,end", "A,drug,active,dose 1"): r"row 3: A, arm drug \(",
+    ("blinding twice.csv --moderator minutes", "5,10", "5,"): r"row 2: minutes is empty",
+    ("blinding many.csv --pool --dont-knows halved", "A", "A"): "Known: all_correct, all_wrong",
+    ("blinding twice.csv --somewhat-weight nan", "A", "A"): "weak guess weighs",
+    ("unblinding effects.csv --threshold nan", "A", "A"): "threshold is a number",
+    ("unblinding controls.csv --usual-mean nan,0.1,0.1", "D", "D"): "need a mean",
+    ("missing means.csv --threshold nan", "A", "A"): "threshold is a number",
+    ("missing means.csv --difference inf,1", "A", "A"): "must be finite",
+    ("missing visits.csv --correlation 0.5 --deltas nan,1", "v", "v"): "delta is a number",
+    ("missing refusals.csv --margin nan", "v", "v"): "positive risk difference below 1",
+    ("missing refusals.csv --margin 0.1", ",5,33", ",5000,3300"): r"16,508,301 cells",
     ("unblinding strata.csv --timing unknown", ",9.6", ",-1"): r"row 2, column 'sd': -1 is below 0",
     ("unblinding effects.csv --threshold 0", "0.1,0.2", "1.1,0.2"): r"1\.1 is above 1",
     ("unblinding effects.csv --threshold 0", "-8.9,-3.1", "-3.1,-8.9"): r"row 2: the effect -6",
@@ -187,6 +209,31 @@ def test_a_fault_is_one_sentence_with_its_row_and_code_two(
 def test_the_help_shows_the_table_by_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     main([name, "--help"])
     assert re.search(r"^\s+\w+(,\w+){2,}", capsys.readouterr().out, re.MULTILINE)
+
+
+BLANK = {
+    "blinding guesses.csv": ("9,5,5,19", "9,5,5,20"),
+    "blinding percents.csv": ("89.3", "89.4"),
+    "unblinding effects.csv --threshold 0": ("-8.9,-3.1", "-3.1,-8.9"),
+    "missing events.csv --event good": ("29,47", "48,47"),
+    "missing means.csv --difference 1,1": ("8,40,5", "8,1,5"),
+    "missing aggregates.csv": ("121,89", "89,121"),
+    "missing refusals.csv --margin 0.1": ("108,195", "196,195"),
+    "missing visits.csv --correlation 0.5": ("0,0,0,0,2,3", "7,0,0,0,2,3"),
+    "noninferiority sets.csv --margin 0.1 --basis x": ("108,195", "196,195"),
+}
+
+
+@pytest.mark.parametrize("line", list(BLANK))
+def test_blank_lines_do_not_move_the_row_that_is_named(
+    line: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = folder / line.split()[1]
+    head, body = file.read_text(encoding="utf-8").replace(*BLANK[line], 1).split("\n", 1)
+    file.write_text(f"{head}\n\n\n{body}", encoding="utf-8")
+    with pytest.raises(SystemExit, match="2"):
+        main(line.split())
+    assert "row 4: " in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("folder")

@@ -12,6 +12,7 @@ from klarsyn.bias.blinding import (
     UNBLINDED,
     arm_index,
     classify,
+    kappa_band,
     scenario,
     trial_blinding,
 )
@@ -199,3 +200,47 @@ def test_a_constant_covariate_is_rank_deficient() -> None:
     found = [arm_index(a) for a in many()[0]]
     with pytest.raises(NumericalError, match="follow from the others: x"):
         moderate_indices(found, {"x": [1.0] * len(found)}, tau2_method="REML", test="z")
+
+
+@pytest.mark.parametrize(
+    ("value", "band"),
+    [
+        (-0.21, "opposite guess"), (-0.2, "successful blinding"), (0.2, "successful blinding"),
+        (0.21, "slight unblinding"), (0.4, "slight unblinding"), (0.5, "moderate unblinding"),
+        (0.61, "severe unblinding"), (1.0, "severe unblinding"),
+    ],
+)  # fmt: skip
+def test_bands_of_kappa(value: float, band: str) -> None:
+    assert kappa_band(value) == band
+
+
+def test_unblinding_is_claimed_by_the_limits_and_not_by_the_index() -> None:
+    small = trial_blinding([arm("active", 4, 2), arm("control", 4, 2)])
+    large = trial_blinding([arm("active", 400, 200), arm("control", 400, 200)])
+    assert [a.shown for a in small.arms if a.dont_knows == "kept"] == [False, False]
+    assert [a.shown for a in large.arms if a.dont_knows == "kept"] == [True, True]
+    assert (small.james_shown, large.james_shown) == (False, True)
+    assert small.arms[0].index.value == pytest.approx(large.arms[0].index.value)
+
+
+def test_all_right_shows_unblinding_only_where_there_is_a_limit() -> None:
+    right = arm("active", 12, 0)
+    assert not arm_index(right).shown
+    assert arm_index(right, add_half=True).shown
+    assert arm_index(right, interval="score").shown
+
+
+def test_t2_both_denominators_stand_beside_each_other() -> None:
+    found = trial_blinding(LII)
+    assert found.correct_of_all == pytest.approx(14 / 38)
+    assert found.correct_of_guessers == pytest.approx(14 / 27)
+    assert "36.8 % of all, 51.9 % of those who guessed" in found.summary()
+    nobody = trial_blinding([arm("active", 0, 0, 5), arm("control", 0, 0, 9)])
+    assert (nobody.correct_of_all, nobody.correct_of_guessers) == (0.0, None)
+
+
+def test_patients_asked_twice_do_not_pool_as_others() -> None:
+    first = arm_index(arm("active", 9, 3, time="dose 1"))  # pyright: ignore[reportArgumentType]
+    again = arm_index(arm("active", 10, 2, time="end"))  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InputError, match="stands twice \\(time 'dose 1' and 'end'\\)"):
+        pool_indices([first, again], tau2_method="REML", test="knha")

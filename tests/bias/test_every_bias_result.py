@@ -23,7 +23,14 @@ from klarsyn.bias.reference_based import ReferenceBased, dropout_on_aggregates
 from klarsyn.stats.estimate import Estimate
 
 # A sentence or a table of judgements is all there is to see.
-WITHOUT_PICTURE = {"AssaySensitivity", "Certainty", "Comparison", "ControlBenchmark", "DeltaCell"}
+WITHOUT_PICTURE = {
+    "AssaySensitivity",
+    "Certainty",
+    "Comparison",
+    "ControlBenchmark",
+    "DeltaCell",
+    "ShiftToThreshold",
+}
 
 
 def results() -> dict[str, type]:

@@ -14,6 +14,7 @@ from klarsyn.bias.missing import (
     Missingness,
     binary_with_missing,
     continuous_with_missing,
+    shifts_to_threshold,
     tipping_delta,
 )
 from klarsyn.bias.noninferiority import Counts
@@ -245,3 +246,38 @@ def test_full_and_empty_arms_keep_finite_effects(assumption: str, measure: str) 
     )
     assert np.isfinite(found.y).all()
     assert (np.array(found.v) > 0).all()
+
+
+def continuous(
+    name: str, treated: tuple[float, ...], control: tuple[float, ...]
+) -> ContinuousStudy:
+    arms = {"treated": treated, "control": control}
+    kinds = ("mean", "sd", "observed", "missing")
+    cells = {f"{a}_{k}": v for a in arms for k, v in zip(kinds, arms[a], strict=True)}
+    return ContinuousStudy(study=name, **cells)
+
+
+def test_after_the_shift_the_limit_is_the_threshold() -> None:
+    studies = [
+        continuous("A", (-14.2, 8.1, 44, 9), (-9.7, 7.5, 41, 15)),
+        continuous("B", (-12.0, 4.0, 90, 8), (-8.0, 5.0, 92, 11)),
+    ]
+    for shift in shifts_to_threshold(studies, -1.0, tau2_method="EE", test="z"):
+        assert not shift.outside
+        assert shift.delta is not None
+        moved = {"treated": 0.0, "control": 0.0, shift.arm: shift.delta}
+        found = continuous_with_missing(
+            studies,
+            Missingness(assumption="difference", **moved),
+            kind="difference",
+            tau2_method="EE",
+            test="z",
+        )
+        assert found.random.ci_upper == pytest.approx(-1.0, abs=1e-8)
+
+
+def test_a_limit_beyond_the_threshold_already_is_said() -> None:
+    study = continuous("A", (-1.0, 8.0, 20, 4), (0.0, 8.0, 20, 4))
+    treated, _ = shifts_to_threshold([study], 0.0, tau2_method="EE", test="z")
+    assert treated.outside
+    assert "beyond already" in treated.summary()

@@ -95,7 +95,7 @@ def test_the_observed_rate_as_history_changes_nothing() -> None:
 def test_z_of_the_reference_arm_is_zero_at_the_mean_of_history() -> None:
     import math
 
-    log_odds = math.log(70.5 / 100.5)
+    log_odds = math.log(70 / 100)
     found = assay_sensitivity(
         AS_TREATED,
         TEN,
@@ -113,3 +113,16 @@ def test_a_margin_of_ten_is_not_ten_points() -> None:
 def test_impossible_counts_name_the_set() -> None:
     with pytest.raises(InputError, match="typo: 196 of 195"):
         Counts(name="typo", new_events=196, new_total=195, reference_events=1, reference_total=9)
+
+
+def test_one_analysis_set_alone_is_said() -> None:
+    assert "One analysis set only" in noninferiority([AS_TREATED], TEN).summary()
+    assert noninferiority([AS_TREATED, AS_TREATED], TEN).notes == ()
+
+
+def test_a_reference_arm_without_events_still_has_a_z() -> None:
+    empty = Counts(name="", new_events=5, new_total=10, reference_events=0, reference_total=10)
+    history = (Estimate(value=0.0, se=0.1, method=""), 0.05)
+    found = assay_sensitivity(empty, TEN, history_rate=0.5, history=history)
+    # by hand: log(0.5/10.5) = −3.0445, 1/0.5 + 1/10.5 + 0.05 + 0.01 = 2.1552
+    assert found.z == pytest.approx(-3.044522 / 2.155238**0.5, abs=1e-5)

@@ -88,6 +88,10 @@ def blinding(inputs: dict[str, Any], quantity: str) -> Any:
     if "x1" in inputs:
         return difference(inputs, quantity)
     table = tables(inputs)
+    if "dropped" in quantity:
+        table = table * [[1], [1], [0]]
+    elif "split" in quantity:
+        table = np.vstack([table[:2] + table[2] / 2, 0 * table[2]])
     bang = [
         indices.bang((table[0, 0], table[1, 0], table[2, 0]), (1, -1, 0)),
         indices.bang((table[1, 1], table[0, 1], table[2, 1]), (1, -1, 0)),
@@ -126,7 +130,10 @@ def guessing(inputs: dict[str, Any], quantity: str) -> Any:
     c = inputs["c"]
     if isinstance(c, str):
         c = comp.correct
-    return strata.difference(strata.contrast(comp, c), mean)
+    at = strata.contrast(comp, c)
+    if re.search(r"\bSE\b|standard error", quantity):
+        return strata.fixed_weight_se(at, n, [inputs["sd"][k] for k in STRATA])
+    return strata.difference(at, mean)
 
 
 def raw_identity(outcome: str) -> float:

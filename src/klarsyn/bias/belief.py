@@ -214,6 +214,8 @@ def tipping(
     interval enters `at_limit_range`.
     """
     _check_belief(effect, belief_difference, belief_interval)
+    if not math.isfinite(threshold):
+        raise InputError(f"A threshold is a number on the effect's scale; {threshold:g} is none.")
     ends = effect.interval(level)
     near = ends[0] if effect.value >= threshold else ends[1]
     at_limit = _ratio(near - threshold, belief_difference)
@@ -258,8 +260,10 @@ def control_benchmark(
     `reference_tau2` the random-effects mean and variance of other control arms. z = (control −
     mean) / √(τ² + se(mean)² + se(control)²).
     """
-    if reference_tau2 < 0:
+    if not 0 <= reference_tau2 < math.inf:
         raise InputError(f"A variance between trials is 0 or more; {reference_tau2:g} is not.")
+    if not all(map(math.isfinite, (control.value, control.se, *_both(reference_mean)))):
+        raise InputError("Control and reference need a mean and a standard error as numbers.")
     spread = math.sqrt(reference_tau2 + reference_mean.se**2 + control.se**2)
     if spread == 0:
         raise InputError("Control and reference have no uncertainty at all; give their errors.")
@@ -291,7 +295,13 @@ def control_share(control_change: float, active_change: float) -> float:
     """The control arm's change as a share of the active arm's (0.72: 72 % of the response)."""
     if active_change == 0:
         raise InputError("The active arm did not change; a share of 0 has no value.")
+    if not (math.isfinite(control_change) and math.isfinite(active_change)):
+        raise InputError("Both changes must be numbers.")
     return control_change / active_change
+
+
+def _both(estimate: Estimate) -> tuple[float, float]:
+    return estimate.value, estimate.se
 
 
 def _check_belief(effect: Estimate, difference: float, interval: tuple[float, float]) -> None:
@@ -301,6 +311,8 @@ def _check_belief(effect: Estimate, difference: float, interval: tuple[float, fl
             f"A difference in belief of {difference:g} ({low:g} to {high:g}) is not within its "
             f"interval or not between -1 and 1."
         )
+    if not (math.isfinite(effect.value) and 0 <= effect.se < math.inf):
+        raise InputError("An effect needs a value and a standard error of 0 or more.")
     if effect.scale != "natural":
         raise InputError("The tipping curve needs an effect on a natural scale, not a logarithm.")
 

@@ -40,8 +40,9 @@ class ArmIndex:
     """Bang's index of one arm under one treatment of don't-knows.
 
     `interval` is two-sided; `lower` is the one-sided lower limit that Bang 2004 recommends for a
-    claim of unblinding. `status` is `ok`, `half_added`, `degenerate` (no interval: its ends are
-    the index) or `undefined` (nobody guessed; the index is NaN).
+    claim of unblinding, and `shown` whether it allows one (above 0). `status` is `ok`,
+    `half_added`, `degenerate` (no interval: its ends are the index) or `undefined` (nobody
+    guessed; the index is NaN).
     """
 
     trial: str
@@ -55,6 +56,7 @@ class ArmIndex:
     index: Estimate
     interval: tuple[float, float]
     lower: float
+    shown: bool
     guess: str
     status: str
     reason: str
@@ -65,21 +67,29 @@ class TrialBlinding:
     """The blinding of one trial as one kind of respondent saw it.
 
     `arms` holds every arm under every treatment of don't-knows; `scenario` is read from the arms
-    with don't-knows kept. James, SBI and kappa pool the arms of each role. `None` in their place
-    comes with its reason in `notes`.
+    with don't-knows kept. `correct_of_all` and `correct_of_guessers` are the shares of right
+    guesses with don't-knows in the denominator and without. James, SBI and kappa pool the arms of
+    each role; `None` in their place comes with its reason in `notes`. `james_shown`: the upper
+    limit is below ½, James's claim of unblinding. `sbi_p` is dual to the interval of the SBI.
+    `kappa_band`: that of Lin et al. 2022.
     """
 
     trial: str
     respondent: str
     time: str
     arms: tuple[ArmIndex, ...]
+    correct_of_all: float
+    correct_of_guessers: float | None
     scenario: str
     scenario_classes: tuple[str, str]
     james: Estimate | None
     james_interval: tuple[float, float] | None
+    james_shown: bool | None
     sbi: Estimate
     sbi_interval: tuple[float, float]
+    sbi_p: float
     kappa: Estimate | None
+    kappa_band: str | None
     cut: float
     level: float
     notes: tuple[str, ...]
@@ -101,13 +111,21 @@ class TrialBlinding:
             lines.append(
                 f"  {a.arm}: Bang {a.index.value:.2f} ({low:.2f} to {high:.2f}), n = {a.n:g}, "
                 f"don't know {100 * a.dont_know_share:.0f} %: {a.guess}"
+                + (", unblinding shown (one-sided)" if a.shown else "")
             )
+        right = f"  right: {100 * self.correct_of_all:.1f} % of all"
+        if self.correct_of_guessers is not None:
+            right += f", {100 * self.correct_of_guessers:.1f} % of those who guessed"
+        lines.append(right)
         lines.append(f"  scenario: {self.scenario.replace('_', ' ')}")
         if self.james and self.james_interval:
             low, high = self.james_interval
-            lines.append(f"  James {self.james.value:.2f} ({low:.2f} to {high:.2f})")
+            says = "unblinding shown" if self.james_shown else "unblinding not shown"
+            lines.append(f"  James {self.james.value:.2f} ({low:.2f} to {high:.2f}): {says}")
         low, high = self.sbi_interval
-        lines.append(f"  SBI {self.sbi.value:.2f} ({low:.2f} to {high:.2f})")
+        lines.append(f"  SBI {self.sbi.value:.2f} ({low:.2f} to {high:.2f}), p {self.sbi_p:.2g}")
+        if self.kappa:
+            lines.append(f"  kappa {self.kappa.value:.2f} (Lin 2022: {self.kappa_band})")
         return "\n".join([*lines, *(f"  note: {n}" for n in self.notes)])
 
     def to_dict(self) -> dict[str, Any]:
@@ -147,6 +165,21 @@ def classify(index: float, cut: float = 0.2) -> str:
     return UNBLINDED if index > cut else OPPOSITE if index < -cut else RANDOM
 
 
+def kappa_band(kappa: float) -> str:
+    """How far kappa between guess and arm speaks of unblinding (bands of Lin et al. 2022).
+
+    They run from −0.20 to 0.20 (successful blinding), to 0.40 (slight), to 0.60 (moderate) and to 1
+    (severe unblinding); below −0.20 most guess the other arm.
+    """
+    if not -1 <= kappa <= 1:
+        raise InputError(f"Kappa lies between -1 and 1; {kappa:g} does not.")
+    bands = ((-0.2, OPPOSITE), (0.2, "successful blinding"), (0.4, "slight unblinding"))
+    for end, name in (*bands, (0.6, "moderate unblinding")):
+        if kappa < end or (kappa == end and end > 0):
+            return name
+    return "severe unblinding"
+
+
 def scenario(active: float, control: float, cut: float = 0.2) -> tuple[str, tuple[str, str]]:
     """The name of the scenario and the classes of both arms, from their Bang indices."""
     classes = classify(active, cut), classify(control, cut)
@@ -178,6 +211,10 @@ def arm_index(
             f"(somewhat_weight, e.g. 0.5)."
         )
     weak = 0.0 if somewhat_weight is None else somewhat_weight
+    if not 0 <= weak <= 1:
+        raise InputError(
+            f"A weak guess weighs between 0 (nothing) and 1 (as a strong one); {weak:g} does not."
+        )
     counts = guesses.counts(dont_knows)
     weights = (1.0, weak, -weak, -1.0, 0.0)
     found = indices.bang(counts, weights)
@@ -199,6 +236,7 @@ def arm_index(
         index=index,
         interval=(low, high),
         lower=lower,
+        shown=lower > 0 and (status != "degenerate" or interval == "score"),
         guess="undefined" if status == "undefined" else classify(index.value, cut),
         status=status,
         reason=reason,
@@ -237,19 +275,27 @@ def trial_blinding(
     name, classes = scenario(merged[0].index.value, merged[1].index.value, cut)
     james, james_interval, kappa, notes = _whole_trial(table, level)
     active, control = table["active"], table["control"]
-    sbi, low, high = indices.sbi(active.all_correct, active.n, control.all_wrong, control.n, level)
+    believed = active.all_correct, active.n, control.all_wrong, control.n
+    sbi, low, high = indices.sbi(*believed, level)
+    right = active.all_correct + control.all_correct
+    guessed = right + active.all_wrong + control.all_wrong
     return TrialBlinding(
         trial=first.trial,
         respondent=first.respondent,
         time=first.time,
         arms=tuple(each),
+        correct_of_all=right / (active.n + control.n),
+        correct_of_guessers=right / guessed if guessed else None,
         scenario=name,
         scenario_classes=classes,
         james=james,
         james_interval=james_interval,
+        james_shown=None if james_interval is None else james_interval[1] < 0.5,
         sbi=Estimate(value=sbi.value, se=sbi.se, method="SBI, Petroff 2024 (Newcombe limits)"),
         sbi_interval=(low, high),
+        sbi_p=indices.sbi_p_value(*believed),
         kappa=kappa,
+        kappa_band=None if kappa is None else kappa_band(kappa.value),
         cut=cut,
         level=level,
         notes=tuple(notes),

@@ -17,8 +17,9 @@ def index_effects(
 ) -> Effects:
     """Bang's indices with their sampling variances, ready for every synthesis.
 
-    Raises InputError when arms differ in role, respondent or treatment of don't-knows, and for an
-    arm without a standard error (made with `add_half` it has one).
+    Raises InputError when arms differ in role, respondent or treatment of don't-knows, when an arm
+    stands twice (asked at two times, its patients are the same), and for an arm without a standard
+    error (made with `add_half` it has one).
     """
     if not arms:
         raise InputError("There are no indices to pool.")
@@ -29,7 +30,14 @@ def index_effects(
             f"Indices of different kinds do not pool ({shown}). Give one role, one respondent and "
             f"one treatment of don't-knows."
         )
+    asked: dict[tuple[str, str], ArmIndex] = {}
     for a in arms:
+        first = asked.setdefault((a.trial, a.arm), a)
+        if first is not a:
+            raise InputError(
+                f"{a.trial}, arm {a.arm} stands twice (time {first.time or 'not given'!r} and "
+                f"{a.time or 'not given'!r}); the same patients do not pool as others. Give one."
+            )
         if not a.index.se > 0:
             raise InputError(
                 f"{a.trial}, arm {a.arm}: the index has no standard error ({a.status}). "

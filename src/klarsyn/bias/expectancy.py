@@ -140,7 +140,8 @@ class Expectancy:
             [
                 f"{name or 'difference'}: {self.readings}",
                 f"  {self.correct_rate:.1%} of those who guessed were right; "
-                f"{self.unknown_share:.1%} did not know",
+                f"{self.unknown_share:.1%} did not know; the smallest stratum has "
+                f"{self.smallest_stratum}",
                 *(f"  {c}" for c in self.caveats),
             ]
         )
@@ -267,7 +268,8 @@ def _arrays(groups: Sequence[GuessStratum]) -> tuple[np.ndarray, np.ndarray, np.
         k = strata.STRATA.index(_CODES[g.received] + _CODES[g.guessed])
         if k in seen:
             raise InputError(f"Received {g.received}, guessed {g.guessed} stands twice.")
-        if g.n < 0 or (g.n > 1 and not g.sd >= 0) or (g.n > 0 and not math.isfinite(g.mean)):
+        spread = g.n <= 1 or 0 <= g.sd < math.inf
+        if not (g.n >= 0 and spread) or (g.n > 0 and not math.isfinite(g.mean)):
             raise InputError(
                 f"Received {g.received}, guessed {g.guessed}: n {g.n}, mean {g.mean:g}, "
                 f"SD {g.sd:g}; give n ≥ 0, a finite mean and an SD ≥ 0."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -43,7 +44,7 @@ class ArmGuesses:
         if self.respondent not in RESPONDENTS:
             raise unknown_name("respondent", self.respondent, RESPONDENTS, self.trial)
         for name in ("correct", "wrong", "dont_know", "somewhat_correct", "somewhat_wrong"):
-            if not getattr(self, name) >= 0:
+            if not 0 <= getattr(self, name) < math.inf:
                 raise InputError(
                     f"{self.trial}, arm {self.arm}: {name} is {getattr(self, name):g}; "
                     f"a count is 0 or more."
@@ -201,7 +202,7 @@ def _printed(percent: str, where: str) -> tuple[float, float]:
         value = Decimal(percent.strip().removesuffix("%").strip())
     except InvalidOperation:
         raise InputError(f"{where}: {percent!r} is not a percentage such as 36.8.") from None
-    if not 0 <= value <= 100:
+    if value.is_nan() or not 0 <= value <= 100:
         raise InputError(f"{where}: {percent} % lies outside 0 to 100.")
     exponent = value.as_tuple().exponent
     decimals = -exponent if isinstance(exponent, int) and exponent < 0 else 0

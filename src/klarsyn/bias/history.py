@@ -61,7 +61,7 @@ def history_from_odds_ratio(value: float, low: float, high: float, *, rate: floa
     delta method, q (1 − q) that of the log odds ratio.
     """
     _check(value, low, high)
-    if not (low > 0 and 0 < rate < 1):
+    if not (0 < low < high < math.inf and 0 < rate < 1):
         raise InputError(
             f"An odds ratio's limits are above 0 and a rate within 0 to 1; {low:g} and {rate:g} "
             f"were given."

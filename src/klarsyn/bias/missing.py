@@ -100,7 +100,8 @@ class Missingness:
     correlation: float = 0.0
 
     def __post_init__(self) -> None:
-        if min(self.sd_treated, self.sd_control) < 0 or abs(self.correlation) > 1:
+        sds = (self.sd_treated, self.sd_control)
+        if not (all(0 <= s < math.inf for s in sds) and abs(self.correlation) <= 1):
             raise InputError("Standard deviations are 0 or more, a correlation between -1 and 1.")
 
     def parameters(self) -> tuple[float, float]:
@@ -156,6 +157,37 @@ class WithMissing:
     def plot(self) -> Any:
         """The forest plot under this assumption (Altair)."""
         return self.random.plot()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShiftToThreshold:
+    """How far one arm's missing must have ended from its seen for the pooled limit to tip.
+
+    `delta` is in outcome units, None where no shift within ±`widest` does it; `outside` says that
+    the limit is beyond the threshold already when the missing are like the seen.
+    """
+
+    arm: str
+    threshold: float
+    delta: float | None
+    outside: bool
+    widest: float
+    level: float
+    method: str
+    inputs: str
+
+    def summary(self) -> str:
+        """One line."""
+        start = f"limit at {self.threshold:g} when the missing of the {self.arm} arm ended"
+        if self.delta is None:
+            return f"{start} nowhere within {self.widest:g} of those seen"
+        return f"{start} {self.delta:+.2f} from those seen" + (
+            "; it is beyond already when they ended alike" if self.outside else ""
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field, ready for JSON."""
+        return asdict(self)
 
 
 def binary_with_missing(
@@ -222,6 +254,47 @@ def continuous_with_missing(
     return _pooled(studies, missingness, "MD", y, v, tau2_method, test, level)
 
 
+def shifts_to_threshold(
+    studies: Sequence[ContinuousStudy],
+    threshold: float,
+    *,
+    tau2_method: str,
+    test: str,
+    level: float = 0.95,
+    widest: float | None = None,
+) -> tuple[ShiftToThreshold, ShiftToThreshold]:
+    """`tipping_delta` of the treated arm and of the control arm.
+
+    `widest` is ten times the largest SD when not given.
+    """
+    _some(studies)
+    if widest is None:
+        widest = 10 * max(max(s.treated_sd, s.control_sd) for s in studies)
+    choices: dict[str, Any] = {"tau2_method": tau2_method, "test": test, "level": level}
+    random = continuous_with_missing(
+        studies,
+        Missingness(assumption="difference", treated=0.0, control=0.0),
+        kind="difference",
+        **choices,
+    ).random
+    beyond = random.ci_lower <= threshold <= random.ci_upper
+    treated, control = (
+        ShiftToThreshold(
+            arm=arm,
+            threshold=threshold,
+            delta=tipping_delta(studies, arm=arm, threshold=threshold, widest=widest, **choices),
+            outside=beyond,
+            widest=widest,
+            level=level,
+            method=f"delta adjustment of one arm, the other's missing like its seen; "
+            f"{tau2_method}, {test}",
+            inputs=digest_of(list(studies), arm, threshold),
+        )
+        for arm in ("treated", "control")
+    )
+    return treated, control
+
+
 def tipping_delta(
     studies: Sequence[ContinuousStudy],
     *,
@@ -239,6 +312,8 @@ def tipping_delta(
     """
     if arm not in ("treated", "control"):
         raise unknown_name("arm", arm, ("treated", "control"))
+    if not (math.isfinite(threshold) and 0 < widest < math.inf):
+        raise InputError("The threshold is a number, and the widest shift above 0.")
 
     def at(delta: float) -> Pooled:
         shifts = {"treated": 0.0, "control": 0.0, arm: delta}

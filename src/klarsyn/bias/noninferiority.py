@@ -85,6 +85,7 @@ class NonInferiority:
     verdict: str
     interval_method: str
     level: float
+    notes: tuple[str, ...]
     method: str
     inputs: str
 
@@ -97,7 +98,8 @@ class NonInferiority:
                 f"  {s.counts.name}: {100 * s.difference:.1f} ({100 * low:.1f} to "
                 f"{100 * high:.1f}) points, z {s.z:.2f}, one-sided p {s.p_value:.2g}: {s.verdict}"
             )
-        return "\n".join([*lines, f"  over all sets: {self.verdict}"])
+        lines.append(f"  over all sets: {self.verdict}")
+        return "\n".join([*lines, *(f"  note: {n}" for n in self.notes)])
 
     def to_dict(self) -> dict[str, Any]:
         """Every field, ready for JSON."""
@@ -170,7 +172,7 @@ def preserved_fraction_margin(
     if not 0 <= fraction < 1:
         raise InputError(f"A preserved fraction lies in 0 to 1, 1 left out; {fraction:g} does not.")
     m1 = history.interval(level)[0] if lower is None else lower
-    if m1 <= 0:
+    if not m1 > 0:
         raise NumericalError(
             "not_estimable",
             f"The lower limit of reference − placebo is {m1:.3g}: history does not show that the "
@@ -194,6 +196,9 @@ def synthesis_test(difference: Estimate, history: Estimate, fraction: float) -> 
     if not 0 <= fraction <= 1:
         raise InputError(f"A preserved fraction lies between 0 and 1; {fraction:g} does not.")
     kept = 1 - fraction
+    numbers = (difference.value, difference.se, history.value, history.se)
+    if not all(map(math.isfinite, numbers)) or math.hypot(difference.se, kept * history.se) == 0:
+        raise InputError("The synthesis test needs two differences with their standard errors.")
     z = (difference.value + kept * history.value) / math.hypot(difference.se, kept * history.se)
     return z, float(special.ndtr(-z))
 
@@ -227,6 +232,14 @@ def noninferiority(
     if not sets:
         raise InputError("There is no analysis set. Give events and totals of both arms.")
     found = tuple(_set_result(c, margin.value, interval_method, level) for c in sets)
+    notes = []
+    if len(found) == 1:
+        notes.append(
+            "One analysis set only. All randomised pulls towards no difference and the treated "
+            "may pull either way; non-inferiority wants both."
+        )
+    if interval_method == "wald":
+        notes.append("The Wald interval is for comparison only: it is too short at 0 and 1.")
     order = (INFERIOR, INCONCLUSIVE, NONINFERIOR, SUPERIOR)
     return NonInferiority(
         sets=found,
@@ -234,6 +247,7 @@ def noninferiority(
         verdict=min((s.verdict for s in found), key=order.index),
         interval_method=interval_method,
         level=level,
+        notes=tuple(notes),
         method=f"{interval_method} interval; Farrington–Manning test at minus the margin",
         inputs=digest_of(list(sets), margin),
     )
@@ -257,6 +271,10 @@ def assay_sensitivity(
         raise InputError(
             f"A rate lies between 0 and 1; {history_rate:g} does not. Write 0.63 for 63 %."
         )
+    if history is not None and not (
+        math.isfinite(history[0].value) and history[0].se >= 0 and 0 <= history[1] < math.inf
+    ):
+        raise InputError("History needs a mean log odds, its standard error and τ², 0 or more.")
     observed = counts.reference_events / counts.reference_total
     other = Counts(
         name=f"{counts.name}, reference at {100 * history_rate:.0f} %",
@@ -313,7 +331,11 @@ def _lost_at(c: Counts, margin: float, method: str, level: float) -> float | Non
 
 
 def _arm_z(c: Counts, mean: Estimate, tau2: float) -> float:
-    """The arm's log odds against the predictive distribution of history."""
-    x, n = c.reference_events + 0.5, c.reference_total + 1
-    variance = 1 / x + 1 / (n - x)
-    return (math.log(x / (n - x)) - mean.value) / math.sqrt(tau2 + mean.se**2 + variance)
+    """The arm's log odds against the predictive distribution of history.
+
+    Half a patient is added to both cells only where one is empty, as to the arms of history.
+    """
+    x, y = c.reference_events, c.reference_total - c.reference_events
+    if x == 0 or y == 0:
+        x, y = x + 0.5, y + 0.5
+    return (math.log(x / y) - mean.value) / math.sqrt(tau2 + mean.se**2 + 1 / x + 1 / y)

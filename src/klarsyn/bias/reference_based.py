@@ -44,15 +44,19 @@ class VisitMeans:
             raise InputError(
                 f"{visits} treated and {len(self.control)} control means; give one each a visit."
             )
+        if not np.isfinite([*self.treated, *self.control]).all():
+            raise InputError("Each visit needs a mean in both arms.")
         square = np.asarray(self.covariance, float)
         if square.shape != (visits, visits) or not np.allclose(square, square.T):
             raise InputError(f"The covariance must be symmetric, {visits} by {visits}.")
         if (np.linalg.eigvalsh(square) <= 0).any():
             raise InputError("The covariance is not positive definite; check SDs, correlations.")
         for arm in (self.treated_last_seen, self.control_last_seen):
-            if len(arm) != visits + 1 or min(arm) < 0 or sum(arm) < 2:
+            whole = all(math.isfinite(count) and count == int(count) for count in arm)
+            if len(arm) != visits + 1 or not whole or min(arm) < 0 or sum(arm) < 2:
                 raise InputError(
-                    f"Last seen: give {visits + 1} counts (baseline, then each visit), 0 or more."
+                    f"Last seen: give {visits + 1} whole counts (baseline, then each visit), "
+                    f"0 or more, 2 in all."
                 )
 
 
@@ -216,6 +220,8 @@ def dropout_on_aggregates(
     `treated` and `control` are (began, seen at the end). Raises InputError when more were seen than
     began. Both arms' missing are taken as the seen of their arm but where said otherwise.
     """
+    if not (math.isfinite(seen.value) and 0 <= seen.se < math.inf):
+        raise InputError(f"{study}: the difference among those seen needs a value and an error.")
     shares = []
     for arm, (began, left) in (("treated", treated), ("control", control)):
         if not 0 < left <= began:
@@ -293,6 +299,8 @@ def tipping_grid(
 
     The pairs run over the control arm's δ within each of the treated arm's.
     """
+    if not all(map(math.isfinite, (*deltas_treated, *deltas_control))):
+        raise InputError("A delta is a number of points on the outcome's scale.")
     base = reference_based(trial, strategy, control_dropouts="missing_at_random", level=level)
     out = []
     for a in deltas_treated:

@@ -17,6 +17,8 @@ from klarsyn.errors import InputError
 from klarsyn.provenance import digest_of
 from klarsyn.stats.proportions import difference_interval
 
+MOST_CELLS = 250_000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusals:
@@ -28,8 +30,10 @@ class Refusals:
 
     def __post_init__(self) -> None:
         for name, value in (("new", self.new_refused), ("reference", self.reference_refused)):
-            if value < 0:
-                raise InputError(f"{self.analysed.name}: {value} refusals in the {name} arm.")
+            if value < 0 or value != int(value):
+                raise InputError(
+                    f"{self.analysed.name}: {value} refusals in the {name} arm; give a count."
+                )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +134,16 @@ def refusal_grid(
     `external_rates` adds scenarios: name → response rates of (new, reference) elsewhere.
     """
     a, b = refusals.new_refused, refusals.reference_refused
+    if not 0 < margin < 1:
+        raise InputError(
+            f"A margin is a positive risk difference below 1 (0.1 for 10 points); {margin:g} is "
+            f"not."
+        )
+    if (a + 1) * (b + 1) > MOST_CELLS:
+        raise InputError(
+            f"{refusals.analysed.name}: {a} and {b} refusals make {(a + 1) * (b + 1):,} cells, "
+            f"more than the {MOST_CELLS:,} that a grid can show. Check the counts."
+        )
     new, reference = (
         g.ravel() for g in np.meshgrid(np.arange(a + 1), np.arange(b + 1), indexing="ij")
     )

@@ -13,7 +13,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from klarsyn.errors import InputError
-from klarsyn.stats.proportions import difference_interval, two_sided_z
+from klarsyn.stats.proportions import (
+    check_counts,
+    difference_interval,
+    newcombe_limits,
+    two_sided_z,
+)
 
 Array = NDArray[np.float64]
 _BISECTIONS = 60
@@ -47,14 +52,14 @@ def bang(counts: ArrayLike, weights: ArrayLike) -> Index:
     n, w = _counts(counts), np.asarray(weights, float)
     if n.shape != w.shape or n.ndim != 1:
         raise InputError(f"{n.size} counts need as many weights; there are {w.size}.")
-    if np.any(np.abs(w) > 1):
-        raise InputError(f"A weight lies between -1 and 1; {w[np.abs(w) > 1][0]:g} does not.")
+    if not (np.abs(w) <= 1).all():
+        raise InputError(f"A weight lies between -1 and 1; {w[~(np.abs(w) <= 1)][0]:g} does not.")
     total = float(n.sum())
     if total == 0:
         return Index(value=math.nan, variance=math.nan, status="undefined", reason="No guesses.")
-    p = n / total
-    value = float(w @ p)
-    variance = max(float(w**2 @ p) - value**2, 0.0) / total
+    # The sum before the division: (11 − 7)/20 is 0.2, 0.55 − 0.35 is a little more.
+    value = float(w @ n) / total
+    variance = max(float(w**2 @ n) / total - value**2, 0.0) / total
     if variance > 0:
         return Index(value=value, variance=variance)
     return Index(
@@ -74,7 +79,7 @@ def bang_score_interval(
     Right less wrong of one multinomial sample is the difference of paired proportions, so Tango's
     interval (1998) applies; unlike the normal one it does not collapse when all answers agree.
     """
-    if total <= 0 or min(correct, wrong) < 0 or correct + wrong > total:
+    if not (correct >= 0 and wrong >= 0 and correct + wrong <= total and 0 < total < math.inf):
         raise InputError(f"{correct:g} right and {wrong:g} wrong of {total:g} cannot be.")
     z, estimate = two_sided_z(level), (correct - wrong) / total
 
@@ -151,6 +156,30 @@ def sbi(x1: float, n1: float, x2: float, n2: float, level: float) -> tuple[Index
     return Index(value=p1 - p2, variance=variance), float(limits.low), float(limits.high)
 
 
+def sbi_p_value(x1: float, n1: float, x2: float, n2: float) -> float:
+    """Two-sided p of an SBI of 0, dual to Newcombe's interval: 1 less the level that just holds 0.
+
+    Petroff et al. 2024. Their package sets p to 1 where the index is 1 or −1; here the interval
+    decides there as well.
+    """
+    from scipy import optimize, special
+
+    check_counts([x1, x2], [n1, n2])
+    estimate = x1 / n1 - x2 / n2
+    if estimate == 0:
+        return 1.0
+
+    def near(z: float) -> float:
+        limits = newcombe_limits(x1, n1, x2, n2, z)
+        return float(limits[0] if estimate > 0 else -limits[1])
+
+    widest = 1.0
+    while near(widest) > 0:
+        widest *= 2
+    z = optimize.brentq(near, 0.0, widest, xtol=1e-13)
+    return float(2 * special.ndtr(-float(z)))  # pyright: ignore[reportArgumentType]
+
+
 def kappa(table: ArrayLike) -> Index:
     """Cohen's kappa between guess and arm, of those who guessed (no don't-know row).
 
@@ -198,6 +227,8 @@ def _james_weights(n: Array, weights: ArrayLike | None) -> Array:
     w = np.asarray(weights, float)
     if w.shape != shape:
         raise InputError(f"The weights have shape {w.shape}; the guesses have {shape}.")
+    if not ((w >= 0) & (w <= 1)).all():
+        raise InputError("James's weights lie between 0 (right) and 1 (don't know).")
     return w
 
 

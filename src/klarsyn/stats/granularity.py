@@ -68,6 +68,12 @@ def grim(
     if len(found):
         return Granularity(possible=True, method="GRIM", reason="", total=found[0])
     m = printed(mean)
+    if len(totals(mean, n, items)):
+        return Granularity(
+            possible=False,
+            method="GRIM",
+            reason=f"outside the scale{_within(minimum, maximum)}",
+        )
     near = [
         f"{s / (n * items):.{m.decimals + 2}f}"
         for s in (math.floor(m.value * n * items), math.floor(m.value * n * items) + 1)
@@ -96,9 +102,9 @@ def grimmer(
     exhaustively.
     """
     first = grim(mean, n, items=items, minimum=minimum, maximum=maximum)
+    m, s = printed(mean), _printed_sd(sd)
     if n < 2 or not first.possible:
         return first
-    m, s = printed(mean), printed(sd)
     candidates: list[tuple[int, int]] = []
     for total, squares in _candidates(m, s, n, items, minimum, maximum):
         if _proven(total, squares, n, minimum, maximum):
@@ -130,10 +136,12 @@ def debit(mean: str | float | Printed, sd: str | float | Printed, n: int) -> Gra
 
     SD² = p(1 − p)·n/(n − 1), over all p that round to the mean.
     """
-    m, s = printed(mean), printed(sd)
+    m, s = printed(mean), _printed_sd(sd)
     _check_size(n, 1)
+    if n < 2:
+        raise InputError(f"An SD needs at least two scores; n is {n}.")
     low, high = max(m.lower, Fraction(0)), min(m.upper, Fraction(1))
-    if low > high or n < 2:
+    if low > high:
         return Granularity(possible=False, method="DEBIT", reason="the mean of shares is 0 to 1")
     factor = Fraction(n, n - 1)
     ends = [p * (1 - p) * factor for p in (low, high)]
@@ -188,11 +196,22 @@ def sd_limits(
 
 
 def _check_size(n: int, items: int) -> None:
-    if n < 1 or items < 1:
-        raise InputError(f"n and items are at least 1; got n = {n}, items = {items}.")
+    if n != int(n) or items != int(items) or n < 1 or items < 1:
+        raise InputError(
+            f"n and items are whole numbers of at least 1; got n = {n}, items = {items}."
+        )
+
+
+def _printed_sd(sd: str | float | Printed) -> Printed:
+    s = printed(sd)
+    if s.value < 0:
+        raise InputError(f"An SD is 0 or more; {float(s):g} is not.")
+    return s
 
 
 def _bounded(found: range, n: int, minimum: int | None, maximum: int | None) -> range:
+    if minimum is not None and maximum is not None and minimum > maximum:
+        raise InputError(f"The scale runs from {minimum} to {maximum}; give the lower limit first.")
     start = found.start if minimum is None else max(found.start, minimum * n)
     stop = found.stop if maximum is None else min(found.stop, maximum * n + 1)
     return range(start, stop)

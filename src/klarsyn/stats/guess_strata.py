@@ -41,7 +41,7 @@ def composition(n: ArrayLike, *, legacy_rounding: bool = False) -> Composition:
     code did: it moves stratum sizes and is here to reproduce them, not to be used.
     """
     counts = six(n, "counts")
-    if counts.sum() <= 0 or np.any(counts < 0):
+    if not (np.isfinite(counts).all() and (counts >= 0).all() and counts.sum() > 0):
         raise InputError("Counts by arm and guess are 0 or more, and not all 0.")
     p = counts / counts.sum()
     if legacy_rounding:
@@ -69,9 +69,10 @@ def contrast(comp: Composition, correct: float, unknown: float | None = None) ->
     `correct` is the rate among those who guess; `unknown` the share of don't-knows, the observed
     one when not given.
     """
-    if not 0 <= correct <= 1:
-        raise InputError(f"A rate of correct guesses lies between 0 and 1; {correct:g} does not.")
+    _check_rate(correct)
     u = comp.unknown if unknown is None else unknown
+    if not 0 <= u <= 1:
+        raise InputError(f"A share of don't-knows lies between 0 and 1; {u:g} does not.")
     return _contrast(np.array([comp.r, comp.s, comp.t, correct, u], dtype=float))
 
 
@@ -159,6 +160,7 @@ def dirichlet_draws(
 
 def stratum_sizes(n: ArrayLike, correct: float, *, legacy_rounding: bool = False) -> dict[str, int]:
     """How many of each stratum a resample of the same total holds at a rate of correct guesses."""
+    _check_rate(correct)
     counts = six(n, "counts")
     comp = composition(counts, legacy_rounding=legacy_rounding)
     total = round(float(counts[:4].sum()))
@@ -183,6 +185,11 @@ def six(values: ArrayLike, what: str, empty: float = 0.0) -> Array:
             f"there are {array.size}."
         )
     return array
+
+
+def _check_rate(correct: float) -> None:
+    if not 0 <= correct <= 1:
+        raise InputError(f"A rate of correct guesses lies between 0 and 1; {correct:g} does not.")
 
 
 def _within(a: Array, n: ArrayLike, sd: ArrayLike) -> float:

@@ -74,6 +74,8 @@ def mean_with_missing(
     y, s, n, m, lam = _arrays(mean, sd, observed, missing, parameter)
     if np.any(s < 0) or np.any(n <= 0) or np.any(m < 0):
         raise InputError("Give an SD ≥ 0, observed > 0 and missing ≥ 0 in each arm.")
+    if not all(np.isfinite(v).all() for v in (y, s, n, m, lam)):
+        raise InputError("Means, SDs, counts and the missingness parameter must be finite.")
     a, total = m / (n + m), n + m
     if kind == "difference":
         variance = s**2 / n + lam**2 * a * (1 - a) / total

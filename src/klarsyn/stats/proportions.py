@@ -79,6 +79,16 @@ def difference_interval(
     return Interval(low=_plain(low), high=_plain(high), method=method, level=level)
 
 
+def newcombe_limits(
+    x1: ArrayLike, n1: ArrayLike, x2: ArrayLike, n2: ArrayLike, z: float
+) -> tuple[Array, Array]:
+    """Newcombe's limits of p1 − p2 at z standard errors (Newcombe 1998, method 10)."""
+    check_counts(x1, n1)
+    check_counts(x2, n2)
+    a, b, c, d = (np.asarray(v, float) for v in (x1, n1, x2, n2))
+    return _newcombe(a, b, c, d, z)
+
+
 def restricted_mle(
     x1: ArrayLike, n1: ArrayLike, x2: ArrayLike, n2: ArrayLike, difference: ArrayLike
 ) -> tuple[Array, Array]:
@@ -87,9 +97,24 @@ def restricted_mle(
     Closed form of the cubic (Farrington & Manning 1990, appendix), then polished by Newton steps
     on the cubic, since the arc cosine loses half its digits where roots meet.
     """
-    x1, n1, x2, n2, d = np.broadcast_arrays(
-        *(np.asarray(v, float) for v in (x1, n1, x2, n2, difference))
+    check_counts(x1, n1)
+    check_counts(x2, n2)
+    _check_difference(difference)
+    return _restricted(
+        *np.broadcast_arrays(*(np.asarray(v, float) for v in (x1, n1, x2, n2, difference)))
     )
+
+
+def _check_difference(difference: ArrayLike) -> None:
+    d = np.asarray(difference, float)
+    if not (np.abs(d) <= 1).all():
+        raise InputError(
+            f"A difference of proportions lies between -1 and 1; {d[~(np.abs(d) <= 1)].flat[0]:g} "
+            f"does not."
+        )
+
+
+def _restricted(x1: Array, n1: Array, x2: Array, n2: Array, d: Array) -> tuple[Array, Array]:
     p1, p2, theta = x1 / n1, x2 / n2, n2 / n1
     a = 1 + theta
     b = -(1 + theta + p1 + theta * p2 + d * (theta + 2))
@@ -104,6 +129,7 @@ def restricted_mle(
     root = np.clip(2 * u * np.cos(w) - b / (3 * a), low, high)
     for _ in range(2):
         root = _newton_step(root, (a, b, c, e), low, high)
+    root = _on_the_edge(root, (a, b, c, e), low, high)
     return root, np.clip(root - d, 0.0, 1.0)
 
 
@@ -126,6 +152,7 @@ def score_z(
         raise unknown_name("variance", variance, VARIANCES)
     check_counts(x1, n1)
     check_counts(x2, n2)
+    _check_difference(difference)
     a, b, c, d, e = np.broadcast_arrays(
         *(np.asarray(v, float) for v in (x1, n1, x2, n2, difference))
     )
@@ -156,8 +183,19 @@ def _newton_step(
     return np.where(better, moved, root)
 
 
+def _on_the_edge(
+    root: Array, cubic: tuple[Array, Array, Array, Array], low: Array, high: Array
+) -> Array:
+    """A limit of the range that is a root itself, where two roots meet there."""
+    a, b, c, e = cubic
+    for end in (low, high):
+        solves = np.abs(((a * end + b) * end + c) * end + e) <= 1e-15
+        root = np.where(solves & (np.abs(root - end) < 1e-6), end, root)
+    return root
+
+
 def _score(x1: Array, n1: Array, x2: Array, n2: Array, d: Array, corrected: bool) -> Array:
-    p1, p2 = restricted_mle(x1, n1, x2, n2, d)
+    p1, p2 = _restricted(x1, n1, x2, n2, d)
     variance = p1 * (1 - p1) / n1 + p2 * (1 - p2) / n2
     if corrected:
         variance = variance * (n1 + n2) / (n1 + n2 - 1)

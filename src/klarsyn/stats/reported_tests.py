@@ -22,6 +22,7 @@ _RESULT = re.compile(
     rf"p\s*(?P<p_relation>[=<>])\s*(?P<p>\d*\.?\d+(?:e[{_MINUS}]?\d+)?)",
     re.IGNORECASE,
 )
+_THOUSANDS = re.compile(r"\(\s*[1-9]\d{0,2},\d{3}(?:\.\d+)?\s*\)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +57,12 @@ class Recomputed:
 
 
 def read_test_results(text: str) -> list[ReportedTest]:
-    """Every complete test result in a text: t(df), F(df1, df2), χ²(df[, N = n]), r(df) and z."""
-    return [_result(m) for m in _RESULT.finditer(text)]
+    """Every complete test result in a text: t(df), F(df1, df2), χ²(df[, N = n]), r(df) and z.
+
+    t(1,234) has 1234 degrees of freedom; a t or r with two numbers otherwise is left out.
+    """
+    found = [_result(m) for m in _RESULT.finditer(text)]
+    return [r for r in found if r.df2 is None or r.test not in {"t", "r"}]
 
 
 def p_of(test: str, value: float, df1: float | None = None, df2: float | None = None) -> float:
@@ -70,6 +75,8 @@ def p_of(test: str, value: float, df1: float | None = None, df2: float | None = 
         return float(2 * special.ndtr(-abs(value)))
     if df1 is None or (test == "f" and df2 is None):
         raise InputError(f"A p of {test} needs its degrees of freedom.")
+    if not df1 > 0 or (df2 is not None and not df2 > 0):
+        raise InputError(f"Degrees of freedom of {test} are above 0; {df1:g} is not.")
     if test == "t":
         return float(2 * special.stdtr(df1, -abs(value)))
     if test == "r":
@@ -125,7 +132,7 @@ def _p_of_r(value: float, df: float) -> float:
 
 
 def _allowed(test: str, value: float) -> float:
-    return max(-1.0, min(1.0, value)) if test == "r" and abs(value) < 1.5 else value
+    return max(-1.0, min(1.0, value)) if test == "r" and abs(value) <= 1.5 else value
 
 
 def _shown(p: Printed, relation: str) -> tuple[float, float]:
@@ -152,11 +159,14 @@ def _decision_error(
 def _result(match: re.Match[str]) -> ReportedTest:
     letter = match["test"].casefold().replace(" ", "")
     test = letter if letter in {"t", "f", "r", "z"} else "chi2"
+    df1, df2 = match["df1"], match["df2"]
+    if test in {"t", "r"} and df2 and _THOUSANDS.search(match[0]):
+        df1, df2 = df1 + df2, None
     return ReportedTest(
         test=test,
         value=printed(re.sub(rf"[{_MINUS}]\s*", "-", match["value"])),
-        df1=float(match["df1"]) if match["df1"] else None,
-        df2=float(match["df2"]) if match["df2"] else None,
+        df1=float(df1) if df1 else None,
+        df2=float(df2) if df2 else None,
         relation=match["relation"],
         p=printed(re.sub(rf"[{_MINUS}]", "-", match["p"])),
         p_relation=match["p_relation"],

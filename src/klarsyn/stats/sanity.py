@@ -142,6 +142,8 @@ def similarity(n: Sequence[int], mean: Sequence[float], sd: Sequence[float]) -> 
     k, total = len(n), sum(n)
     if not k == len(mean) == len(sd) or k < 2 or min(n) < 2:
         raise InputError("Similarity needs n ≥ 2, a mean and an SD for each of two or more groups.")
+    if not all(map(math.isfinite, mean)) or not all(0 <= s < math.inf for s in sd):
+        raise InputError("Similarity needs finite means and SDs of 0 or more.")
     grand = math.fsum(a * m for a, m in zip(n, mean, strict=True)) / total
     between = math.fsum(a * (m - grand) ** 2 for a, m in zip(n, mean, strict=True)) / (k - 1)
     within = math.fsum((a - 1) * s * s for a, s in zip(n, sd, strict=True)) / (total - k)

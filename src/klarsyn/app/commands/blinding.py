@@ -34,6 +34,12 @@ denominator: all (who answered), guessed (don't-knows left out) or unknown.
     "--pool", "pooled", is_flag=True, help="Pool the indices of each role (REML, Knapp–Hartung)."
 )
 @click.option("--moderator", default=None, help="A column of the table: pool along it.")
+@click.option(
+    "--dont-knows",
+    default="kept",
+    show_default=True,
+    help="Pooling: kept, dropped, split, all_correct or all_wrong.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     file: str,
@@ -44,6 +50,7 @@ def command(
     level: float,
     pooled: bool,
     moderator: str | None,
+    dont_knows: str,
     as_json: bool,
 ) -> None:
     """Bang, James and SBI indices from the guesses in a CSV or Excel FILE."""
@@ -67,7 +74,7 @@ def command(
         )
         for arms in groups
     ]
-    pools = _pools(found, level, table, moderator) if pooled or moderator else {}
+    pools = _pools(found, level, table, moderator, dont_knows) if pooled or moderator else {}
     if as_json:
         print_json(
             {
@@ -122,6 +129,7 @@ def _groups(table: Any) -> list[list[Any]]:
         if name not in table:
             raise missing_column(table.path, name, list(table.columns))
     groups: dict[tuple[str, str, str], list[Any]] = {}
+    rows: dict[tuple[str, str, str, str], int] = {}
     for row, r in table.numbered():
         parts = {
             name: r.get(name) or 0
@@ -146,6 +154,13 @@ def _groups(table: Any) -> list[list[Any]]:
             )
         except InputError as bad:
             raise InputError(f"{table.path}: row {row}: {bad}") from None
+        key = (arm.trial, arm.arm, arm.respondent, arm.time)
+        if key in rows:
+            raise InputError(
+                f"{table.path}: row {row}: {arm.trial}, arm {arm.arm} ({arm.respondent}) stands in "
+                f"row {rows[key]} already. Leave one out, or say when each was asked (time)."
+            )
+        rows[key] = row
         groups.setdefault((arm.trial, arm.respondent, arm.time), []).append(arm)
     return list(groups.values())
 
@@ -197,10 +212,15 @@ def _percents(table: Any, level: float, as_json: bool) -> None:
     )
 
 
-def _pools(found: list[Any], level: float, table: Any, moderator: str | None) -> dict[str, Any]:
+def _pools(
+    found: list[Any], level: float, table: Any, moderator: str | None, dont_knows: str
+) -> dict[str, Any]:
     from klarsyn.bias.blinding_synthesis import moderate_indices, pool_indices
-    from klarsyn.bias.guesses import RESPONDENTS, ROLES
+    from klarsyn.bias.guesses import DONT_KNOWS, RESPONDENTS, ROLES
+    from klarsyn.errors import unknown_name
 
+    if dont_knows not in DONT_KNOWS:
+        raise unknown_name("treatment of don't-knows", dont_knows, DONT_KNOWS)
     traits = _traits(table, moderator) if moderator else {}
     out = {}
     for respondent in RESPONDENTS:
@@ -209,27 +229,46 @@ def _pools(found: list[Any], level: float, table: Any, moderator: str | None) ->
                 a
                 for f in found
                 for a in f.arms
-                if (a.role, a.respondent, a.dont_knows) == (role, respondent, "kept")
+                if (a.role, a.respondent, a.dont_knows) == (role, respondent, dont_knows)
             ]
-            if len(arms) < 2:
-                continue
-            name = f"{respondent}, {role} arms"
-            choices: dict[str, Any] = {"tau2_method": "REML", "test": "knha", "level": level}
-            out[name] = pool_indices(arms, **choices)
-            if moderator:
-                values = [traits[a.trial, a.arm] for a in arms]
-                out[f"{name} by {moderator}"] = moderate_indices(
-                    arms, {moderator: values}, **choices
-                )
+            for time, asked in _by_time(arms).items():
+                if len(asked) < 2:
+                    continue
+                name = f"{respondent}, {role} arms" + (f", {time}" if time else "")
+                choices: dict[str, Any] = {"tau2_method": "REML", "test": "knha", "level": level}
+                out[name] = pool_indices(asked, **choices)
+                if moderator:
+                    values = [traits[a.trial, a.arm, a.respondent, a.time] for a in asked]
+                    out[f"{name} by {moderator}"] = moderate_indices(
+                        asked, {moderator: values}, **choices
+                    )
     return out
 
 
-def _traits(table: Any, moderator: str) -> dict[tuple[str, str], Any]:
+def _by_time(arms: list[Any]) -> dict[str, list[Any]]:
+    """The arms together, or by time where one was asked more than once."""
+    if len({(a.trial, a.arm) for a in arms}) == len(arms):
+        return {"": arms}
+    times = dict.fromkeys(a.time for a in arms)
+    return {time: [a for a in arms if a.time == time] for time in times}
+
+
+def _traits(table: Any, moderator: str) -> dict[tuple[str, str, str, str], Any]:
     """The moderator of each arm; numbers when every cell is one."""
+    from klarsyn.errors import InputError
+
     values = list(table[moderator])
+    for row, value in zip(table.row_numbers, values, strict=True):
+        if value is None or str(value).strip() in ("", "nan"):
+            raise InputError(
+                f"{table.path}: row {row}: {moderator} is empty; an arm without it cannot be "
+                f"placed. Fill it in, or leave the row out."
+            )
     try:
         values = [float(v) for v in values]
     except (TypeError, ValueError):
         values = [str(v) for v in values]
-    names = zip(table["trial"], table["arm"], values, strict=True)
-    return {(trial, arm): value for trial, arm, value in names}
+    return {
+        (r["trial"], r["arm"], r.get("respondent") or "participants", r.get("time") or ""): value
+        for r, value in zip(table.records(), values, strict=True)
+    }

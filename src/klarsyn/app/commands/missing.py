@@ -15,6 +15,8 @@ Events, one row a study (…_observed: patients whose outcome was seen):
 \b
 Means: treated_mean,treated_sd,treated_observed,treated_missing and the same for control.
   klarsyn missing means.csv --difference -2,2
+  klarsyn missing means.csv --ratio 0.8,1.2
+  klarsyn missing means.csv --threshold 0
 \b
 Refusals before treatment, one row a trial (events are good; totals: patients analysed):
   name,new_events,new_total,reference_events,reference_total,new_refused,reference_refused
@@ -43,6 +45,14 @@ Only a difference (treated − control) among those seen, and how many began and
 @click.option("--event", type=click.Choice(["good", "bad"]), default=None, help="Events: which?")
 @click.option("--imor", default=None, help="Treated,control: odds ratios of missingness.")
 @click.option("--difference", default=None, help="Treated,control: missing less seen (means).")
+@click.option("--ratio", default=None, help="Treated,control: missing over seen (means).")
+@click.option(
+    "--threshold",
+    type=float,
+    default=None,
+    help="Means: how far each arm's missing must have ended from its seen for the limit to reach "
+    "this.",
+)
 @click.option("--sd", default="0,0", show_default=True, help="SDs of these (logs for --imor).")
 @click.option(
     "--correlation",
@@ -77,7 +87,7 @@ def command(file: str, as_json: bool, **options: Any) -> None:
     elif "new_refused" in header:
         found = _refusals(file, options)
     elif "treated_mean" in header:
-        found = [_means(file, options)]
+        found = _means(file, options)
     else:
         found = _events(file, options)
     if as_json:
@@ -140,14 +150,21 @@ def _events(file: str, options: dict[str, Any]) -> list[Any]:
     ]
 
 
-def _means(file: str, options: dict[str, Any]) -> Any:
-    from klarsyn.bias.missing import ContinuousStudy, Missingness, continuous_with_missing
+def _means(file: str, options: dict[str, Any]) -> list[Any]:
+    from klarsyn.bias.missing import (
+        ContinuousStudy,
+        Missingness,
+        continuous_with_missing,
+        shifts_to_threshold,
+    )
     from klarsyn.errors import InputError
     from klarsyn.tables import Column, read_table
 
-    if options["difference"] is None:
+    kinds_given = [k for k in ("difference", "ratio") if options[k] is not None]
+    if len(kinds_given) > 1 or not (kinds_given or options["threshold"] is not None):
         raise click.UsageError(
-            "Say how much the missing differ from the seen: --difference treated,control."
+            "Say how much the missing differ from the seen: --difference treated,control or "
+            "--ratio treated,control, or ask with --threshold 0 how much they would have to."
         )
     kinds = {"mean": "number", "sd": "number", "observed": "count", "missing": "count"}
     table = read_table(
@@ -168,23 +185,23 @@ def _means(file: str, options: dict[str, Any]) -> Any:
             studies.append(ContinuousStudy(**r))
         except InputError as bad:
             raise InputError(f"{file}: row {row}: {bad}") from None
-    treated, control = two_numbers(options["difference"], "--difference")
+    choices = {"tau2_method": options["method"], "test": options["test"], "level": options["level"]}
     sd = two_numbers(options["sd"], "--sd")
-    return continuous_with_missing(
-        studies,
-        Missingness(
-            assumption="difference",
+    found: list[Any] = []
+    for kind in kinds_given:
+        treated, control = two_numbers(options[kind], f"--{kind}")
+        missingness = Missingness(
+            assumption=kind,
             treated=treated,
             control=control,
             sd_treated=sd[0],
             sd_control=sd[1],
             correlation=options["correlation"] or 0.0,
-        ),
-        kind="difference",
-        tau2_method=options["method"],
-        test=options["test"],
-        level=options["level"],
-    )
+        )
+        found.append(continuous_with_missing(studies, missingness, kind=kind, **choices))
+    if options["threshold"] is not None:
+        found.extend(shifts_to_threshold(studies, options["threshold"], **choices))
+    return found
 
 
 def _aggregates(file: str, options: dict[str, Any]) -> list[Any]:

@@ -114,11 +114,13 @@ def _pooled(guesses: Sequence[ArmGuess]) -> list[tuple[str, Result]]:
     """Bang's index of patients pooled for each role with counts from two trials or more."""
     out = []
     for role in ("active", "control"):
-        chosen = [
-            g
-            for g in guesses
-            if g.index is not None and g.role == role and g.guess.respondent == "patient"
-        ]
+        chosen = first_asked(
+            [
+                g
+                for g in guesses
+                if g.index is not None and g.role == role and g.guess.respondent == "patient"
+            ]
+        )
         if len({g.trial.id for g in chosen}) < 2:
             continue
         try:
@@ -140,6 +142,19 @@ def _pooled(guesses: Sequence[ArmGuess]) -> list[tuple[str, Result]]:
         )
         out.append((role, result))
     return out
+
+
+def first_asked(guesses: Sequence[ArmGuess]) -> list[ArmGuess]:
+    """The earliest guess of each arm: the same patients count once, before benefit shows."""
+
+    def when(g: ArmGuess) -> float:
+        days = g.guess.days_from_first_dose
+        return float("inf") if days is None else days
+
+    first: dict[tuple[str, str], ArmGuess] = {}
+    for g in sorted(guesses, key=when):
+        first.setdefault((g.trial.id, g.guess.arm), g)
+    return [g for g in guesses if first[g.trial.id, g.guess.arm] is g]
 
 
 def _figure(
