@@ -105,3 +105,13 @@ def test_unknown_outlier_rule_gets_the_nearest_name():
     read = digitised([0, 10], [1, 0.8], [0], [10])
     with pytest.raises(UnknownNameError, match="Nearest: tukey"):
         reconstruct(read, outliers="tuckey")
+
+
+def test_clicks_at_the_corners_are_enough():
+    """20 start, two events at 2 and two at 5, then nothing: 12 and 5 are left at 10 and 20."""
+    read = digitised([0, 2, 5, 30], [1, 0.9, 0.8, 0.8], [0, 10, 20], [20, 12, 5])
+    rebuilt = reconstruct(read)
+    assert rebuilt.events == 4
+    assert [(rebuilt.time >= t).sum() for t in (10, 20)] == [12, 5]
+    assert rebuilt.time[~rebuilt.event].max() == 25  # half-way between the last count and the end
+    assert rebuilt.clicks == 4

@@ -99,16 +99,20 @@ def reconstruct(curve: Digitised, *, outliers: str = "keep") -> Reconstruction:
 
     Guyot et al. 2012 (BMC Med Res Methodol 12:9) with one rule added: a click that does not lie
     below the one before it never holds an event, so a level tail stays free of events. `outliers`
-    is `keep`, or `tukey` for the filter of Liu et al. 2021 (IPDfromKM), which drops single clicks
-    whose jump lies outside Tukey's fences with k = 0.5.
+    is `keep`, or `tukey` for the way of Liu et al. 2021 (IPDfromKM): it drops single clicks whose
+    jump lies outside Tukey's fences with k = 0.5, and censors between clicks only, so it needs many
+    of them. With `keep`, censorings spread over the whole time between two numbers at risk, also
+    where a level stretch holds no click.
     """
     if outliers not in OUTLIERS:
         raise unknown_name("way to treat outlying clicks", outliers, OUTLIERS)
-    time, survival = _cleaned(curve, outliers)
+    clicks, levels = _cleaned(curve, outliers)
     risk_time, at_risk = _trimmed(curve)
+    whole = outliers == "keep"
+    time, survival = _with_risk_times(clicks, levels, risk_time) if whole else (clicks, levels)
     interval = np.searchsorted(risk_time, time, side="right") - 1
     used = np.unique(np.maximum(interval, 0))
-    state = _State.start(time, survival, int(at_risk[0]))
+    state = _State.start(time, survival, int(at_risk[0]), whole=whole)
     lows = [int(np.flatnonzero(np.maximum(interval, 0) == i)[0]) for i in used]
     highs = [*[low - 1 for low in lows[1:]], time.size - 1]
     missed = np.zeros(used.size, dtype=np.int64)
@@ -120,7 +124,7 @@ def reconstruct(curve: Digitised, *, outliers: str = "keep") -> Reconstruction:
         missed[j + 1] = int(state.left[lows[j + 1]]) - goal
     remaining = int(at_risk[-1]) if used[-1] < at_risk.size - 1 else 0
     _fit_last(state, lows, highs, risk_time[used], censored, remaining, curve.total_events)
-    return _participants(state, missed, dropped=curve.time.size - time.size)
+    return _participants(state, missed, clicks.size, curve.time.size - clicks.size)
 
 
 def reconstruct_repeatedly(
@@ -206,6 +210,20 @@ def _cleaned(curve: Digitised, outliers: str) -> tuple[NDArray[np.float64], NDAr
     return t, s
 
 
+def _with_risk_times(
+    time: NDArray[np.float64], survival: NDArray[np.float64], risk_time: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The clicks, and the level of the step curve at each number at risk that has none."""
+    between = risk_time[(risk_time < time[-1]) & ~np.isin(risk_time, time)]
+    before = np.searchsorted(time, between, side="right") - 1
+    known = before >= 0
+    place = np.searchsorted(time, between[known])
+    return (
+        np.insert(time, place, between[known]),
+        np.insert(survival, place, survival[before[known]]),
+    )
+
+
 def _single_outliers(s: NDArray[np.float64]) -> NDArray[np.bool_]:
     jump = np.abs(np.diff(s, prepend=s[0]))
     q1, q3 = np.quantile(jump, [0.25, 0.75])
@@ -223,12 +241,15 @@ class _State:
     censored: NDArray[np.float64]
     left: NDArray[np.float64]
     curve: NDArray[np.float64]
+    whole: bool
 
     @classmethod
-    def start(cls, time: NDArray[np.float64], survival: NDArray[np.float64], n: int) -> _State:
+    def start(
+        cls, time: NDArray[np.float64], survival: NDArray[np.float64], n: int, *, whole: bool
+    ) -> _State:
         size = time.size
         left = np.full(size + 1, float(n))
-        return cls(time, survival, np.zeros(size), np.zeros(size), left, np.ones(size))
+        return cls(time, survival, np.zeros(size), np.zeros(size), left, np.ones(size), whole)
 
     def run(self, low: int, high: int, start: float, allow_events: bool = True) -> None:
         """Walk through clicks low..high with the censorings already placed."""
@@ -250,12 +271,12 @@ class _State:
             self.left[k + 1] = after
 
     def spread(self, low: int, high: int, count: float) -> float:
-        """Place floor(count) censorings evenly between the first and last click of a stretch."""
+        """Place floor(count) censorings evenly: to the next stretch, or to this one's last click."""
         whole = int(count)
         self.censored[low : high + 1] = 0.0
         if whole <= 0:
             return 0.0
-        start, end = self.time[low], self.time[high]
+        start, end = self.time[low], self.time[min(high + self.whole, self.time.size - 1)]
         moments = start + np.arange(1, whole + 1) * (end - start) / (count + 1)
         place = np.searchsorted(self.time, moments, side="right") - 1
         np.add.at(self.censored, np.clip(place, low, high), 1.0)
@@ -328,7 +349,9 @@ def _match_events(
     state.run(low, high, start, allow_events=wanted > 0)
 
 
-def _participants(state: _State, missed: NDArray[np.int64], dropped: int) -> Reconstruction:
+def _participants(
+    state: _State, missed: NDArray[np.int64], clicks: int, dropped: int
+) -> Reconstruction:
     middle = np.r_[(state.time[:-1] + state.time[1:]) / 2, state.time[-1]]
     d, c = state.events.astype(int), state.censored.astype(int)
     final = int(state.left[-1])
@@ -340,6 +363,6 @@ def _participants(state: _State, missed: NDArray[np.int64], dropped: int) -> Rec
         event=event[order],
         at_risk_error=missed,
         largest_distance=float(np.abs(state.curve - state.survival).max()),
-        clicks=state.time.size,
+        clicks=clicks,
         dropped=max(0, dropped),
     )
