@@ -316,7 +316,7 @@ exact_or <- function(t) { # conditional maximum likelihood over all tables and i
 }
 bb <- function(t) { # beta-binomial, logit mean, one correlation in both arms (Kuss 2015)
   y <- c(t$ai, t$ci); n <- c(t$n1, t$n2); g <- rep(1:0, each = length(t$ai))
-  f <- function(p) { mu <- expit(p[1] + p[2] * g); r <- expit(p[3]); A <- mu * (1 - r) / r; C <- (1 - mu) * (1 - r) / r
+  f <- function(p) { if (abs(p[3]) > 12 || abs(p[1]) > 25 || abs(p[2]) > 25) return(1e10); mu <- expit(p[1] + p[2] * g); r <- expit(p[3]); A <- mu * (1 - r) / r; C <- (1 - mu) * (1 - r) / r
     -sum(lchoose(n, y) + lbeta(y + A, n - y + C) - lbeta(A, C)) }
   best <- NULL
   for (r in c(-8, -5, -3, -1)) { o <- optim(c(logit((sum(t$ci) + .5) / (sum(t$n2) + 1)), 0, r), f, method = "BFGS", control = list(reltol = 1e-15, maxit = 2000))
@@ -353,7 +353,8 @@ for (name in names(tables)) {
     if (plogis(b$par[3]) > 1e-3 && is.finite(b$se))
       put("7_rare_harms", name, inp, c("beta-binomial log OR" = b$par[2], "beta-binomial SE" = b$se, "beta-binomial log-likelihood" = b$value), c(1e-4, 2e-3, 1e-6),
           "Kuss 2015; likelihood written out, R optim from four starts")
-    else put("7_rare_harms", name, inp, c("beta-binomial log-likelihood" = b$value), 1e-4, "Kuss 2015; likelihood written out, R optim (correlation at its lower limit: binomial)")
+    else put("7_rare_harms", name, inp, c("beta-binomial log-likelihood" = sum(dbinom(t$ai, t$n1, sum(t$ai) / sum(t$n1), log = TRUE)) + sum(dbinom(t$ci, t$n2, sum(t$ci) / sum(t$n2), log = TRUE))), 1e-6,
+      "Kuss 2015; the correlation is at its lower limit, where the model is binomial")
   }
 }
 # Conditional binomial-normal model, exact likelihood, by direct integration with BiasedUrn-free hypergeometric terms.
@@ -380,20 +381,20 @@ for (x in list(list(id = "heterogeneous", t = heterogeneous), list(id = "single_
     put("7_rare_harms", x$id, lapply(x$t, arr), setNames(v[1:2], paste(nm, c("log OR", "tau2"))), c(2e-4, 1e-3),
         "Stijnen 2010; likelihood written out, R integrate and optim", "log-likelihood is not compared: constants differ") }
 }
-for (mod in c("UM.FS", "UM.RS")) { # lme4's Laplace is not exact for UM.RS: only the fixed-study model with tau2 fixed at 0
-  if (mod == "UM.RS") next
-  for (name in c("ordinary", "many_events", "double_zeros")) { t <- tables[[name]]
-    k <- seq_along(t$ai); use <- if (name == "double_zeros") t$ai + t$ci > 0 else rep(TRUE, length(k))
-    d <- data.frame(y = c(t$ai[use], t$ci[use]), n = c(t$n1[use], t$n2[use]), g = rep(1:0, each = sum(use)), s = factor(c(k[use], k[use])))
-    m <- glm(cbind(y, n - y) ~ g + s, binomial, d, control = glm.control(epsilon = 1e-14, maxit = 200))
-    put("7_rare_harms", name, lapply(t, arr), c("fixed-effects logistic log OR" = unname(coef(m)["g"]), "fixed-effects logistic SE" = sqrt(vcov(m)["g", "g"])), 1e-7,
-        "R glm binomial, study as factor (UM with no random effect); studies without event drop out") }
-}
-rates <- list(ordinary = list(x1 = c(7, 8, 3), t1 = c(1344, 1600, 12012), x2 = c(11, 8, 14), t2 = c(1988, 1460, 10962)),
+# Unconditional model where studies do not differ: plain logistic regression.
+for (name in c("ordinary", "double_zeros")) { t <- tables[[name]]
+  k <- seq_along(t$ai); use <- t$ai + t$ci > 0
+  d <- data.frame(y = c(t$ai[use], t$ci[use]), n = c(t$n1[use], t$n2[use]), g = rep(1:0, each = sum(use)), s = factor(c(k[use], k[use])))
+  m <- glm(cbind(y, n - y) ~ g + s, binomial, d, control = glm.control(epsilon = 1e-14, maxit = 200))
+  put("7_rare_harms", name, lapply(t, arr), c("fixed-effects logistic log OR" = unname(coef(m)["g"]), "fixed-effects logistic SE" = sqrt(vcov(m)["g", "g"])), 1e-7,
+      "R glm binomial, study as factor (UM.FS where tau2 is 0); studies without event drop out") }
+rates <- list(alike = list(x1 = c(7, 8, 10, 0), t1 = c(1344, 1600, 2012, 55), x2 = c(11, 9, 14, 1), t2 = c(1988, 1460, 2110, 50.5)),
+              ordinary = list(x1 = c(7, 8, 3), t1 = c(1344, 1600, 12012), x2 = c(11, 8, 14), t2 = c(1988, 1460, 10962)),
               zeros = list(x1 = c(0, 2, 0), t1 = c(100.5, 80, 60), x2 = c(3, 1, 0), t2 = c(98, 85.25, 61)))
 for (name in names(rates)) { r <- rates[[name]]
   for (m in c("IRR", "IRD")) { f <- rma.mh(x1i = r$x1, t1i = r$t1, x2i = r$x2, t2i = r$t2, measure = m, add = 0, to = "none", drop00 = FALSE)
     put("7_rare_harms", paste0("rates_", name), lapply(r, arr), setNames(c(f$beta[1], f$se), paste0("MH ", if (m == "IRR") "log ", m, c("", " SE"))), 1e-10, "Greenland & Robins 1985; R metafor::rma.mh") }
+  if (name != "alike") next # elsewhere UM.FS finds that studies differ
   use <- r$x1 + r$x2 > 0; k <- sum(use)
   d <- data.frame(y = c(r$x1[use], r$x2[use]), t = c(r$t1[use], r$t2[use]), g = rep(1:0, each = k), s = factor(rep(seq_len(k), 2)))
   m <- glm(y ~ g + s + offset(log(t)), poisson, d, control = glm.control(epsilon = 1e-14, maxit = 200))
@@ -405,13 +406,10 @@ for (name in names(rates)) { r <- rates[[name]]
 zz <- function(a, p) qnorm(1 - a / 2) + qnorm(p)
 for (x in list(c(.12, .096, .05, .9), c(.5, .35, .05, .8), c(.01, .02, .05, .8), c(.3, .2, .01, .9), c(.99, .95, .05, .8))) {
   pb <- mean(x[1:2])
-  put("8_OIS_RIS", sprintf("shares_%g_%g_%g_%g", x[1], x[2], x[3], x[4]), list(pC = x[1], pI = x[2], alpha = x[3], power = x[4]),
-      c("total N, pooled variance" = 4 * zz(x[3], x[4])^2 * pb * (1 - pb) / (x[1] - x[2])^2,
-        "total N, risk difference" = 2 * zz(x[3], x[4])^2 * (x[1] * (1 - x[1]) + x[2] * (1 - x[2])) / (x[1] - x[2])^2), 1e-6,
-      "Wetterslev 2009; methods: 4 z^2 p(1-p)/d^2 (pooled) and 2 z^2 (sum of variances)/d^2; R power.prop.test checked below")
-  pp <- 2 * power.prop.test(p1 = x[1], p2 = x[2], sig.level = x[3], power = x[4], tol = 1e-10)$n
-  put("8_OIS_RIS", sprintf("shares_%g_%g_%g_%g", x[1], x[2], x[3], x[4]), list(pC = x[1], pI = x[2], alpha = x[3], power = x[4]),
-      c("total N within (per mille of R power.prop.test)" = pp), pp * .03, "R power.prop.test: another formula, 3 per cent allowed")
+  id <- sprintf("shares_%g_%g_%g_%g", x[1], x[2], x[3], x[4]); inp <- list(pC = x[1], pI = x[2], alpha = x[3], power = x[4])
+  put("8_OIS_RIS", id, inp, c("total N, pooled variance" = 4 * zz(x[3], x[4])^2 * pb * (1 - pb) / (x[1] - x[2])^2), 1e-6, "Wetterslev 2009 (methods 8.2): 4 z^2 p(1-p)/d^2")
+  pp <- 2 * power.prop.test(p1 = x[1], p2 = x[2], sig.level = x[3], power = x[4], tol = 1e-12)$n
+  put("8_OIS_RIS", id, inp, c("total N, risk difference" = pp), 1e-4, "R power.prop.test, both arms")
 }
 for (x in list(c(2, 10, .05, .8), c(1.6, 9.5, .05, .9), c(-4, 12, .01, .8), c(.2, 1, .05, .8)))
   put("8_OIS_RIS", sprintf("means_%g_%g_%g_%g", x[1], x[2], x[3], x[4]), list(delta = x[1], sd = x[2], alpha = x[3], power = x[4]),
@@ -462,8 +460,8 @@ stopifnot(max(abs(bounds((1:5) / 5) - c(4.8769, 3.3569, 2.6803, 2.2898, 2.0310))
 
 for (x in list(c(1, sqrt(5)), c(0, 3), c(-2, 1), c(500, 1200), c(1, 1e-6), c(-.3, 2)))
   put("8_VoI", sprintf("normal_%g_%.3g", x[1], x[2]), list(INB_mean = x[1], INB_sd = x[2]),
-      c(EVPI = integrate(function(z) pmax(x[1] + x[2] * z, 0) * dnorm(z), -x[1] / x[2], max(40, -x[1] / x[2] + 40), rel.tol = 1e-12)$value - max(x[1], 0)), 1e-6,
-      "E max(INB, 0) - max(E INB, 0), R integrate (Raiffa & Schlaifer 1961)")
+      c(EVPI = if (abs(x[1] / x[2]) > 38) 0 else x[2] * integrate(function(z) (z - abs(x[1]) / x[2]) * dnorm(z), abs(x[1]) / x[2], 40, rel.tol = 1e-12)$value), 1e-8,
+      "unit normal loss integral, R integrate (Raiffa & Schlaifer 1961)")
 for (x in list(c(1, 2, 16, 50), c(-.5, 1.5, 100, 400), c(2, 4, 225, 1))) {
   s <- x[2]^2 / sqrt(x[2]^2 + x[3] / x[4]); f <- function(m, s) m * pnorm(m / s) + s * dnorm(m / s) - max(m, 0)
   put("8_VoI", sprintf("sample_%g_%g_%g_%g", x[1], x[2], x[3], x[4]), list(INB_mean = x[1], INB_sd = x[2], outcome_variance = x[3], patients = x[4]),
@@ -472,7 +470,6 @@ for (x in list(c(1, 2, 16, 50), c(-.5, 1.5, 100, 400), c(2, 4, 225, 1))) {
 set.seed(85)
 nb <- cbind(0, round(rnorm(40, 1, 2), 3), round(rnorm(40, .5, 3), 3))
 put("8_VoI", "three_options_40_draws", list(net_benefit = I(nb)), c(EVPI = mean(apply(nb, 1, max)) - max(colMeans(nb))), 1e-10, "E max - max E over the draws")
-put("8_VoI", "one_option", list(net_benefit = I(nb[, 2, drop = FALSE])), c(EVPI = 0), 1e-12, "with one option there is nothing to decide")
 put("8_benefit_risk", "net_clinical_benefit", list(benefit = .23, harms = arr(c(.04, .11)), weights = arr(c(2, .5))), c(NCB = .23 - .08 - .055), 1e-12, "methods 8.4")
 
 # ---- 3 Bias-adjusted pooling -------------------------------------------------------------------
@@ -545,10 +542,8 @@ for (m in c("RR", "OR", "RD")) for (s in names(sets)) {
 }
 g <- list(y = c(-.889, -1.585, -1.348, -1.442, -.217, -.786), v = c(.326, .195, .415, .02, .051, .007))
 for (m in c("EE", "DL")) { r <- rma(g$y, g$v, method = m); q <- gosh(r, progbar = FALSE)$res
-  q <- q[order(q$k), ] # gosh() lists subsets of all sizes
   put("9_GOSH_multiverse", paste0("gosh_", m), c(lapply(g, arr), model = m), c(subsets = nrow(q), "min estimate" = min(q$estimate), "median" = median(q$estimate), "max" = max(q$estimate),
-      "median I2" = median(q$I2), "share with I2 above 50" = mean(q$I2 > 50)), c(0, 1e-9, 1e-9, 1e-9, 1e-6, 1e-9), "R metafor::gosh",
-      "subsets of one study have I2 0") 
+      "median I2" = median(q$I2), "share with I2 above 50" = mean(q$I2 > 50)), c(0, 1e-9, 1e-9, 1e-9, 1e-6, 1e-9), "R metafor::gosh", "subsets of one study have I2 0")
   e <- q$estimate; put("9_GOSH_multiverse", paste0("vibration_", m), c(lapply(g, arr), model = m),
       c("estimate, 1st percentile" = unname(quantile(e, .01)), "estimate, 99th percentile" = unname(quantile(e, .99)),
         "relative effect (ratio of the 99th to the 1st percentile)" = unname(exp(quantile(e, .99) - quantile(e, .01))), "share above zero" = mean(e > 0)), 1e-9,

@@ -44,9 +44,12 @@ class Thresholds:
             )
 
     def borders(self) -> tuple[float, ...]:
-        """All borders from large harm to large benefit, with the null."""
+        """All borders from large harm to large benefit.
+
+        The null is none of them: it lies inside the trivial effects (GRADE guidance 34 and 35).
+        """
         up = (self.small, self.moderate, self.large)
-        return (*(-t for t in reversed(up)), 0.0, *up)
+        return (*(-t for t in reversed(up)), *up)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
