@@ -135,15 +135,14 @@ put("6_HR_summary", "interval", list(hr = 0.49, low = 0.29, high = 0.84),
 put("6_HR_summary", "interval_99", list(hr = 1.9, low = 0.7, high = 5.16, level = 0.99),
     c("log HR" = log(1.9), SE = log(5.16 / .7) / (2 * qnorm(.995))), 1e-9, "Tierney 2007 method 3")
 put("6_HR_summary", "observed_expected", list(o1 = 24, e1 = 33.1, o0 = 39, e0 = 29.9),
-    c("log HR" = (24 - 33.1) / (1 / (1 / 33.1 + 1 / 29.9)), SE = sqrt(1 / 33.1 + 1 / 29.9),
-      "ratio of rates" = log((24 / 33.1) / (39 / 29.9))), 1e-9,
+    c("log HR" = (24 - 33.1) / (1 / (1 / 33.1 + 1 / 29.9)), SE = sqrt(1 / 33.1 + 1 / 29.9)), 1e-9,
     "Tierney 2007 methods 1-2: V = 1/(1/E1 + 1/E0)")
 for (x in list(list(id = "p_equal", p = .003, events = 63, n1 = 90, n0 = 86, dir = -1),
                list(id = "p_unequal", p = .04, events = 31, n1 = 80, n0 = 20, dir = 1),
                list(id = "p_one", p = 1, events = 12, n1 = 10, n0 = 10, dir = 1),
                list(id = "p_tiny", p = 1e-9, events = 200, n1 = 150, n0 = 150, dir = -1))) {
   V <- x$events * x$n1 * x$n0 / (x$n1 + x$n0)^2
-  oe <- x$dir * sqrt(V) * qnorm(1 - x$p / 2)
+  oe <- x$dir * sqrt(V) * qnorm(x$p / 2, lower.tail = FALSE)
   put("6_HR_summary", x$id, list(p = x$p, events = x$events, n1 = x$n1, n0 = x$n0, favours_1 = x$dir < 0),
       c("O-E" = oe, V = V, "log HR" = oe / V, SE = 1 / sqrt(V)), 1e-8,
       "Tierney 2007 method 7 (two-sided p, all events, sizes); Parmar 1998")
@@ -340,7 +339,14 @@ for (name in names(tables)) {
   pm <- suppressWarnings(rma.peto(ai = a$ai, n1i = a$n1, ci = a$ci, n2i = a$n2, add = 0, to = "none", drop00 = TRUE))
   stopifnot(abs(pm$beta[1] - pv[1]) < 1e-9, abs(pm$se - pv[2]) < 1e-9)
   put("7_rare_harms", name, inp, pv, 1e-9, "Yusuf 1985; by hand, equal to R metafor::rma.peto")
-  put("7_rare_harms", name, inp, exact_or(t), 1e-7, "conditional distribution of the sum of the tables given the margins, written out; equal to R mantelhaen.test(exact = TRUE) where that answers")
+  ex <- exact_or(t)
+  if ("exact log OR" %in% names(ex)) {
+    m <- array(rbind(t$ai, t$ci, t$n1 - t$ai, t$n2 - t$ci), c(2, 2, length(t$ai)))
+    r <- if (length(t$ai) > 1) mantelhaen.test(m, exact = TRUE) else fisher.test(m[, , 1])
+    own <- c(r$estimate, r$conf.int); ok <- own > 0 & is.finite(own)
+    stopifnot(all(abs(log(own) - ex[c("exact log OR", "exact lower", "exact upper")])[ok] < 2e-3, na.rm = TRUE))
+  }
+  put("7_rare_harms", name, inp, ex, 1e-7, "conditional distribution of the sum of the tables given the margins, written out; equal to R mantelhaen.test(exact = TRUE) where that answers")
   # arcsine difference, common effect (Ruecker 2009)
   as <- rma(measure = "AS", ai = a$ai, n1i = a$n1, ci = a$ci, n2i = a$n2, method = "EE", add = 0, to = "none")
   put("7_rare_harms", name, inp, c("arcsine difference" = as$beta[1], "arcsine SE" = as$se), 1e-10, "Ruecker 2009; R metafor measure AS, common effect, no correction, double zeros kept")

@@ -22,19 +22,21 @@ from klarsyn.bias.adjusted import Bias, BiasPrior, adjust_by_priors, adjust_esti
 from klarsyn.bias.certainty import Thresholds, imprecision
 from klarsyn.bias.inclusion import Assessment, IncludableTrial, inclusion
 from klarsyn.bias.riskofbias import rob2_domain
+from klarsyn.stats import hazard_ratios as ratios
 from klarsyn.stats import information as needed
-from klarsyn.stats import rates
+from klarsyn.stats import rates, sequential
 from klarsyn.stats.contrasts import contrasts
 from klarsyn.stats.estimate import Estimate
+from klarsyn.stats.rare_exact import conditional_events
 from klarsyn.stats.reconstruction import digitised, reconstruct
 from klarsyn.stats.relapse import Followed, fit_relapse
 from klarsyn.stats.survival import (
     cox_two_groups,
     kaplan_meier,
-    largest_common_time,
     log_rank,
     restricted_mean,
 )
+from klarsyn.stats.vibration import vibration
 from klarsyn.synthesis.effects import effects_from_arrays
 from klarsyn.synthesis.pairwise import pool
 from klarsyn.synthesis.rare import count_table, pool_rare, rate_table
@@ -104,6 +106,33 @@ def mean_time(inputs: Inputs, quantity: str) -> float:
     if quantity == "difference":
         return gap.value
     return gap.interval()["upper" in quantity]
+
+
+def printed(inputs: Inputs, quantity: str) -> float:
+    if "hr" in inputs:
+        found = ratios.from_interval(
+            inputs["hr"], inputs["low"], inputs["high"], inputs.get("level", 0.95)
+        )
+    elif "e1" in inputs:
+        found = ratios.from_expected_events(*(inputs[k] for k in ("o1", "e1", "o0", "e0")))
+    elif "median1" in inputs:
+        found = ratios.from_medians(
+            inputs["median1"], inputs["median0"], inputs["events1"], inputs["events0"]
+        )
+    elif "s1" in inputs:
+        found = ratios.from_survival(*(inputs[k] for k in ("s1", "se1", "s0", "se0")))
+    elif "events1" in inputs:
+        found = ratios.from_p_value_and_arms(
+            inputs["p"], favours_first=inputs["favours_1"], events1=inputs["events1"],
+            events2=inputs["events0"],
+        )  # fmt: skip
+    else:
+        found = ratios.from_p_value(
+            inputs["p"], favours_first=inputs["favours_1"], events=inputs["events"],
+            patients1=inputs["n1"], patients2=inputs["n0"],
+        )  # fmt: skip
+    v = found.se**-2
+    return {"log HR": found.value, "SE": found.se, "O-E": found.value * v, "V": v}[quantity]
 
 
 def rebuilt(inputs: Inputs, quantity: str) -> float:
@@ -195,6 +224,9 @@ def zero_events(inputs: Inputs, quantity: str) -> float:
     name = next((v for k, v in names.items() if quantity.startswith(k)), None)
     if name is None:  # MH log OR SE
         name = " ".join(w for w in quantity.split() if w in ("MH", "OR", "RR", "RD", "IRR", "IRD"))
+    if name == "exact OR" and not quantity.endswith("OR"):  # limits exist where no estimate does
+        limits = conditional_events(*(np.array(v, float) for v in inputs.values())).limits()
+        return limits["upper" in quantity]
     fit = rare(json.dumps(inputs), name)
     if quantity.endswith("tau2"):
         return fit.tau2
@@ -234,6 +266,15 @@ def size(inputs: Inputs, quantity: str) -> float:
     if "pooled" in quantity:
         return needed.information_size_shares(*shares, **plan)
     return needed.information_size_risk_difference(*shares, **plan)
+
+
+def looks(inputs: Inputs, quantity: str) -> float:
+    at = float(quantity.split()[-1])
+    plan = {"alpha": inputs["alpha"], "sides": inputs["sides"]}
+    if quantity.startswith("alpha spent"):
+        return float(sequential.spent(at, **plan))
+    place = [round(t, 6) for t in inputs["information"]].index(at)
+    return float(sequential.boundaries(inputs["information"], **plan)[place])
 
 
 def worth(inputs: Inputs, quantity: str) -> float:
@@ -321,8 +362,13 @@ def sets(inputs: Inputs, quantity: str) -> float:
 def every_analysis(inputs: Inputs, quantity: str) -> float:
     effects = effects_from_arrays(inputs["y"], inputs["v"], measure="RR")
     found = subsets(effects, method=inputs["model"])
-    values, i2 = found.estimate, np.nan_to_num(found.i2)
+    values, i2 = found.estimate, np.nan_to_num(found.i2)  # one study's I² does not exist: 0 there
+    shaken = vibration(values, log=True)
     return {
+        "estimate, 1st percentile": lambda: shaken.low,
+        "estimate, 99th percentile": lambda: shaken.high,
+        "relative effect (ratio of the 99th to the 1st percentile)": lambda: shaken.ratio,
+        "share above zero": lambda: shaken.above,
         "subsets": lambda: found.count,
         "min estimate": values.min,
         "median": lambda: np.median(values),
@@ -341,9 +387,7 @@ def crossed(inputs: Inputs, quantity: str) -> int:
     thresholds = Thresholds(
         small=small, moderate=moderate, large=large, unit="points", origin="declared"
     )
-    reason = imprecision(
-        estimate, thresholds, participants=10_000, information_size=100
-    ).reason
+    reason = imprecision(estimate, thresholds, participants=10_000, information_size=100).reason
     if "crosses no threshold" in reason:
         return 0
     return len(reason.split("crosses ")[1].split(" points")[0].split(","))
@@ -353,6 +397,7 @@ COMPUTED: dict[str, Callable[[Inputs, str], Any]] = {
     "3_RoB2_tables": judged,
     "3_bias_adjusted_MA": adjusted,
     "6_KM": curve,
+    "6_HR_summary": printed,
     "6_logrank": two_groups,
     "6_HR": two_groups,
     "6_RMST": mean_time,
@@ -361,6 +406,7 @@ COMPUTED: dict[str, Callable[[Inputs, str], Any]] = {
     "6_randomised_withdrawal": withdrawn,
     "7_rare_harms": harm,
     "8_OIS_RIS": size,
+    "8_sequential": looks,
     "8_VoI": worth,
     "8_benefit_risk": worth,
     "8_GRADE_imprecision": crossed,

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from klarsyn.errors import InputError, NumericalError, unknown_name
 from klarsyn.provenance import digest_of
 from klarsyn.stats.many_fits import ESTIMATORS, INTERVALS, fit_many, limits
+from klarsyn.stats.vibration import vibration
 
 CONCLUSIONS = ("benefit", "harm", "inconclusive", "not_estimable")
 _BLOCK = 20_000  # fits at a time: small enough for the cache, large enough for numpy
@@ -190,6 +191,7 @@ class Grid:
             "cells": self.cells,
             "choices": {c.name: list(c.options) for c in self.choices},
             "shares": self.shares(),
+            "vibration": vibration(self.estimate, log=False, null=self.threshold).to_dict(),
             "influence": [i.to_dict() for i in self.influence()],
             "curve": self.curve(most),
             "threshold": self.threshold,

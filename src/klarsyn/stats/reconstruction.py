@@ -271,7 +271,7 @@ class _State:
             self.left[k + 1] = after
 
     def spread(self, low: int, high: int, count: float) -> float:
-        """Place floor(count) censorings evenly: to the next stretch, or to this one's last click."""
+        """Place floor(count) censorings evenly, to the next stretch or this one's last click."""
         whole = int(count)
         self.censored[low : high + 1] = 0.0
         if whole <= 0:

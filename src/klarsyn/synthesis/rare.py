@@ -173,6 +173,17 @@ def _stratified(measure: str, method: str) -> Callable[[Counts, str], RareFit]:
     return fit
 
 
+def _exact(counts: Counts, _: str) -> RareFit:
+    from klarsyn.stats.rare_exact import exact_odds_ratio
+
+    inside = counts.only(counts.informative)
+    _need_studies(inside, "exact OR")
+    return RareFit(
+        method="exact OR", measure="OR", estimate=exact_odds_ratio(*inside.arrays),
+        **_ignored(counts, counts.informative),
+    )  # fmt: skip
+
+
 def _cochran_q(counts: Counts, measure: str, pooled: Estimate) -> tuple[ChiSquare, ...]:
     """Cochran's Q of the studies' own effects around the pooled one, ½ added where a cell is 0."""
     from klarsyn.stats.contrasts import contrasts
@@ -289,6 +300,7 @@ COUNT_METHODS: dict[str, Callable[[Counts, str], RareFit]] = {
     "MH RR": _stratified("RR", "MH RR"),
     "MH RD": _stratified("RD", "MH RD"),
     "Peto": _stratified("OR", "Peto"),
+    "exact OR": _exact,
     "CM.EL": _glmm("CM.EL"),
     "CM.AL": _glmm("CM.AL"),
     "UM.FS": _glmm("UM.FS"),
