@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "respond": ("respond", "What follows from a regimen: occupancy, score, side effects."),
     "nca": ("nca", "Non-compartmental analysis of a concentration table."),
     "relapse": ("relapse", "Rebuild printed survival curves: how long it lasts."),
+    "hazards": ("hazards", "Hazard ratios from what papers print, and pooled."),
     "harms": ("harms", "Say what the evidence on rare harms can and cannot exclude."),
     "riskofbias": ("riskofbias", "Risk of bias of each trial from signalling answers (RoB 2)."),
     "adjusted": ("adjusted", "Pool with what is believed about bias, three beliefs at once."),

@@ -12,7 +12,7 @@ from klarsyn.errors import InputError
 from klarsyn.stats.estimate import Estimate
 from klarsyn.stats.survival import LogRank
 
-_ASYMMETRY = 0.15  # how far the ratio may lie off the middle of its limits, in half-widths
+_ASYMMETRY = 0.15  # how far beyond rounding a ratio may lie off the middle, in half-widths
 
 
 def from_interval(ratio: float, low: float, high: float, level: float = 0.95) -> Estimate:
@@ -27,11 +27,13 @@ def from_interval(ratio: float, low: float, high: float, level: float = 0.95) ->
             f"above 0."
         )
     half = (math.log(high) - math.log(low)) / 2
-    off = abs(math.log(ratio) - math.log(low) - half) / half
-    if off > _ASYMMETRY:
+    off = abs(math.log(ratio) - math.log(low) - half)
+    unit = 10.0 ** -max(_decimals(x) for x in (ratio, low, high))
+    rounding = unit / 2 * (1 / ratio + 0.5 / low + 0.5 / high)
+    if off > _ASYMMETRY * half + rounding:
         raise InputError(
-            f"The hazard ratio {ratio:g} lies {off:.0%} of the half-width off the middle of "
-            f"{low:g} to {high:g} on the log scale. Check the digits and the level."
+            f"The hazard ratio {ratio:g} lies {off / half:.0%} of the half-width off the middle of "
+            f"{low:g} to {high:g} on the log scale. Check the digits and the limits."
         )
     return _named(math.log(ratio), half / _quantile(level), "ratio and its limits")
 
@@ -128,6 +130,10 @@ def _quantile(level: float) -> float:
     if not 0 < level < 1:
         raise InputError(f"A confidence level lies between 0 and 1; {level:g} does not.")
     return float(special.ndtri(0.5 + level / 2))
+
+
+def _decimals(x: float) -> int:
+    return len(f"{x:.10f}".rstrip("0").partition(".")[2])
 
 
 def _named(value: float, se: float, way: str) -> Estimate:

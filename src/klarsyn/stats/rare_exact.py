@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from klarsyn.errors import NumericalError
 from klarsyn.stats.estimate import Estimate
+from klarsyn.stats.roots import bracketed_root
 
 Array = NDArray[np.float64]
 
@@ -134,13 +136,11 @@ def exact_odds_ratio(a: Array, n1: Array, c: Array, n2: Array) -> ExactOddsRatio
     )
 
 
-def _root(rising) -> float:
+def _root(rising: Callable[[float], float]) -> float:
     """Where a function that rises from below 0 to above 0 crosses it."""
-    from scipy.optimize import brentq
-
     low, high = -1.0, 1.0
     while rising(low) > 0:
         low *= 2
     while rising(high) < 0:
         high *= 2
-    return float(brentq(rising, low, high, xtol=1e-12, rtol=1e-14))
+    return bracketed_root(rising, low, high)

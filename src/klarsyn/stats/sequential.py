@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from klarsyn.errors import InputError
+from klarsyn.stats.roots import bracketed_root
 
 Array = NDArray[np.float64]
 _POINTS = 2001  # of Simpson's rule over the region where nothing was concluded
@@ -72,7 +73,7 @@ def boundaries(fractions: Sequence[float], alpha: float = 0.05, *, sides: int = 
 def _crossing(
     grid: Array, mass: Array, step: float, scale: float, share: float, sides: int
 ) -> float:
-    from scipy import optimize, special
+    from scipy import special
 
     def surplus(z: float) -> float:
         tail = special.ndtr((grid - z * scale) / step)
@@ -82,7 +83,7 @@ def _crossing(
 
     if surplus(0.0) < 0:  # less is left on the way than may be spent: any result crosses
         return 0.0
-    return float(optimize.brentq(surplus, 0.0, 40.0, xtol=1e-12))
+    return bracketed_root(surplus, 0.0, 40.0)
 
 
 def _simpson(width: float) -> Array:
