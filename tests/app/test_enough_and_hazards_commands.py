@@ -45,7 +45,7 @@ def test_looks_come_in_the_order_of_the_years(tables: Path, capsys) -> None:
     found = json.loads(run(capsys, *words, "--json"))["sequential"]
     assert [k["study"] for k in found["looks"]] == ["C", "A", "B"]
     assert [k["participants"] for k in found["looks"]] == [150, 210, 300]
-    assert "required size is not reached" in found["summary"]
+    assert "the boundary is crossed at B" in found["summary"]
     assert "enough yet?" in run(capsys, *words)
 
 

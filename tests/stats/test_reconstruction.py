@@ -115,3 +115,14 @@ def test_clicks_at_the_corners_are_enough():
     assert [(rebuilt.time >= t).sum() for t in (10, 20)] == [12, 5]
     assert rebuilt.time[~rebuilt.event].max() == 25  # half-way between the last count and the end
     assert rebuilt.clicks == 4
+
+
+def test_a_number_at_risk_after_the_last_click_keeps_them_followed():
+    rebuilt = reconstruct(digitised([0, 5], [1, 0.5], [0, 10], [10, 4]))
+    assert rebuilt.events == 5
+    assert (rebuilt.time >= 10).sum() == 4
+
+
+def test_no_event_cannot_be_told_of_a_curve_that_falls():
+    with pytest.raises(InputError, match=r"no events are told, but the curve falls to 0\.8"):
+        digitised([0, 5, 20], [1, 0.9, 0.8], [0, 10], [30, 12], total_events=0)

@@ -39,6 +39,13 @@ class Bias:
     proportional: float = 0.0
     proportional_sd: float = 0.0
 
+    def __post_init__(self) -> None:
+        values = (self.additive, self.additive_sd, self.proportional, self.proportional_sd)
+        if not np.isfinite(values).all() or min(self.additive_sd, self.proportional_sd) < 0:
+            raise InputError(
+                f"A bias is four numbers with standard deviations of at least 0; got {values}."
+            )
+
 
 def total_bias(biases: Sequence[Bias]) -> Bias:
     """Independent biases of one study together: means and variances add."""
@@ -58,6 +65,11 @@ def adjust_estimate(estimate: Estimate, bias: Bias) -> Estimate:
     """
     if bias.proportional <= -1:
         raise InputError(f"A proportional bias of {bias.proportional:g} turns the effect around.")
+    if not (math.isfinite(estimate.value) and math.isfinite(estimate.se) and estimate.se > 0):
+        raise InputError(
+            f"An effect with a standard error above 0 is needed; got {estimate.value:g} and "
+            f"{estimate.se:g}."
+        )
     value = (estimate.value - bias.additive) / (1 + bias.proportional)
     variance = estimate.se**2 + bias.additive_sd**2 + (value * bias.proportional_sd) ** 2
     return Estimate(
@@ -164,6 +176,9 @@ def pool_elicited(
 
 def variance_ratio(before: tuple[float, float], after: tuple[float, float]) -> float:
     """How many times the variance grew, from two intervals of a ratio at the same level."""
+    for low, high in (before, after):
+        if not 0 < low < high < math.inf:
+            raise InputError(f"The limits of a ratio must rise from above 0: {low:g}, {high:g}.")
     widths = [math.log(high) - math.log(low) for low, high in (before, after)]
     return (widths[1] / widths[0]) ** 2
 
@@ -181,6 +196,14 @@ class BiasPrior:
     mean_sd: float
     between_sd: float
     source: str
+
+    def __post_init__(self) -> None:
+        values = (self.mean, self.mean_sd, self.between_sd)
+        if not np.isfinite(values).all() or min(self.mean_sd, self.between_sd) < 0:
+            raise InputError(
+                f"The prior {self.name!r} needs a mean and standard deviations of at least 0; got "
+                f"{self.mean:g}, {self.mean_sd:g} and {self.between_sd:g}."
+            )
 
 
 NO_BIAS = BiasPrior(name="as reported", mean=0.0, mean_sd=0.0, between_sd=0.0, source="")
@@ -401,8 +424,15 @@ def adjust_by_priors(
     risky = np.asarray(high_risk, dtype=bool)
     if len(priors) < 3:
         raise InputError("At least three priors are needed, so that the choice among them shows.")
-    if not (y.shape == v.shape == risky.shape) or y.size == 0 or np.any(v <= 0):
-        raise InputError("Effects, variances above 0 and risk marks must be of equal length.")
+    if not (y.shape == v.shape == risky.shape) or y.size == 0:
+        raise InputError("Effects, variances and risk marks must be of equal length.")
+    wrong = np.flatnonzero(~(np.isfinite(y) & np.isfinite(v) & (v > 0)))
+    if wrong.size:
+        i = int(wrong[0])
+        name = labels[i] if labels else f"Study {i + 1}"
+        raise InputError(
+            f"{name}: effect {y[i]:g} with variance {v[i]:g}; give a number and a variance above 0."
+        )
     _check_test(test, y.size)
     (plain, plain_tau2), *adjusted = [
         _welton(y, v, risky, p, scale=scale, estimator=estimator, test=test)

@@ -92,8 +92,11 @@ def imprecision(
     more with less than half: −3. Without thresholds the null alone is held against the interval.
     `information_size` is that of one trial; D² (`diversity_share`) inflates it.
     """
+    _check_participants(participants)
     information_size = with_heterogeneity(information_size, diversity_share)
     low, high = estimate.interval(level)
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise InputError(f"The effect's interval must be two numbers: {low:g}, {high:g}.")
     borders = thresholds.borders() if thresholds else (0.0,)
     unit = thresholds.unit if thresholds else ""
     crossed = [b for b in borders if low < b < high]
@@ -122,6 +125,11 @@ def imprecision(
     )
 
 
+def _check_participants(participants: int) -> None:
+    if not participants > 0:
+        raise InputError(f"Participants must be above 0; there are {participants:g}.")
+
+
 def imprecision_of_ratio(
     low: float,
     high: float,
@@ -133,6 +141,7 @@ def imprecision_of_ratio(
     """Imprecision where no absolute thresholds exist: a ratio's limits against 0.75 and 1.25."""
     if not 0 < low <= high:
         raise InputError(f"The limits of a ratio must rise from above 0: {low:g}, {high:g}.")
+    _check_participants(participants)
     information_size = with_heterogeneity(information_size, diversity_share)
     crossed = [b for b in (0.75, 1.0, 1.25) if low < b < high]
     share = participants / information_size

@@ -73,7 +73,11 @@ def digitised(
     if r.size != n.size or r.size < 1:
         raise InputError(f"{where}: each time of the at-risk row needs its number at risk.")
     _check_points(t, s, largest_rise, where)
-    if np.any(np.diff(r) <= 0) or r[0] > max(0.0, float(t.min())):
+    if (
+        not (np.isfinite(r).all() and r[0] >= 0)
+        or np.any(np.diff(r) <= 0)
+        or r[0] > max(0.0, float(t.min()))
+    ):
         raise InputError(
             f"{where}: the at-risk times must increase and start where the curve does."
         )
@@ -85,6 +89,11 @@ def digitised(
         )
     if total_events is not None and not 0 <= total_events <= n[0]:
         raise InputError(f"{where}: {total_events} events among {n[0]:g} participants.")
+    if total_events == 0 and s.min() < 1 - largest_rise:
+        raise InputError(
+            f"{where}: no events are told, but the curve falls to {s.min():g}. Leave the total out "
+            f"if it was not printed."
+        )
     return Digitised(
         time=t,
         survival=s,
@@ -109,7 +118,9 @@ def reconstruct(curve: Digitised, *, outliers: str = "keep") -> Reconstruction:
     clicks, levels = _cleaned(curve, outliers)
     risk_time, at_risk = _trimmed(curve)
     whole = outliers == "keep"
-    time, survival = _with_risk_times(clicks, levels, risk_time) if whole else (clicks, levels)
+    time, survival = clicks, levels
+    if whole:
+        time, survival = _with_risk_times(clicks, levels, risk_time[at_risk > 0])
     interval = np.searchsorted(risk_time, time, side="right") - 1
     used = np.unique(np.maximum(interval, 0))
     state = _State.start(time, survival, int(at_risk[0]), whole=whole)
@@ -213,8 +224,11 @@ def _cleaned(curve: Digitised, outliers: str) -> tuple[NDArray[np.float64], NDAr
 def _with_risk_times(
     time: NDArray[np.float64], survival: NDArray[np.float64], risk_time: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The clicks, and the level of the step curve at each number at risk that has none."""
-    between = risk_time[(risk_time < time[-1]) & ~np.isin(risk_time, time)]
+    """The clicks, and the level of the step curve at each number at risk that has none.
+
+    A number at risk after the last click says that the curve went on, so its level does too.
+    """
+    between = risk_time[~np.isin(risk_time, time)]
     before = np.searchsorted(time, between, side="right") - 1
     known = before >= 0
     place = np.searchsorted(time, between[known])
