@@ -21,6 +21,8 @@ def sequential_chart(
     """
     import altair as alt
 
+    from klarsyn.figures.theme import PALETTE, SOFT
+
     points = [{"n": n, "z": z, "study": name} for n, z, _, name in looks]
     edges = [
         {"n": n, "z": sign * min(b, TOP), "side": sign}
@@ -32,17 +34,17 @@ def sequential_chart(
     y = alt.Y("z:Q", title=height)
     path = (
         alt.Chart(alt.Data(values=points))
-        .mark_line(point=True)
+        .mark_line(point=True, color=PALETTE[0])
         .encode(x=x, y=y, tooltip=["study:N", alt.Tooltip("z:Q", format=".2f"), "n:Q"])
     )
     limit = (
         alt.Chart(alt.Data(values=edges))
-        .mark_line(strokeDash=[5, 3], point=True, color="#9a3b26")
+        .mark_line(strokeDash=[5, 3], point=True, color=PALETTE[1])
         .encode(x=x, y=y, detail="side:N")
     )
     size = (
         alt.Chart(alt.Data(values=[{"n": required}]))
-        .mark_rule(strokeDash=[2, 2], color="#777777")
+        .mark_rule(strokeDash=[2, 2], color=SOFT)
         .encode(x="n:Q")
     )
     return (limit + path + size).properties(width=520, height=300)

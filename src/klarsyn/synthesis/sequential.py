@@ -90,10 +90,10 @@ class SequentialAnalysis:
     def plot(self) -> Any:
         """z of each look against its boundary over the participants seen (Altair)."""
         from klarsyn.figures.sequential import sequential_chart
+        from klarsyn.figures.theme import housed
 
-        return sequential_chart(
-            [(k.participants, k.z, k.boundary, k.study) for k in self.looks], self.required
-        )
+        looks = [(k.participants, k.z, k.boundary, k.study) for k in self.looks]
+        return housed(sequential_chart(looks, self.required))
 
 
 def sequential_analysis(
