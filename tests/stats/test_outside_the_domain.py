@@ -19,12 +19,16 @@ from klarsyn.bias.adjusted import (
     variance_ratio,
 )
 from klarsyn.bias.certainty import imprecision, imprecision_of_ratio
+from klarsyn.bias.grid import Variants, sensitivity_grid
+from klarsyn.bias.harms import HarmRecord, appraise_harm
+from klarsyn.bias.inclusion import IncludableTrial
 from klarsyn.errors import InputError, NumericalError
 from klarsyn.stats import information, rates
 from klarsyn.stats.estimate import Estimate
 from klarsyn.stats.reconstruction import digitised
 from klarsyn.stats.relapse import Followed, fit_relapse
 from klarsyn.stats.survival import kaplan_meier, log_rank, restricted_mean
+from klarsyn.synthesis.rare import count_table, pool_rare
 from klarsyn.synthesis.withdrawal import enriched_withdrawal
 
 NAN, INF = math.nan, math.inf
@@ -144,3 +148,40 @@ def test_where_no_control_relapsed_there_is_no_ratio() -> None:
     )
     assert found.risk_ratio is None
     assert found.number_needed is None
+
+
+def test_rare_methods_check_the_level_even_without_an_answer() -> None:
+    with pytest.raises(InputError, match="between 0 and 1; 95 does not"):
+        pool_rare(count_table(["A"], [0], [9], [3], [9]), ["exact OR"], level=95)
+
+
+def test_a_method_without_an_answer_keeps_its_measure() -> None:
+    found = pool_rare(count_table(["A"], [0], [9], [0], [9]), ["MH RR", "MH RD", "Peto"])
+    assert [f.measure for f in found.fits] == ["RR", "RD", "OR"]
+
+
+def test_a_trial_was_published_on_a_day_of_the_calendar() -> None:
+    with pytest.raises(InputError, match="A: '2021-13' is no day of the calendar"):
+        IncludableTrial(id="A", y=0.1, v=0.1, published="2021-13")
+
+
+def test_a_grid_has_a_threshold_that_is_a_number() -> None:
+    data = Variants(
+        studies=("A",), choices=(), options=((),), effects=np.array([[0.1]]),
+        variances=np.array([[0.1]]),
+    )  # fmt: skip
+    with pytest.raises(InputError, match="threshold must be a number"):
+        sensitivity_grid(
+            data, estimators=["DL"], intervals=["wald"], benefit="lower", threshold=NAN
+        )
+
+
+def test_a_multiplier_of_ascertainment_is_a_number() -> None:
+    record = HarmRecord(
+        study="A", harm="x", arm="test", events=0, patients=9, ascertainment="systematic"
+    )
+    with pytest.raises(InputError, match="multiplier of spontaneous"):
+        appraise_harm(
+            [record], "x", rates=[0.01],
+            multipliers={"systematic": 1.0, "spontaneous": NAN, "unknown": 2.0},
+        )  # fmt: skip

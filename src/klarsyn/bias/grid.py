@@ -235,7 +235,7 @@ def sensitivity_grid(
     interval lies wholly on one side of `threshold`. `progress(done, total)` is called after each
     block of fits.
     """
-    _check_choices(estimators, intervals, benefit, level, unblinding_shares)
+    _check_choices(estimators, intervals, benefit, level, threshold, unblinding_shares)
     sets, set_masks = _masks(data.studies, inclusion_sets, keep=True)
     outs, out_masks = _masks(data.studies, exclusions, keep=False)
     rows_y, shape_data, data_choices, rows_v = _rows(data, unblinding_shares, unblinding_bias)
@@ -277,6 +277,7 @@ def _check_choices(
     intervals: Sequence[str],
     benefit: str,
     level: float,
+    threshold: float,
     shares: Sequence[float],
 ) -> None:
     _check_names(estimators, ESTIMATORS, "estimator of tau²")
@@ -285,6 +286,10 @@ def _check_choices(
         raise unknown_name("direction of benefit", benefit, ("lower", "higher"))
     if not 0 < level < 1:
         raise InputError(f"A confidence level lies between 0 and 1; {level:g} does not.")
+    if not math.isfinite(threshold):
+        raise InputError(
+            f"The threshold must be a number on the effect's scale; got {threshold:g}."
+        )
     if not np.all(np.isfinite(shares)) or not len(shares):
         raise InputError("Shares of unblinding are numbers, such as 0, 0.5 and 1.")
 
