@@ -502,10 +502,18 @@ for (x in list(list(id = "blinding", b0 = log(.87), phi = .038412, kappa = .1), 
       c("pooled effect" = sum(W %*% (studies$y - h * x$b0)) / sum(W), "pooled SE" = 1 / sqrt(sum(W))), 1e-9,
       "Welton 2009 integrated over the biases: generalised least squares with shared phi^2 among studies at high risk, flat prior on the effect")
 }
-for (m in c("REML", "ML")) { h <- studies$high; V <- diag(studies$s^2 + h * .1^2) + .2^2 * h %o% h
-  r <- rma.mv(studies$y + h * .1393, V, random = ~ 1 | id, data = data.frame(id = 1:5), method = m, control = list(rel.tol = 1e-10))
-  put("3_bias_adjusted_MA", paste0("welton_", m), c(lapply(studies, arr), list(b0 = -.1393, phi = .2, kappa = .1, tau2 = m)), c("pooled effect" = r$beta[1], "pooled SE" = r$se, tau2 = r$sigma2), c(1e-5, 1e-5, 1e-5),
-      "the same with tau2 by R metafor::rma.mv given that covariance") }
+# The same with tau2 estimated under that covariance: REML and ML by metafor, DL and PM from Q.
+apart <- list(y = c(-1.4, -.1, -.9, .2, -1.1, -.3, -.7, -.55), s = c(.25, .2, .3, .15, .3, .2, .22, .18), high = c(1, 0, 1, 0, 1, 0, 1, 1))
+for (d in list(studies, apart)) for (phi in c(.2, .6)) for (m in c("REML", "ML", "DL", "PM")) {
+  h <- d$high; k <- length(h); V <- diag(d$s^2 + h * .1^2) + phi^2 * h %o% h; z <- d$y + h * .1393
+  proj <- function(t) { W <- solve(V + t * diag(k)); W - tcrossprod(rowSums(W)) / sum(W) }
+  q <- function(t) drop(z %*% proj(t) %*% z) - (k - 1)
+  t2 <- if (m %in% c("REML", "ML")) rma.mv(z, V, random = ~ 1 | id, data = data.frame(id = seq_len(k)), method = m, control = list(rel.tol = 1e-10))$sigma2
+        else if (q(0) <= 0) 0 else if (m == "DL") q(0) / sum(diag(proj(0))) else uniroot(q, c(0, 50), tol = 1e-13)$root
+  W <- solve(V + t2 * diag(k))
+  put("3_bias_adjusted_MA", sprintf("welton_%s_%g_%d", m, phi, k), c(lapply(d, arr), list(b0 = -.1393, phi = phi, kappa = .1, tau2 = m)),
+      c("pooled effect" = sum(W %*% z) / sum(W), "pooled SE" = 1 / sqrt(sum(W)), tau2 = t2), if (m %in% c("REML", "ML")) c(1e-5, 1e-5, 2e-5) else 1e-9,
+      "Welton 2009; tau2 beside the known covariance: R metafor::rma.mv (REML, ML) or generalised Q written out (DL, PM)") }
 
 # ---- 3 RoB 2: answers drawn at random, judged by the tables of methods 3.4 written as conditions ----
 

@@ -14,6 +14,7 @@ from klarsyn.errors import InputError, unknown_name
 from klarsyn.provenance import Source, Sourced, digest_of
 from klarsyn.stats.conversions import SMD_PER_LOG_ODDS_RATIO
 from klarsyn.stats.estimate import Z_95, Estimate
+from klarsyn.stats.known_covariance import variance_beside
 from klarsyn.stats.many_fits import fit_many
 
 METABLIND = Source(
@@ -415,10 +416,10 @@ def adjust_by_priors(
     """Welton et al. 2009 (J R Stat Soc A 172:119): high-risk studies carry a bias b_i.
 
     b_i ~ N(b, κ²), b ~ N(mean, φ²) shared by all of them; integrated exactly (the model is normal).
-    tau² comes by `estimator` (one of the batched ones) from the effects less their mean bias, κ²
-    within their variances. `test`: `z`, or Knapp and Hartung's factor for generalised least squares
-    with k − 1 degrees of freedom (`knha`; `adhoc` never below 1). At least three priors must be
-    given: the answer is known to depend on them.
+    tau² comes by `estimator` (one of the batched ones) from the effects less their mean bias, under
+    the covariance that κ² and the shared φ² give them. `test`: `z`, or Knapp and Hartung's factor
+    for generalised least squares with k − 1 degrees of freedom (`knha`; `adhoc` never below 1). At
+    least three priors must be given: the answer is known to depend on them.
     """
     y, v = np.asarray(effects, dtype=float), np.asarray(variances, dtype=float)
     risky = np.asarray(high_risk, dtype=bool)
@@ -465,9 +466,9 @@ def _welton(
 ) -> tuple[Estimate, float]:
     shifted = y - risky * prior.mean
     variance = v + risky * prior.between_sd**2
-    every = np.ones((1, y.size), bool)
-    tau2 = float(fit_many(shifted[None], variance[None], every, estimator).tau2[0, 0])
-    covariance = np.diag(variance + tau2) + np.outer(risky, risky) * prior.mean_sd**2
+    shared = np.outer(risky, risky) * prior.mean_sd**2
+    tau2 = _between(shifted, variance, shared, estimator)
+    covariance = np.diag(variance + tau2) + shared
     weights = np.linalg.solve(covariance, np.ones(y.size))
     mean, se, df = float(weights @ shifted / weights.sum()), float(weights.sum() ** -0.5), math.inf
     if test != "z":
@@ -477,6 +478,14 @@ def _welton(
         df = float(y.size - 1)
     name = f"{prior.name}, {estimator}, {test}"
     return Estimate(value=mean, se=se, method=name, scale=scale, df=df), tau2
+
+
+def _between(y: np.ndarray, v: np.ndarray, shared: np.ndarray, estimator: str) -> float:
+    """tau² beside variances `v` and what the studies at risk share."""
+    if not shared.any() or y.size < 2:
+        every = np.ones((1, y.size), bool)
+        return float(fit_many(y[None], v[None], every, estimator).tau2[0, 0])
+    return variance_beside(y, np.diag(v) + shared, estimator)
 
 
 def _check_test(test: str, studies: int) -> None:
