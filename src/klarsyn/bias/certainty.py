@@ -88,8 +88,8 @@ def imprecision(
     """Imprecision of an absolute effect from thresholds and information size (GRADE 34, 2022).
 
     The interval crosses no threshold: no change, unless the effect is large and the information
-    size is not met. One: −1. Two or more, or less than half of the information size: −2; three or
-    more with less than half: −3. Without thresholds the null alone is held against the interval.
+    size is not met. One: −1. Two or more, or less than half of the information size: −2; both: −3.
+    Without thresholds the null alone is held against the interval.
     `information_size` is that of one trial; D² (`diversity_share`) inflates it.
     """
     _check_participants(participants)
@@ -105,7 +105,7 @@ def imprecision(
     grossly = share < 0.5
     large = thresholds is not None and abs(estimate.value) >= thresholds.large
     change = -min(len(crossed), 2)
-    if len(crossed) >= 3 and grossly:
+    if len(crossed) >= 2 and grossly:
         change = -3
     elif grossly:
         change = min(change, -2)
