@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "riskofbias": ("riskofbias", "Risk of bias of each trial from signalling answers (RoB 2)."),
     "adjusted": ("adjusted", "Pool with what is believed about bias, three beliefs at once."),
     "grade": ("grade", "Suggest the certainty of each outcome, with reasons."),
+    "decide": ("decide", "Benefit against harm: weigh options, and what knowing is worth."),
     "grid": ("grid", "Fit every combination of choices and name the one that matters."),
     "rare": ("rare", "Pool rare events without corrections, methods side by side."),
     "smallstudy": ("smallstudy", "Test small-study effects and model selection."),
