@@ -126,3 +126,15 @@ def test_a_number_at_risk_after_the_last_click_keeps_them_followed():
 def test_no_event_cannot_be_told_of_a_curve_that_falls():
     with pytest.raises(InputError, match=r"no events are told, but the curve falls to 0\.8"):
         digitised([0, 5, 20], [1, 0.9, 0.8], [0, 10], [30, 12], total_events=0)
+
+
+def test_a_printed_total_still_rules_the_last_stretch_and_nobody_is_lost():
+    clicks = [0, 10, 20, 40, 50], [1, 0.9, 0.8, 0.6, 0.5]
+    risk = [0, 30, 60], [40, 26, 6]
+    for total in (14, 16, 17):
+        rebuilt = reconstruct(digitised(*clicks, *risk, total_events=total))
+        assert rebuilt.events == total
+        assert rebuilt.time.size == 40
+        assert (rebuilt.time >= 60).sum() == 6
+    untold = reconstruct(digitised(*clicks, *risk))
+    assert (untold.time >= 60).sum() == 6

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -120,7 +120,8 @@ def reconstruct(curve: Digitised, *, outliers: str = "keep") -> Reconstruction:
     whole = outliers == "keep"
     time, survival = clicks, levels
     if whole:
-        time, survival = _with_risk_times(clicks, levels, risk_time[at_risk > 0])
+        told = (at_risk > 0) & ((risk_time < clicks[-1]) | (curve.total_events is None))
+        time, survival = _with_risk_times(clicks, levels, risk_time[told])
     interval = np.searchsorted(risk_time, time, side="right") - 1
     used = np.unique(np.maximum(interval, 0))
     state = _State.start(time, survival, int(at_risk[0]), whole=whole)
@@ -135,7 +136,8 @@ def reconstruct(curve: Digitised, *, outliers: str = "keep") -> Reconstruction:
         missed[j + 1] = int(state.left[lows[j + 1]]) - goal
     remaining = int(at_risk[-1]) if used[-1] < at_risk.size - 1 else 0
     _fit_last(state, lows, highs, risk_time[used], censored, remaining, curve.total_events)
-    return _participants(state, missed, clicks.size, curve.time.size - clicks.size)
+    rebuilt = _participants(state, missed, clicks.size, curve.time.size - clicks.size)
+    return _followed_on(rebuilt, risk_time, at_risk) if whole else rebuilt
 
 
 def reconstruct_repeatedly(
@@ -380,3 +382,22 @@ def _participants(
         clicks=clicks,
         dropped=max(0, dropped),
     )
+
+
+def _followed_on(
+    rebuilt: Reconstruction, risk_time: NDArray[np.float64], at_risk: NDArray[np.int64]
+) -> Reconstruction:
+    """Those whom a number after the last click still counts are censored there, not at the click.
+
+    Needed where the total of events rules the last stretch, so that it holds no such number.
+    """
+    last = float(rebuilt.time[-1])
+    later = np.flatnonzero((risk_time > last) & (at_risk > 0))
+    if not later.size:
+        return rebuilt
+    time = rebuilt.time.copy()
+    ending = np.flatnonzero((time == last) & ~rebuilt.event)
+    for place in later:  # each number counts the ones that follow too
+        time[ending[max(0, ending.size - int(at_risk[place])) :]] = risk_time[place]
+    order = np.argsort(time, kind="stable")
+    return replace(rebuilt, time=time[order], event=rebuilt.event[order])
