@@ -42,7 +42,10 @@ def difference(value: float, se: float) -> Estimate:
         (-6.5, 0.5, 300, -2),  # grossly short of information
         (-10.0, 0.8, 600, -1),  # large effect, information short
         (-6.5, 0.5, 600, 0),  # short, but not large
-        (-4.0, 4.0, 100, -3),  # crosses -8, -5, -2, 0, 2 and grossly short
+        (-4.0, 4.0, 100, -3),  # crosses -8, -5, -2, 2 and grossly short
+        (-4.5, 1.5, 300, -3),  # crosses -5 and -2 and grossly short
+        (0.0, 0.5, 900, 0),  # -1 to 1 lies within the trivial effects: the null is no threshold
+        (-2.0, 1.3, 900, -1),  # -4.5 to 0.5 crosses -2; that it holds the null counts no more
     ],
 )
 def test_imprecision_counts_thresholds_and_information(value, se, participants, change):

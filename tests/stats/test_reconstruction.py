@@ -105,3 +105,36 @@ def test_unknown_outlier_rule_gets_the_nearest_name():
     read = digitised([0, 10], [1, 0.8], [0], [10])
     with pytest.raises(UnknownNameError, match="Nearest: tukey"):
         reconstruct(read, outliers="tuckey")
+
+
+def test_clicks_at_the_corners_are_enough():
+    """20 start, two events at 2 and two at 5, then nothing: 12 and 5 are left at 10 and 20."""
+    read = digitised([0, 2, 5, 30], [1, 0.9, 0.8, 0.8], [0, 10, 20], [20, 12, 5])
+    rebuilt = reconstruct(read)
+    assert rebuilt.events == 4
+    assert [(rebuilt.time >= t).sum() for t in (10, 20)] == [12, 5]
+    assert rebuilt.time[~rebuilt.event].max() == 25  # half-way between the last count and the end
+    assert rebuilt.clicks == 4
+
+
+def test_a_number_at_risk_after_the_last_click_keeps_them_followed():
+    rebuilt = reconstruct(digitised([0, 5], [1, 0.5], [0, 10], [10, 4]))
+    assert rebuilt.events == 5
+    assert (rebuilt.time >= 10).sum() == 4
+
+
+def test_no_event_cannot_be_told_of_a_curve_that_falls():
+    with pytest.raises(InputError, match=r"no events are told, but the curve falls to 0\.8"):
+        digitised([0, 5, 20], [1, 0.9, 0.8], [0, 10], [30, 12], total_events=0)
+
+
+def test_a_printed_total_still_rules_the_last_stretch_and_nobody_is_lost():
+    clicks = [0, 10, 20, 40, 50], [1, 0.9, 0.8, 0.6, 0.5]
+    risk = [0, 30, 60], [40, 26, 6]
+    for total in (14, 16, 17):
+        rebuilt = reconstruct(digitised(*clicks, *risk, total_events=total))
+        assert rebuilt.events == total
+        assert rebuilt.time.size == 40
+        assert (rebuilt.time >= 60).sum() == 6
+    untold = reconstruct(digitised(*clicks, *risk))
+    assert (untold.time >= 60).sum() == 6

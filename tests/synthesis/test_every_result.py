@@ -9,6 +9,8 @@ import pkgutil
 from collections.abc import Callable
 from dataclasses import is_dataclass
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import altair as alt
@@ -24,6 +26,7 @@ from klarsyn.synthesis.dose_data import doses_from_means
 from klarsyn.synthesis.doseresponse import fit_dose_response, fit_emax
 from klarsyn.synthesis.durability import compare_durability, rebuild, relapse_curve
 from klarsyn.synthesis.effects import Effects, effects_from_table
+from klarsyn.synthesis.hazards import read_hazards
 from klarsyn.synthesis.influence import cumulative, influence, leave_one_out
 from klarsyn.synthesis.location_scale import regress_location_scale
 from klarsyn.synthesis.multilevel import fit_multilevel
@@ -41,6 +44,7 @@ from klarsyn.synthesis.regression import regress
 from klarsyn.synthesis.regression_influence import regression_influence
 from klarsyn.synthesis.resampling import bootstrap, permutation_test
 from klarsyn.synthesis.robust import robust
+from klarsyn.synthesis.sequential import sequential_analysis
 from klarsyn.synthesis.smallstudy import analyse_small_studies
 from klarsyn.synthesis.subgroups import subgroups
 from klarsyn.synthesis.subsets import subsets
@@ -53,8 +57,9 @@ INPUTS = {
     "Group", "CodedTerm", "Inner", "Intercepts", "Slopes", "Model",
 }  # fmt: skip
 PARTS = {
-    "Coefficient", "Deviation", "Ignored", "Influence", "NodeSplit", "Omnibus", "Prediction",
-    "ProfileInterval", "RegressionCase", "Shrunken", "Step", "StudyRow", "Summary", "Wald",
+    "Coefficient", "Deviation", "Ignored", "Influence", "Look", "NodeSplit", "Omnibus",
+    "Prediction", "ProfileInterval", "RegressionCase", "Shrunken", "Step", "StudyRow", "Summary",
+    "Wald",
 }  # fmt: skip
 SPEAKS = ("summary", "to_dict", "plot", "method", "digest")
 # Keys whose number depends on a definition that programs do not share.
@@ -121,6 +126,13 @@ def curve(arm: str, hazard: float) -> Any:
     )  # fmt: skip
 
 
+def hazards() -> Any:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "printed.csv"
+        path.write_text("study,ratio,lower,upper\nA,0.49,0.29,0.84\n", encoding="utf-8")
+        return read_hazards(path)
+
+
 @cache
 def arms() -> tuple[Any, Any]:
     return curve("drug", 0.004), curve("control", 0.009)
@@ -161,6 +173,9 @@ BUILT: dict[str, Callable[[], Any]] = {
         *(a.curve for a in arms()), early_day=30, final_day=150),
     "RareFit": lambda: rare.fit_glmm(events(), "CM.EL"),
     "RareFit, common": lambda: rare.pool_rare(events(), ["MH RD"]).fits[0],
+    "RareFit, exact": lambda: rare.pool_rare(events(), ["exact OR"]).fits[0],
+    "SequentialAnalysis": lambda: sequential_analysis(effects(), [50] * K, size=900),
+    "Hazards": hazards,
     "RareFit, one group": lambda: pool_proportions(["a", "b", "c"], [1, 0, 4], [40, 30, 50]),
     "RareEvents": lambda: rare.pool_rare(events(), ["MH OR", "Peto"]),
 }  # fmt: skip
@@ -210,7 +225,7 @@ def test_the_record_says_which_definition_it_uses(name: str) -> None:
 
 CERTIFICATE = {"gradient", "curvature", "boundary", "maxima"}
 # Maximised in closed form or on a concave likelihood, or parts that carry certificates themselves.
-CONCAVE = {"RareFit, common"}
+CONCAVE = {"RareFit, common", "RareFit, exact"}
 SOLVED = 1e-4  # largest slope left, per unit of a parameter of order 1; quadratures included
 
 

@@ -14,6 +14,7 @@ from klarsyn.errors import InputError, unknown_name
 from klarsyn.provenance import Source, Sourced, digest_of
 from klarsyn.stats.conversions import SMD_PER_LOG_ODDS_RATIO
 from klarsyn.stats.estimate import Z_95, Estimate
+from klarsyn.stats.known_covariance import variance_beside
 from klarsyn.stats.many_fits import fit_many
 
 METABLIND = Source(
@@ -39,6 +40,13 @@ class Bias:
     proportional: float = 0.0
     proportional_sd: float = 0.0
 
+    def __post_init__(self) -> None:
+        values = (self.additive, self.additive_sd, self.proportional, self.proportional_sd)
+        if not np.isfinite(values).all() or min(self.additive_sd, self.proportional_sd) < 0:
+            raise InputError(
+                f"A bias is four numbers with standard deviations of at least 0; got {values}."
+            )
+
 
 def total_bias(biases: Sequence[Bias]) -> Bias:
     """Independent biases of one study together: means and variances add."""
@@ -58,6 +66,11 @@ def adjust_estimate(estimate: Estimate, bias: Bias) -> Estimate:
     """
     if bias.proportional <= -1:
         raise InputError(f"A proportional bias of {bias.proportional:g} turns the effect around.")
+    if not (math.isfinite(estimate.value) and math.isfinite(estimate.se) and estimate.se > 0):
+        raise InputError(
+            f"An effect with a standard error above 0 is needed; got {estimate.value:g} and "
+            f"{estimate.se:g}."
+        )
     value = (estimate.value - bias.additive) / (1 + bias.proportional)
     variance = estimate.se**2 + bias.additive_sd**2 + (value * bias.proportional_sd) ** 2
     return Estimate(
@@ -164,6 +177,9 @@ def pool_elicited(
 
 def variance_ratio(before: tuple[float, float], after: tuple[float, float]) -> float:
     """How many times the variance grew, from two intervals of a ratio at the same level."""
+    for low, high in (before, after):
+        if not 0 < low < high < math.inf:
+            raise InputError(f"The limits of a ratio must rise from above 0: {low:g}, {high:g}.")
     widths = [math.log(high) - math.log(low) for low, high in (before, after)]
     return (widths[1] / widths[0]) ** 2
 
@@ -181,6 +197,14 @@ class BiasPrior:
     mean_sd: float
     between_sd: float
     source: str
+
+    def __post_init__(self) -> None:
+        values = (self.mean, self.mean_sd, self.between_sd)
+        if not np.isfinite(values).all() or min(self.mean_sd, self.between_sd) < 0:
+            raise InputError(
+                f"The prior {self.name!r} needs a mean and standard deviations of at least 0; got "
+                f"{self.mean:g}, {self.mean_sd:g} and {self.between_sd:g}."
+            )
 
 
 NO_BIAS = BiasPrior(name="as reported", mean=0.0, mean_sd=0.0, between_sd=0.0, source="")
@@ -392,17 +416,24 @@ def adjust_by_priors(
     """Welton et al. 2009 (J R Stat Soc A 172:119): high-risk studies carry a bias b_i.
 
     b_i ~ N(b, κ²), b ~ N(mean, φ²) shared by all of them; integrated exactly (the model is normal).
-    tau² comes by `estimator` (one of the batched ones) from the effects less their mean bias, κ²
-    within their variances. `test`: `z`, or Knapp and Hartung's factor for generalised least squares
-    with k − 1 degrees of freedom (`knha`; `adhoc` never below 1). At least three priors must be
-    given: the answer is known to depend on them.
+    tau² comes by `estimator` (one of the batched ones) from the effects less their mean bias, under
+    the covariance that κ² and the shared φ² give them. `test`: `z`, or Knapp and Hartung's factor
+    for generalised least squares with k − 1 degrees of freedom (`knha`; `adhoc` never below 1). At
+    least three priors must be given: the answer is known to depend on them.
     """
     y, v = np.asarray(effects, dtype=float), np.asarray(variances, dtype=float)
     risky = np.asarray(high_risk, dtype=bool)
     if len(priors) < 3:
         raise InputError("At least three priors are needed, so that the choice among them shows.")
-    if not (y.shape == v.shape == risky.shape) or y.size == 0 or np.any(v <= 0):
-        raise InputError("Effects, variances above 0 and risk marks must be of equal length.")
+    if not (y.shape == v.shape == risky.shape) or y.size == 0:
+        raise InputError("Effects, variances and risk marks must be of equal length.")
+    wrong = np.flatnonzero(~(np.isfinite(y) & np.isfinite(v) & (v > 0)))
+    if wrong.size:
+        i = int(wrong[0])
+        name = labels[i] if labels else f"Study {i + 1}"
+        raise InputError(
+            f"{name}: effect {y[i]:g} with variance {v[i]:g}; give a number and a variance above 0."
+        )
     _check_test(test, y.size)
     (plain, plain_tau2), *adjusted = [
         _welton(y, v, risky, p, scale=scale, estimator=estimator, test=test)
@@ -435,9 +466,9 @@ def _welton(
 ) -> tuple[Estimate, float]:
     shifted = y - risky * prior.mean
     variance = v + risky * prior.between_sd**2
-    every = np.ones((1, y.size), bool)
-    tau2 = float(fit_many(shifted[None], variance[None], every, estimator).tau2[0, 0])
-    covariance = np.diag(variance + tau2) + np.outer(risky, risky) * prior.mean_sd**2
+    shared = np.outer(risky, risky) * prior.mean_sd**2
+    tau2 = _between(shifted, variance, shared, estimator)
+    covariance = np.diag(variance + tau2) + shared
     weights = np.linalg.solve(covariance, np.ones(y.size))
     mean, se, df = float(weights @ shifted / weights.sum()), float(weights.sum() ** -0.5), math.inf
     if test != "z":
@@ -447,6 +478,14 @@ def _welton(
         df = float(y.size - 1)
     name = f"{prior.name}, {estimator}, {test}"
     return Estimate(value=mean, se=se, method=name, scale=scale, df=df), tau2
+
+
+def _between(y: np.ndarray, v: np.ndarray, shared: np.ndarray, estimator: str) -> float:
+    """tau² beside variances `v` and what the studies at risk share."""
+    if not shared.any() or y.size < 2:
+        every = np.ones((1, y.size), bool)
+        return float(fit_many(y[None], v[None], every, estimator).tau2[0, 0])
+    return variance_beside(y, np.diag(v) + shared, estimator)
 
 
 def _check_test(test: str, studies: int) -> None:

@@ -44,9 +44,12 @@ class Thresholds:
             )
 
     def borders(self) -> tuple[float, ...]:
-        """All borders from large harm to large benefit, with the null."""
+        """All borders from large harm to large benefit.
+
+        The null is none of them: it lies inside the trivial effects (GRADE guidance 34 and 35).
+        """
         up = (self.small, self.moderate, self.large)
-        return (*(-t for t in reversed(up)), 0.0, *up)
+        return (*(-t for t in reversed(up)), *up)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,12 +88,15 @@ def imprecision(
     """Imprecision of an absolute effect from thresholds and information size (GRADE 34, 2022).
 
     The interval crosses no threshold: no change, unless the effect is large and the information
-    size is not met. One: −1. Two or more, or less than half of the information size: −2; three or
-    more with less than half: −3. Without thresholds the null alone is held against the interval.
+    size is not met. One: −1. Two or more, or less than half of the information size: −2; both: −3.
+    Without thresholds the null alone is held against the interval.
     `information_size` is that of one trial; D² (`diversity_share`) inflates it.
     """
+    _check_participants(participants)
     information_size = with_heterogeneity(information_size, diversity_share)
     low, high = estimate.interval(level)
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise InputError(f"The effect's interval must be two numbers: {low:g}, {high:g}.")
     borders = thresholds.borders() if thresholds else (0.0,)
     unit = thresholds.unit if thresholds else ""
     crossed = [b for b in borders if low < b < high]
@@ -99,7 +105,7 @@ def imprecision(
     grossly = share < 0.5
     large = thresholds is not None and abs(estimate.value) >= thresholds.large
     change = -min(len(crossed), 2)
-    if len(crossed) >= 3 and grossly:
+    if len(crossed) >= 2 and grossly:
         change = -3
     elif grossly:
         change = min(change, -2)
@@ -119,6 +125,11 @@ def imprecision(
     )
 
 
+def _check_participants(participants: int) -> None:
+    if not participants > 0:
+        raise InputError(f"Participants must be above 0; there are {participants:g}.")
+
+
 def imprecision_of_ratio(
     low: float,
     high: float,
@@ -130,6 +141,7 @@ def imprecision_of_ratio(
     """Imprecision where no absolute thresholds exist: a ratio's limits against 0.75 and 1.25."""
     if not 0 < low <= high:
         raise InputError(f"The limits of a ratio must rise from above 0: {low:g}, {high:g}.")
+    _check_participants(participants)
     information_size = with_heterogeneity(information_size, diversity_share)
     crossed = [b for b in (0.75, 1.0, 1.25) if low < b < high]
     share = participants / information_size

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from klarsyn.errors import InputError, NumericalError, unknown_name
 from klarsyn.provenance import digest_of
 from klarsyn.stats.many_fits import ESTIMATORS, INTERVALS, fit_many, limits
+from klarsyn.stats.vibration import vibration
 
 CONCLUSIONS = ("benefit", "harm", "inconclusive", "not_estimable")
 _BLOCK = 20_000  # fits at a time: small enough for the cache, large enough for numpy
@@ -190,6 +191,7 @@ class Grid:
             "cells": self.cells,
             "choices": {c.name: list(c.options) for c in self.choices},
             "shares": self.shares(),
+            "vibration": vibration(self.estimate, log=False, null=self.threshold).to_dict(),
             "influence": [i.to_dict() for i in self.influence()],
             "curve": self.curve(most),
             "threshold": self.threshold,
@@ -234,7 +236,7 @@ def sensitivity_grid(
     interval lies wholly on one side of `threshold`. `progress(done, total)` is called after each
     block of fits.
     """
-    _check_choices(estimators, intervals, benefit, level, unblinding_shares)
+    _check_choices(estimators, intervals, benefit, level, threshold, unblinding_shares)
     sets, set_masks = _masks(data.studies, inclusion_sets, keep=True)
     outs, out_masks = _masks(data.studies, exclusions, keep=False)
     rows_y, shape_data, data_choices, rows_v = _rows(data, unblinding_shares, unblinding_bias)
@@ -276,6 +278,7 @@ def _check_choices(
     intervals: Sequence[str],
     benefit: str,
     level: float,
+    threshold: float,
     shares: Sequence[float],
 ) -> None:
     _check_names(estimators, ESTIMATORS, "estimator of tau²")
@@ -284,6 +287,10 @@ def _check_choices(
         raise unknown_name("direction of benefit", benefit, ("lower", "higher"))
     if not 0 < level < 1:
         raise InputError(f"A confidence level lies between 0 and 1; {level:g} does not.")
+    if not math.isfinite(threshold):
+        raise InputError(
+            f"The threshold must be a number on the effect's scale; got {threshold:g}."
+        )
     if not np.all(np.isfinite(shares)) or not len(shares):
         raise InputError("Shares of unblinding are numbers, such as 0, 0.5 and 1.")
 

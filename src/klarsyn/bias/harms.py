@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -238,7 +239,7 @@ def appraise_harm(
 def _check_multipliers(multipliers: Mapping[str, float]) -> None:
     for kind in ASCERTAINMENT:
         value = multipliers.get(kind)
-        if value is None or value < 1:
+        if value is None or not 1 <= value < math.inf:
             raise InputError(
                 f"The multiplier of {kind} ascertainment must be stated and at least 1 (true cases "
                 f"behind one reported); it is {value}."

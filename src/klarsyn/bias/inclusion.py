@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import date
 from typing import Any
 
 from klarsyn.errors import InputError, NumericalError, unknown_name
@@ -379,3 +380,7 @@ def _date(text: str, where: str) -> None:
     widths = [len(p) for p in parts]
     if widths not in ([4], [4, 2], [4, 2, 2]) or not all(p.isdigit() for p in parts):
         raise InputError(f"{where}: {text!r} is not a date YYYY, YYYY-MM or YYYY-MM-DD.")
+    try:
+        date(*[int(p) for p in (*parts, "1", "1")[:3]])
+    except ValueError:
+        raise InputError(f"{where}: {text!r} is no day of the calendar.") from None

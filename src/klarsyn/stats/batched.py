@@ -133,7 +133,8 @@ def fit_means(y: Array, v: Array, include: Array, *, method: str) -> Means:
         typical = df / fixed.trace_p
         if method in {"EE", "FE"}:
             tau2 = np.zeros(len(y))
-            i2 = np.where(fixed.q > 0, 100 * np.maximum(0, (fixed.q - df) / fixed.q), 0.0)
+            i2 = np.where(fixed.q > df, 100 * (fixed.q - df) / fixed.q, 0.0)
+            i2[df <= 0] = np.nan  # what is left of one study's q is rounding
         else:
             tau2 = _tau2(y, v, n, df, fixed, method)
             i2 = np.where(df > 0, 100 * tau2 / (typical + tau2), np.nan)

@@ -56,8 +56,10 @@ def information_size_means(
     difference: float, sd: float, *, alpha: float = 0.05, power: float = 0.8
 ) -> float:
     """Patients in all to see a difference of means: 4 (z + z)² σ² / δ² (GRADE 6)."""
-    if difference == 0 or sd <= 0:
-        raise InputError(f"A difference other than 0 and an SD above 0 are needed: {difference:g}.")
+    if difference == 0 or not (math.isfinite(difference) and math.isfinite(sd) and sd > 0):
+        raise InputError(
+            f"A difference other than 0 and an SD above 0 are needed: {difference:g}, {sd:g}."
+        )
     return 4 * _both(alpha, power) ** 2 * (sd / difference) ** 2
 
 
@@ -70,6 +72,8 @@ def diversity(variance_random: float, variance_common: float) -> float:
 
 def with_heterogeneity(size: float, diversity_share: float) -> float:
     """The information size divided by 1 − D² (Wetterslev et al. 2009)."""
+    if not (math.isfinite(size) and size > 0):
+        raise InputError(f"An information size is above 0; {size:g} is not.")
     if not 0 <= diversity_share < 1:
         raise InputError(f"D² lies from 0 to below 1; {diversity_share:g} does not.")
     return size / (1 - diversity_share)
@@ -80,9 +84,15 @@ def fewest_trials(effect: float, tau2: float, *, alpha: float = 0.05, power: flo
 
     `effect` on the scale of `tau2` (e.g. the log risk ratio).
     """
-    if effect == 0:
-        raise InputError("An effect of 0 can never be shown.")
+    if effect == 0 or not math.isfinite(effect):
+        raise InputError(f"An effect of {effect:g} can never be shown.")
+    _check_tau2(tau2)
     return max(1, math.ceil(tau2 * _both(alpha, power) ** 2 / effect**2))
+
+
+def _check_tau2(tau2: float) -> None:
+    if not (math.isfinite(tau2) and tau2 >= 0):
+        raise InputError(f"τ² must be at least 0; it is {tau2:g}.")
 
 
 def patients_per_trial(
@@ -101,6 +111,7 @@ def patients_per_trial(
     test = control * risk_ratio
     if not (0 < control < 1 and 0 < test < 1) or risk_ratio == 1:
         raise InputError(f"Shares {control:g} and {test:g} must differ and lie between 0 and 1.")
+    _check_tau2(tau2)
     room = math.log(risk_ratio) ** 2 * trials / _both(alpha, power) ** 2 - tau2
     if room <= 0:
         raise NumericalError(
@@ -119,8 +130,10 @@ def value_of_perfect_information(mean: float, sd: float) -> float:
     """
     from scipy import special
 
-    if sd < 0:
-        raise InputError(f"A standard deviation is not below 0; {sd:g} is.")
+    if not (math.isfinite(mean) and math.isfinite(sd) and sd >= 0):
+        raise InputError(
+            f"A mean and a standard deviation of at least 0 are needed; got {mean:g} and {sd:g}."
+        )
     if sd == 0:
         return 0.0
     z = mean / sd
@@ -130,16 +143,25 @@ def value_of_perfect_information(mean: float, sd: float) -> float:
 
 def preposterior_sd(prior_sd: float, outcome_variance: float, patients: float) -> float:
     """Standard deviation of what a study of `patients` will make us believe: σ² / √(σ² + v/n)."""
-    if prior_sd < 0 or outcome_variance <= 0 or patients <= 0:
-        raise InputError("The variance and the number of patients must be above 0.")
+    if not all(map(math.isfinite, (prior_sd, outcome_variance, patients))) or not (
+        prior_sd >= 0 and outcome_variance > 0 and patients > 0
+    ):
+        raise InputError(
+            f"The prior's SD must be at least 0, the variance and the number of patients above 0; "
+            f"got {prior_sd:g}, {outcome_variance:g} and {patients:g}."
+        )
     return prior_sd**2 / math.sqrt(prior_sd**2 + outcome_variance / patients)
 
 
 def value_of_perfect_information_from_draws(net_benefit: ArrayLike) -> float:
     """EVPI from draws × options: mean of the best in each draw minus the best mean."""
     draws = np.asarray(net_benefit, dtype=float)
-    if draws.ndim != 2 or draws.shape[1] < 2:
+    if draws.ndim != 2 or draws.shape[1] < 2 or not draws.shape[0]:
         raise InputError("Net benefit needs one row a draw and at least two options as columns.")
+    wrong = np.argwhere(~np.isfinite(draws))
+    if wrong.size:
+        row, option = wrong[0]
+        raise InputError(f"Draw {row + 1} of option {option + 1} is {draws[row, option]:g}.")
     return float(draws.max(axis=1).mean() - draws.mean(axis=0).max())
 
 
@@ -147,4 +169,6 @@ def net_clinical_benefit(benefit: float, harms: Sequence[float], weights: Sequen
     """Benefit minus weighted harms, all as differences in events of the same unit."""
     if len(harms) != len(weights):
         raise InputError(f"{len(harms)} harms but {len(weights)} weights.")
+    if not np.isfinite([benefit, *harms, *weights]).all():
+        raise InputError("Benefit, harms and weights must all be numbers.")
     return benefit - sum(w * h for w, h in zip(weights, harms, strict=True))

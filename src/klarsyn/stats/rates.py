@@ -42,9 +42,11 @@ def poisson_limits(events: int, exposure: float, level: float = 0.95) -> tuple[f
     """Exact two-sided limits of a rate per unit of exposure (Garwood 1936)."""
     from scipy import special
 
-    _check(events, math.inf, level)
-    if exposure <= 0:
-        raise InputError(f"The exposure must be above 0; it is {exposure:g}.")
+    _check_level(level)
+    if not (math.isfinite(events) and events >= 0):
+        raise InputError(f"There cannot be {events:g} events.")
+    if not (math.isfinite(exposure) and exposure > 0):
+        raise InputError(f"The exposure must be a number above 0; it is {exposure:g}.")
     tail = (1 - level) / 2
     low = float(special.gammaincinv(events, tail)) if events else 0.0
     return low / exposure, float(special.gammaincinv(events + 1, 1 - tail)) / exposure
@@ -53,6 +55,7 @@ def poisson_limits(events: int, exposure: float, level: float = 0.95) -> tuple[f
 def patients_without_event(rate: float, confidence: float = 0.95) -> int:
     """Patients who must all stay free of the event: ⌈ln(1 − confidence) / ln(1 − rate)⌉."""
     _check_rate(rate)
+    _check_level(confidence)
     return math.ceil(math.log(1 - confidence) / math.log1p(-rate) - 1e-9)
 
 
@@ -74,6 +77,7 @@ def patients_to_exclude(
             f"The background share {background:g} must lie from 0 to below {rate:g}: a rate that "
             f"is really there cannot be excluded."
         )
+    _check_level(assurance)
     if background == 0:
         return patients_without_event(rate, confidence)
 
@@ -104,14 +108,21 @@ def expected_events_to_exclude(events: int, rate: float, confidence: float = 0.9
     """Exposure needed for the Poisson upper limit of `events` to reach down to `rate`."""
     from scipy import special
 
-    if rate <= 0:
-        raise InputError(f"The rate must be above 0; it is {rate:g}.")
+    _check_level(confidence)
+    if not (math.isfinite(rate) and rate > 0 and math.isfinite(events) and events >= 0):
+        raise InputError(
+            f"A rate above 0 and events of at least 0 are needed; got {rate:g} and {events:g}."
+        )
     return float(special.gammaincinv(events + 1, confidence)) / rate
 
 
 def _check(events: float, patients: float, confidence: float) -> None:
-    if events < 0 or events > patients or patients <= 0:
-        raise InputError(f"{events} events among {patients:g} patients is not possible.")
+    if not (math.isfinite(patients) and patients > 0 and 0 <= events <= patients):
+        raise InputError(f"{events:g} events among {patients:g} patients is not possible.")
+    _check_level(confidence)
+
+
+def _check_level(confidence: float) -> None:
     if not 0 < confidence < 1:
         raise InputError(f"A confidence lies between 0 and 1; {confidence:g} does not.")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -73,7 +73,11 @@ def digitised(
     if r.size != n.size or r.size < 1:
         raise InputError(f"{where}: each time of the at-risk row needs its number at risk.")
     _check_points(t, s, largest_rise, where)
-    if np.any(np.diff(r) <= 0) or r[0] > max(0.0, float(t.min())):
+    if (
+        not (np.isfinite(r).all() and r[0] >= 0)
+        or np.any(np.diff(r) <= 0)
+        or r[0] > max(0.0, float(t.min()))
+    ):
         raise InputError(
             f"{where}: the at-risk times must increase and start where the curve does."
         )
@@ -85,6 +89,11 @@ def digitised(
         )
     if total_events is not None and not 0 <= total_events <= n[0]:
         raise InputError(f"{where}: {total_events} events among {n[0]:g} participants.")
+    if total_events == 0 and s.min() < 1 - largest_rise:
+        raise InputError(
+            f"{where}: no events are told, but the curve falls to {s.min():g}. Leave the total out "
+            f"if it was not printed."
+        )
     return Digitised(
         time=t,
         survival=s,
@@ -99,16 +108,23 @@ def reconstruct(curve: Digitised, *, outliers: str = "keep") -> Reconstruction:
 
     Guyot et al. 2012 (BMC Med Res Methodol 12:9) with one rule added: a click that does not lie
     below the one before it never holds an event, so a level tail stays free of events. `outliers`
-    is `keep`, or `tukey` for the filter of Liu et al. 2021 (IPDfromKM), which drops single clicks
-    whose jump lies outside Tukey's fences with k = 0.5.
+    is `keep`, or `tukey` for the way of Liu et al. 2021 (IPDfromKM): it drops single clicks whose
+    jump lies outside Tukey's fences with k = 0.5, and censors between clicks only, so it needs many
+    of them. With `keep`, censorings spread over the whole time between two numbers at risk, also
+    where a level stretch holds no click.
     """
     if outliers not in OUTLIERS:
         raise unknown_name("way to treat outlying clicks", outliers, OUTLIERS)
-    time, survival = _cleaned(curve, outliers)
+    clicks, levels = _cleaned(curve, outliers)
     risk_time, at_risk = _trimmed(curve)
+    whole = outliers == "keep"
+    time, survival = clicks, levels
+    if whole:
+        told = (at_risk > 0) & ((risk_time < clicks[-1]) | (curve.total_events is None))
+        time, survival = _with_risk_times(clicks, levels, risk_time[told])
     interval = np.searchsorted(risk_time, time, side="right") - 1
     used = np.unique(np.maximum(interval, 0))
-    state = _State.start(time, survival, int(at_risk[0]))
+    state = _State.start(time, survival, int(at_risk[0]), whole=whole)
     lows = [int(np.flatnonzero(np.maximum(interval, 0) == i)[0]) for i in used]
     highs = [*[low - 1 for low in lows[1:]], time.size - 1]
     missed = np.zeros(used.size, dtype=np.int64)
@@ -120,7 +136,8 @@ def reconstruct(curve: Digitised, *, outliers: str = "keep") -> Reconstruction:
         missed[j + 1] = int(state.left[lows[j + 1]]) - goal
     remaining = int(at_risk[-1]) if used[-1] < at_risk.size - 1 else 0
     _fit_last(state, lows, highs, risk_time[used], censored, remaining, curve.total_events)
-    return _participants(state, missed, dropped=curve.time.size - time.size)
+    rebuilt = _participants(state, missed, clicks.size, curve.time.size - clicks.size)
+    return _followed_on(rebuilt, risk_time, at_risk) if whole else rebuilt
 
 
 def reconstruct_repeatedly(
@@ -206,6 +223,23 @@ def _cleaned(curve: Digitised, outliers: str) -> tuple[NDArray[np.float64], NDAr
     return t, s
 
 
+def _with_risk_times(
+    time: NDArray[np.float64], survival: NDArray[np.float64], risk_time: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The clicks, and the level of the step curve at each number at risk that has none.
+
+    A number at risk after the last click says that the curve went on, so its level does too.
+    """
+    between = risk_time[~np.isin(risk_time, time)]
+    before = np.searchsorted(time, between, side="right") - 1
+    known = before >= 0
+    place = np.searchsorted(time, between[known])
+    return (
+        np.insert(time, place, between[known]),
+        np.insert(survival, place, survival[before[known]]),
+    )
+
+
 def _single_outliers(s: NDArray[np.float64]) -> NDArray[np.bool_]:
     jump = np.abs(np.diff(s, prepend=s[0]))
     q1, q3 = np.quantile(jump, [0.25, 0.75])
@@ -223,12 +257,15 @@ class _State:
     censored: NDArray[np.float64]
     left: NDArray[np.float64]
     curve: NDArray[np.float64]
+    whole: bool
 
     @classmethod
-    def start(cls, time: NDArray[np.float64], survival: NDArray[np.float64], n: int) -> _State:
+    def start(
+        cls, time: NDArray[np.float64], survival: NDArray[np.float64], n: int, *, whole: bool
+    ) -> _State:
         size = time.size
         left = np.full(size + 1, float(n))
-        return cls(time, survival, np.zeros(size), np.zeros(size), left, np.ones(size))
+        return cls(time, survival, np.zeros(size), np.zeros(size), left, np.ones(size), whole)
 
     def run(self, low: int, high: int, start: float, allow_events: bool = True) -> None:
         """Walk through clicks low..high with the censorings already placed."""
@@ -250,12 +287,12 @@ class _State:
             self.left[k + 1] = after
 
     def spread(self, low: int, high: int, count: float) -> float:
-        """Place floor(count) censorings evenly between the first and last click of a stretch."""
+        """Place floor(count) censorings evenly, to the next stretch or this one's last click."""
         whole = int(count)
         self.censored[low : high + 1] = 0.0
         if whole <= 0:
             return 0.0
-        start, end = self.time[low], self.time[high]
+        start, end = self.time[low], self.time[min(high + self.whole, self.time.size - 1)]
         moments = start + np.arange(1, whole + 1) * (end - start) / (count + 1)
         place = np.searchsorted(self.time, moments, side="right") - 1
         np.add.at(self.censored, np.clip(place, low, high), 1.0)
@@ -328,7 +365,9 @@ def _match_events(
     state.run(low, high, start, allow_events=wanted > 0)
 
 
-def _participants(state: _State, missed: NDArray[np.int64], dropped: int) -> Reconstruction:
+def _participants(
+    state: _State, missed: NDArray[np.int64], clicks: int, dropped: int
+) -> Reconstruction:
     middle = np.r_[(state.time[:-1] + state.time[1:]) / 2, state.time[-1]]
     d, c = state.events.astype(int), state.censored.astype(int)
     final = int(state.left[-1])
@@ -340,6 +379,25 @@ def _participants(state: _State, missed: NDArray[np.int64], dropped: int) -> Rec
         event=event[order],
         at_risk_error=missed,
         largest_distance=float(np.abs(state.curve - state.survival).max()),
-        clicks=state.time.size,
+        clicks=clicks,
         dropped=max(0, dropped),
     )
+
+
+def _followed_on(
+    rebuilt: Reconstruction, risk_time: NDArray[np.float64], at_risk: NDArray[np.int64]
+) -> Reconstruction:
+    """Those whom a number after the last click still counts are censored there, not at the click.
+
+    Needed where the total of events rules the last stretch, so that it holds no such number.
+    """
+    last = float(rebuilt.time[-1])
+    later = np.flatnonzero((risk_time > last) & (at_risk > 0))
+    if not later.size:
+        return rebuilt
+    time = rebuilt.time.copy()
+    ending = np.flatnonzero((time == last) & ~rebuilt.event)
+    for place in later:  # each number counts the ones that follow too
+        time[ending[max(0, ending.size - int(at_risk[place])) :]] = risk_time[place]
+    order = np.argsort(time, kind="stable")
+    return replace(rebuilt, time=time[order], event=rebuilt.event[order])

@@ -15,6 +15,7 @@ from klarsyn.stats.estimate import Estimate
 from klarsyn.stats.survival import SurvivalCurve
 
 MODELS = ("weibull", "lognormal")
+_STEEPEST = math.log(200.0)  # shape: all relapses within a hundredth of their time
 _NODES = np.linspace(-7.0, 7.0, 141)  # standard normal deviates; spacing 0.1
 _WEIGHTS = np.exp(-0.5 * _NODES**2) / np.sqrt(2 * np.pi) * (_NODES[1] - _NODES[0])
 
@@ -286,6 +287,12 @@ def fit_relapse(studies: Sequence[Followed], *, model: str) -> RelapseModel:
         free = minimise(negative, np.r_[flat.x, math.log(0.3)])
         if free.fun < flat.fun - 1e-8 and math.exp(free.x[2]) > 1e-4:
             best, tau = free, math.exp(free.x[2])
+    if best.x[1] > _STEEPEST:
+        raise NumericalError(
+            "not_estimable",
+            "The relapses stand so close in time that the shape of the curve has no finite "
+            "estimate. Give the days apart, or use the Kaplan–Meier curve.",
+        )
     covariance, gradient = curvature(negative if tau else lambda x: negative(x, 0.0), best.x)
     full = np.zeros((3, 3))
     full[: best.x.size, : best.x.size] = covariance
@@ -307,6 +314,11 @@ def fit_relapse(studies: Sequence[Followed], *, model: str) -> RelapseModel:
 def _prepared(study: Followed) -> Followed:
     time = np.asarray(study.time, dtype=float)
     event = np.asarray(study.event, dtype=bool)
+    wrong = np.flatnonzero(~np.isfinite(time) | (time < 0))
+    if wrong.size:
+        raise InputError(
+            f"Participant {wrong[0] + 1} has the time {time[wrong[0]]:g}; times are numbers ≥ 0."
+        )
     if np.any(time[event] <= 0):
         raise InputError("An event at time 0 has no likelihood; count it as never in remission.")
     if study.counted and not (study.fixed_time > 0 and 0 <= study.relapsed <= study.counted):

@@ -54,6 +54,8 @@ class SurvivalCurve:
         """Pointwise limits on the log(−log) scale; the estimate itself where it is 0 or 1."""
         from scipy import special
 
+        if not 0 < level < 1:
+            raise InputError(f"A confidence level lies between 0 and 1; {level:g} does not.")
         s, se = self.at(times), self.standard_error(times)
         inside = (s > 0) & (s < 1)
         safe = np.where(inside, s, 0.5)
@@ -72,6 +74,8 @@ class SurvivalCurve:
         Where the curve runs level exactly at 1 − share, the middle of that stretch, as R's
         survfit gives.
         """
+        if not 0 < share <= 1:
+            raise InputError(f"A share of participants lies between 0 and 1; {share:g} does not.")
         target = 1 - share
         reached = np.flatnonzero(self.survival <= target + _SAME)
         if not reached.size:
@@ -123,8 +127,8 @@ def restricted_mean(curve: SurvivalCurve, tau: float) -> Estimate:
     Area under the curve, variance by Greenwood's formula (Zhao et al. 2016; R survRM2). Raises
     InputError when `tau` lies beyond the observed times, where the curve says nothing.
     """
-    if tau <= 0:
-        raise InputError(f"The horizon tau must be above 0; it is {tau:g}.")
+    if not (math.isfinite(tau) and tau > 0):
+        raise InputError(f"The horizon tau must be a number above 0; it is {tau:g}.")
     if tau > curve.last_time and curve.survival[-1] > 0:
         raise InputError(
             f"The horizon tau = {tau:g} lies beyond the last observed time {curve.last_time:g}; "
@@ -248,7 +252,7 @@ class _RiskSets:
 
 def _risk_sets(time: ArrayLike, event: ArrayLike, group: ArrayLike) -> _RiskSets:
     t, e = _checked(time, event)
-    g = np.asarray(group).astype(bool)
+    g = _flags(group, "group", "1 (second group) or 0 (first)")
     if g.shape != t.shape:
         raise InputError(f"There are {t.size} times but {g.size} group labels.")
     if g.all() or not g.any():
@@ -305,9 +309,30 @@ def _newton(score: Any, scale: float) -> tuple[float, int]:
     raise NumericalError("not_converged", "The Cox model did not converge in 100 steps.")
 
 
+def _flags(values: ArrayLike, what: str, allowed: str) -> NDArray[np.bool_]:
+    """Truth values; anything but 0 and 1 is named with its place."""
+    given = np.asarray(values)
+    if given.dtype == bool:
+        return given
+    try:
+        numbers = given.astype(float)
+    except (TypeError, ValueError):
+        raise InputError(f"The {what} of a participant is {allowed}, not a word.") from None
+    wrong = np.flatnonzero((numbers != 0) & (numbers != 1))
+    if wrong.size:
+        raise InputError(
+            f"Participant {wrong[0] + 1} has the {what} {numbers.ravel()[wrong[0]]:g}; it is "
+            f"{allowed}."
+        )
+    return numbers == 1
+
+
 def _checked(time: ArrayLike, event: ArrayLike) -> tuple[Any, Any]:
-    t = np.asarray(time, dtype=float)
-    e = np.asarray(event).astype(bool)
+    try:
+        t = np.asarray(time, dtype=float)
+    except (TypeError, ValueError):
+        raise InputError("Times must be numbers.") from None
+    e = _flags(event, "event", "1 (seen) or 0 (not)")
     if t.ndim != 1 or t.size == 0 or t.shape != e.shape:
         raise InputError(f"Times and events must be two equal lists; got {t.shape} and {e.shape}.")
     bad = np.flatnonzero(~np.isfinite(t) | (t < 0))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from klarsyn.errors import NumericalError, unknown_name
+from klarsyn.errors import InputError, NumericalError, unknown_name
 from klarsyn.stats.estimate import Estimate
 from klarsyn.synthesis.rare_cautions import (
     BOUNDARY,
@@ -55,6 +55,8 @@ def pool_rare(
     `coding` says which group carries the random effect in unconditional models: `half` of it each,
     the `first` or the `second`.
     """
+    if not 0 < level < 1:
+        raise InputError(f"A confidence level lies between 0 and 1; {level:g} does not.")
     known = RATE_METHODS if counts.rates else COUNT_METHODS
     asked = tuple(known) if methods is None else tuple(methods)
     for name in asked:
@@ -136,7 +138,7 @@ def _attempt(counts: Counts, method: str, coding: str) -> RareFit:
         return known[method](counts, coding)
     except NumericalError as bad:
         return RareFit(
-            method=method, measure="IRR" if counts.rates else "OR", estimate=None,
+            method=method, measure=_measure(method, counts.rates), estimate=None,
             notes=(str(bad),), status=bad.status,
             **_ignored(counts, np.zeros(len(counts.studies), dtype=bool)),
         )  # fmt: skip
@@ -171,6 +173,23 @@ def _stratified(measure: str, method: str) -> Callable[[Counts, str], RareFit]:
         )  # fmt: skip
 
     return fit
+
+
+def _measure(method: str, rates: bool) -> str:
+    """RR of `MH RR`; a model's ratio where its name has none."""
+    last = method.split()[-1]
+    return last if last in ("RR", "RD", "IRD") else "IRR" if rates else "OR"
+
+
+def _exact(counts: Counts, _: str) -> RareFit:
+    from klarsyn.stats.rare_exact import exact_odds_ratio
+
+    inside = counts.only(counts.informative)
+    _need_studies(inside, "exact OR")
+    return RareFit(
+        method="exact OR", measure="OR", estimate=exact_odds_ratio(*inside.arrays),
+        **_ignored(counts, counts.informative),
+    )  # fmt: skip
 
 
 def _cochran_q(counts: Counts, measure: str, pooled: Estimate) -> tuple[ChiSquare, ...]:
@@ -289,6 +308,7 @@ COUNT_METHODS: dict[str, Callable[[Counts, str], RareFit]] = {
     "MH RR": _stratified("RR", "MH RR"),
     "MH RD": _stratified("RD", "MH RD"),
     "Peto": _stratified("OR", "Peto"),
+    "exact OR": _exact,
     "CM.EL": _glmm("CM.EL"),
     "CM.AL": _glmm("CM.AL"),
     "UM.FS": _glmm("UM.FS"),

@@ -18,6 +18,7 @@ METHODS = {
     "MH RR": "Mantel–Haenszel risk ratio",
     "MH RD": "Mantel–Haenszel risk difference",
     "Peto": "Peto's one-step odds ratio",
+    "exact OR": "common odds ratio, conditional, with exact limits",
     "CM.EL": "conditional model, exact (noncentral hypergeometric)",
     "CM.AL": "conditional model, approximate (binomial)",
     "UM.FS": "unconditional model, fixed study effects",
@@ -72,8 +73,11 @@ class RareFit:
             spread = f"tau2: variance of the effects on their scale ({self.method})"
         else:
             spread = "none: one common effect"
+        reach = "estimate ± normal quantile × SE, on the estimate's scale"
+        if self.method == "exact OR":
+            reach = "exact: half the error in each tail of the events given the margins"
         return {
-            "interval": "estimate ± normal quantile × SE, on the estimate's scale",
+            "interval": reach,
             "heterogeneity": spread,
             "i2": "none: a model of counts has no typical sampling variance",
             "prediction": "none",

@@ -13,6 +13,7 @@ from klarsyn.errors import InputError, NumericalError, unknown_name
 from klarsyn.provenance import digest_of, stream
 from klarsyn.stats.batched import BATCHED, Means, fit_means, fit_subsets
 from klarsyn.stats.heterogeneity import check_range
+from klarsyn.stats.vibration import vibration
 from klarsyn.synthesis.effects import Effects
 from klarsyn.synthesis.pairwise import TESTS, i2_definition, quantile
 
@@ -87,13 +88,14 @@ class Subsets:
             "i2": _quantiles(self.i2[np.isfinite(self.i2)]),
             "definitions": {"i2": i2_definition(random=self.method not in {"EE", "FE"})},
             "shares": conclusions(self),
+            "vibration": vibration(self.estimate, log=self.scale == "log").to_dict(),
             "lowest": {"estimate": float(self.estimate[low]), "studies": self.names(low)},
             "highest": {"estimate": float(self.estimate[high]), "studies": self.names(high)},
             "pull": pull(self),
         }
 
     def summary(self) -> str:
-        """Two lines: the spread of estimates and what share of sets concludes what."""
+        """Three lines: the spread of estimates, what share concludes what, and their vibration."""
         show = np.exp if self.scale == "log" else np.asarray
         q = [f"{float(show(x)):.4g}" for x in np.quantile(self.estimate, (0, 0.25, 0.5, 0.75, 1))]
         shares = conclusions(self)
@@ -104,7 +106,8 @@ class Subsets:
             f"{self.measure} over {sets} of {len(self.study)} studies: "
             f"{q[0]} to {q[4]}, quartiles {q[1]}, {q[2]}, {q[3]} ({self.method}, {self.test})\n"
             f"Interval below no difference: {shares['below']:.1%}; above: {shares['above']:.1%}; "
-            f"across: {shares['across']:.1%}"
+            f"across: {shares['across']:.1%}\n"
+            + vibration(self.estimate, log=self.scale == "log").summary()
         )
 
     def plot(self, study: str | None = None) -> Any:

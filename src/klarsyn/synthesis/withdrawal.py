@@ -17,13 +17,14 @@ class EnrichedWithdrawal:
     """Three answers of an enriched design: within the enriched, their share, and per starter.
 
     Relapse shares and differences are natural (0 to 1); `difference` is control minus drug, so
-    above 0 favours staying on the drug. `sustained_*` are shares of all who started.
+    above 0 favours staying on the drug; `risk_ratio` is None where no control relapsed.
+    `sustained_*` are shares of all who started.
     """
 
     relapse_drug: float
     relapse_control: float
     difference: float
-    risk_ratio: float
+    risk_ratio: float | None
     number_needed: int | None
     share_of_starters: float
     sustained_drug: float
@@ -87,7 +88,7 @@ def enriched_withdrawal(
         relapse_drug=p1,
         relapse_control=p0,
         difference=p0 - p1,
-        risk_ratio=p1 / p0 if p0 else math.inf,
+        risk_ratio=p1 / p0 if p0 else None,
         number_needed=number_needed(p1, p0),
         share_of_starters=share,
         sustained_drug=share * (1 - p1),
@@ -101,6 +102,8 @@ def enriched_withdrawal(
 
 
 def _check_counts(started: int, randomised: int, *arms: tuple[int, int]) -> None:
+    if any(n != int(n) for n in (started, randomised, *(x for arm in arms for x in arm))):
+        raise InputError("Participants and relapses are whole numbers.")
     if not 0 < randomised <= started:
         raise InputError(f"{randomised} randomised of {started} who started is not possible.")
     for relapsed, n in arms:

@@ -20,6 +20,10 @@ slopes (PCOR …); ai mi ni for alpha (ABT …); yi with vi or sei; est with its
 upper (HR: the ratio). A column that already has the role's name need not be mapped.
 
 \b
+Is it enough yet? Looks after each study, in the order of a column, against boundaries:
+  klarsyn pool trials.csv --measure GEN --cumulative year --information-size 785 --participants n
+
+\b
 Cells are separated by commas, semicolons or tabs; with semicolons or tabs (a European Excel's
 "CSV") decimal commas are read too. An Excel workbook is read as it is.
 """
@@ -112,6 +116,16 @@ def roles(text: str, measure: str, header: tuple[str, ...]) -> dict[str, str]:
 @click.option("--own-tau2", is_flag=True, help="With --by: a tau2 for each level.")
 @click.option("--leave-one-out", "left_out", is_flag=True, help="Also without each study.")
 @click.option("--cumulative", default=None, help="Also one by one in the order of this column.")
+@click.option(
+    "--information-size",
+    type=float,
+    default=None,
+    help="Enough yet? Participants of one large trial.",
+)
+@click.option("--participants", default=None, help="With it: the column with each study's number.")
+@click.option(
+    "--diversity", type=float, default=None, help="With it: D2 from 0 to 1, else estimated."
+)
 @click.option("--influence", "diagnose", is_flag=True, help="Also each study's diagnostics.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
@@ -125,6 +139,9 @@ def command(
     own_tau2: bool,
     left_out: bool,
     cumulative: str | None,
+    information_size: float | None,
+    participants: str | None,
+    diversity: float | None,
     diagnose: bool,
     as_json: bool,
     **source: Any,
@@ -143,6 +160,11 @@ def command(
         drop_problems=drop_problems,
     )
     more = _more(pooled, by, own_tau2, left_out, cumulative, diagnose)
+    if information_size is None and not (participants is None and diversity is None):
+        raise click.UsageError("--participants and --diversity belong to --information-size.")
+    if information_size is not None:
+        enough = _enough(pooled, information_size, participants, cumulative, diversity)
+        more["sequential"] = enough.to_dict()
     if as_json:
         print_json(pooled.to_dict() | more)
         return
@@ -188,9 +210,45 @@ def _more(
     return out
 
 
+def _enough(
+    pooled: Any, size: float, column: str | None, order: str | None, diversity: float | None
+) -> Any:
+    from klarsyn.errors import InputError
+    from klarsyn.synthesis.influence import order_of
+    from klarsyn.synthesis.sequential import sequential_analysis
+
+    if column is None:
+        raise InputError("--information-size needs --participants, the column with each number.")
+    people = order_of(pooled.effects, column)
+    if any(isinstance(n, str) for n in people):
+        raise InputError(f"--participants: the column {column!r} does not hold numbers only.")
+    return sequential_analysis(
+        pooled.effects,
+        people,
+        size=size,
+        order=None if order is None else order_of(pooled.effects, order),
+        diversity_share=diversity,
+        method=pooled.method,
+        alpha=1 - pooled.level,
+    )
+
+
 def _print_more(title: str, value: Any) -> None:
     from klarsyn.app.output import print_table
 
+    if title == "sequential":
+        looks = [
+            (
+                k["study"], f"{k['participants']:.0f}", f"{k['fraction']:.0%}", f"{k['z']:.2f}",
+                "–" if k["boundary"] is None else f"{k['boundary']:.2f}",
+                "crossed" if k["crossed"] else "",
+            )
+            for k in value["looks"]
+        ]  # fmt: skip
+        header = ("up to", "participants", "of required", "z", "boundary", "")
+        print_table(header, looks, title="enough yet?")
+        click.echo(value["summary"])
+        return
     if title == "subgroups":
         between = value["between"]
         rows = [
