@@ -88,9 +88,9 @@ One,drug,20,0.92
 One,drug,40,0.80
 One,drug,90,0.71
 """
-AT_RISK = """study,arm,day,at_risk,events
-One,drug,0,90,24
-One,drug,45,66,
+AT_RISK = """study,arm,day,at_risk,events,last_dose
+One,drug,0,90,24,0
+One,drug,45,66,,0
 """
 HARMS = """study,harm,arm,events,patients,ascertainment,years
 One,cystitis,test,0,120,systematic,14

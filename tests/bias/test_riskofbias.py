@@ -186,7 +186,7 @@ def test_an_override_stands_beside_the_suggestion(tmp_path):
     assert domain.judgement == "Low"
     assert domain.note == (
         "The table suggests Some concerns; B. Reader judged Low: central pharmacy confirmed by "
-        "letter"
+        "letter."
     )
 
 
@@ -225,7 +225,7 @@ def test_a_recorded_crossover_judgement_needs_no_answers(tmp_path):
     recorded = LINES + "Alpha 2020,S,,Some concerns,A. Reader,2024-04-01,washout of one week\n"
     domain = assess_rob2(read_answers(write(tmp_path, recorded))).trials["Alpha 2020"].domains["S"]
     assert domain.judgement == "Some concerns"
-    assert domain.note == "Recorded by A. Reader: washout of one week"
+    assert domain.note == "Recorded by A. Reader: washout of one week."
 
 
 def test_an_unknown_crossover_question_is_named_with_its_row(tmp_path):

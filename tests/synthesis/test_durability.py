@@ -82,6 +82,12 @@ def test_time_from_the_last_dose_drops_those_who_relapsed_before():
     )
 
 
+def test_the_day_of_the_last_dose_is_asked_for_where_time_starts_elsewhere():
+    with pytest.raises(InputError, match=r"read from randomisation .* Give last_dose"):
+        arm(0, origin="randomisation")
+    assert arm(0).curve.participants == 213
+
+
 def test_an_unknown_origin_gets_the_nearest():
     with pytest.raises(UnknownNameError, match="Nearest: last_dose"):
         arm(0, origin="lastdose")

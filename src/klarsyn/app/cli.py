@@ -80,10 +80,17 @@ def cli() -> None:
     """
 
 
-def _explain(missing: click.MissingParameter) -> None:
-    """Add to click's sentence what the option is for, as its help says."""
-    if isinstance(missing.param, click.Option) and missing.param.help:
-        missing.message = f"It gives: {missing.param.help}"
+def _explained(missing: click.MissingParameter) -> click.MissingParameter:
+    """Return click's complaint with what the option is for, as its help says."""
+    if not isinstance(missing.param, click.Option) or not missing.param.help:
+        return missing
+    return click.MissingParameter(
+        message=f"It gives: {missing.param.help}",
+        ctx=missing.ctx,
+        param=missing.param,
+        param_hint=missing.param_hint,
+        param_type=missing.param_type,
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -96,8 +103,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     except click.exceptions.Exit as leave:
         sys.exit(leave.exit_code)
     except click.MissingParameter as bad:
-        _explain(bad)
-        bad.show()
+        _explained(bad).show()
         sys.exit(2)
     except click.ClickException as bad:
         bad.show()

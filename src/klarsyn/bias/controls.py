@@ -119,7 +119,7 @@ def read_controls(file: str) -> list[ControlArm]:
         others=False,
     )
     out = []
-    for row, r in zip(table.row_numbers, table.records(), strict=True):
+    for row, r in table.numbered():
         where = f"{file}: row {row}: {r['trial']}"
         active = [r.get(f"active_{part}") for part in ("change", "sd", "n")]
         known = [float(a) for a in active if a is not None]

@@ -78,10 +78,10 @@ class DomainJudgement:
         if self.recorded and self.suggestion and self.judgement != self.suggestion.judgement:
             return (
                 f"The table suggests {self.suggestion.judgement}; {self.recorded.who} judged "
-                f"{self.judgement}: {self.recorded.why}"
+                f"{self.judgement}: {_ended(self.recorded.why)}"
             )
         if self.recorded and not self.suggestion:
-            return f"Recorded by {self.recorded.who}: {self.recorded.why}"
+            return f"Recorded by {self.recorded.who}: {_ended(self.recorded.why)}"
         return ""
 
 
@@ -135,7 +135,7 @@ class RiskOfBias:
         waiting = f"; no overall judgement yet: {', '.join(open_ones)}" if open_ones else ""
         drafts = sum(r.draft for r in self.trials.values())
         unread = f" {drafts} of them are drafts that no person has reviewed." if drafts else ""
-        return f"{len(self.trials)} trials: {text}{waiting}.{unread}"
+        return f"{len(self.trials)} trial{'s' * (len(self.trials) != 1)}: {text}{waiting}.{unread}"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -281,7 +281,7 @@ def read_answers(path: str | Path) -> tuple[Answer, ...]:
     if name not in table.columns:
         raise missing_column(str(path), "trial", list(table.columns))
     out = []
-    for row, r in zip(table.row_numbers, table.records(), strict=True):
+    for row, r in table.numbered():
         if not r[name]:
             raise InputError(f"{path}: row {row}: column {name!r} is empty. Name the trial.")
         if r["answer"] or r["who"]:
@@ -445,6 +445,11 @@ def _domain(domain: str, lines: Sequence[Answer], trial: str, where: str) -> Dom
     )
 
 
+def _ended(why: str) -> str:
+    """What somebody wrote, ended as a sentence."""
+    return why if why.endswith((".", "!", "?", "”", '"')) else f"{why}."
+
+
 def _overall_note(overall: Answer | None, allowed: tuple[str, ...], missing: list[str]) -> str:
     gap = f" Not judged yet: {', '.join(missing)}." if missing else ""
     if overall is None:
@@ -452,9 +457,9 @@ def _overall_note(overall: Answer | None, allowed: tuple[str, ...], missing: lis
     if overall.answer not in allowed:
         return (
             f"Recorded as {overall.answer} by {overall.who}, although the domains leave only "
-            f"{' or '.join(allowed)}: {overall.why}{gap}"
+            f"{' or '.join(allowed)}: {_ended(overall.why)}{gap}"
         )
-    return f"{overall.answer}, {overall.who}, {overall.when}: {overall.why}{gap}"
+    return f"{overall.answer}, {overall.who}, {overall.when}: {_ended(overall.why)}{gap}"
 
 
 def robins_i(domains: Mapping[str, Mapping[str, str]], *, where: str = "") -> dict[str, Any]:

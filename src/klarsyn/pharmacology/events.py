@@ -71,7 +71,7 @@ def read_events(
         if name not in KNOWN and name not in covariates and not marks:
             raise unknown_name("column of an event table", name, KNOWN, str(path))
     grouped: dict[str, list[tuple[int, dict[str, Any]]]] = {}
-    for row, record in zip(table.row_numbers, table.records(), strict=True):
+    for row, record in table.numbered():
         grouped.setdefault(record["ID"], []).append((row, record))
     return tuple(
         _subject(str(path), name, rows, compartments, covariates) for name, rows in grouped.items()

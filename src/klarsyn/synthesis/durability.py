@@ -60,16 +60,24 @@ def relapse_curve(
     at_risk: ArrayLike,
     *,
     origin: str,
-    last_dose: float = 0.0,
+    last_dose: float | None = None,
     total_events: int | None = None,
     redosed: bool = False,
     source: str = "",
     locator: str = "",
     largest_rise: float = 0.02,
 ) -> RelapseCurve:
-    """Check one printed curve; `remaining` is the share without relapse, from 0 to 1."""
+    """Check one printed curve; `remaining` is the share without relapse, from 0 to 1.
+
+    `last_dose` may be left out only where time starts there: which day it was is not assumed.
+    """
     if origin not in ORIGINS:
         raise unknown_name("origin of time", origin, ORIGINS, f"{study}, {arm}")
+    if last_dose is None and origin != "last_dose":
+        raise InputError(
+            f"{study}, {arm}: days are read from {origin.replace('_', ' ')} and reported from the "
+            "last dose. Give last_dose, its day (0 where dosing stopped at the start)."
+        )
     points = digitised(
         time,
         remaining,
@@ -84,7 +92,7 @@ def relapse_curve(
         arm=arm,
         points=points,
         origin=origin,
-        last_dose=last_dose,
+        last_dose=last_dose or 0.0,
         redosed=redosed,
         source=source,
         locator=locator,

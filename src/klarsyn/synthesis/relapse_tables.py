@@ -58,8 +58,9 @@ def read_relapse_curves(
     """Read clicks (study, arm, day, remaining) and numbers at risk (study, arm, day, at_risk).
 
     The at-risk table may add `events` (total, on any row of the arm), `last_dose` (day of the last
-    dose from `origin`) and `redosed`. With `percent` the remaining share is in percent. Raises
-    InputError naming the row where a curve rises or a number is impossible.
+    dose from `origin`, needed unless time starts there) and `redosed`. With `percent` the
+    remaining share is in percent. Raises InputError naming the row where a curve rises or a number
+    is impossible.
     """
     clicks, counts = read_table(points, POINTS), read_table(at_risk, AT_RISK)
     _check_rise(str(points), clicks.records(), percent, largest_rise)
@@ -82,7 +83,7 @@ def read_relapse_curves(
             [r["day"] for r in risks[study, arm]],
             [r["at_risk"] for r in risks[study, arm]],
             origin=origin,
-            last_dose=_first(risks[study, arm], "last_dose") or 0.0,
+            last_dose=_first(risks[study, arm], "last_dose"),
             total_events=_first(risks[study, arm], "events"),
             redosed=bool(_first(risks[study, arm], "redosed")),
             largest_rise=largest_rise,

@@ -223,7 +223,7 @@ def _aggregates(file: str, options: dict[str, Any]) -> list[Any]:
     )
     wide = 2 * two_sided_z(options["level"])
     found = []
-    for row, r in zip(table.row_numbers, table.records(), strict=True):
+    for row, r in table.numbered():
         if not r["lower"] < r["difference"] < r["upper"]:
             raise InputError(
                 f"{file}: row {row}: the difference {r['difference']:g} does not lie between its "

@@ -8,9 +8,9 @@ import click
 
 EPILOG = """\b
 A table has one row a study, e.g.
-  study,tpos,tneg,cpos,cneg
-  Aronson,4,119,11,128
-  Ferguson,6,300,29,274
+  study,year,tpos,tneg,cpos,cneg,n
+  Aronson,1948,4,119,11,128,262
+  Ferguson,1949,6,300,29,274,609
 \b
   klarsyn pool trials.csv --measure RR --columns ai=tpos,bi=tneg,ci=cpos,di=cneg
 
@@ -21,7 +21,8 @@ upper (HR: the ratio). A column that already has the role's name need not be map
 
 \b
 Is it enough yet? Looks after each study, in the order of a column, against boundaries:
-  klarsyn pool trials.csv --measure GEN --cumulative year --information-size 785 --participants n
+  klarsyn pool trials.csv --measure RR --columns ai=tpos,bi=tneg,ci=cpos,di=cneg \\
+    --cumulative year --information-size 3000 --participants n
 
 \b
 Cells are separated by commas, semicolons or tabs; with semicolons or tabs (a European Excel's

@@ -15,12 +15,13 @@ POINTS has the clicks along each curve, e.g.
   Alpha 2020,placebo,0,1
   Alpha 2020,placebo,30,0.74
   Alpha 2020,placebo,84,0.55
-AT_RISK has the numbers printed below it; events, last_dose and redosed are optional:
-  study,arm,day,at_risk
-  Alpha 2020,drug,0,90
-  Alpha 2020,drug,84,60
-  Alpha 2020,placebo,0,88
-  Alpha 2020,placebo,84,46
+AT_RISK has the numbers printed below it; last_dose, its day, is needed unless --origin is
+last_dose; events (in all) and redosed (yes, no) are optional:
+  study,arm,day,at_risk,last_dose
+  Alpha 2020,drug,0,90,0
+  Alpha 2020,drug,84,60,0
+  Alpha 2020,placebo,0,88,0
+  Alpha 2020,placebo,84,46,0
 SHARES, for --model, adds studies that printed only one share:
   study,day,relapsed,counted
   Beta 2019,83,12,17
