@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 from predict import Row
-from sums import LEAST, choices, counted, default_rows, describe, gmfe, mix, thresholds
+from sums import (
+    LEAST,
+    choices,
+    counted,
+    default_rows,
+    describe,
+    gmfe,
+    independent_in_note,
+    mix,
+    tabulated,
+    thresholds,
+)
 
 from klarsyn.tables import write_text
 
@@ -53,10 +65,16 @@ def counting(row: Row) -> str:
 
 def page(rows: list[Row], left: list[tuple[dict, str]], found: Compared) -> str:
     chosen, every = default_rows(rows), default_rows(rows, 0)
+    noted, fifteen = tabulated(rows), independent_in_note(rows)
     filled = {
         "{GMFE}": f"{gmfe(chosen):.2f}" if chosen else "none",
         "{ALL}": f"{gmfe(every):.2f}" if every else "none",
         "{N}": f"{len(chosen)}",
+        "{NOTED}": f"{gmfe(noted):.2f}" if noted else "none",
+        "{NOTED_N}": f"{len(noted)}",
+        "{FIFTEEN}": f"{gmfe(fifteen):.2f} and {np.median([r.ratio for r in fifteen]):.2f}"
+        if fifteen
+        else "none",
         "{OF}": f"{len(every)}",
         "{MIX}": mix(rows),
         "{THRESHOLDS}": "\n".join(thresholds(rows)),

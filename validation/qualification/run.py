@@ -33,11 +33,24 @@ from sums import (  # noqa: E402
     default_rows,
     describe,
     gmfe,
+    independent_in_note,
     qualify,
+    tabulated,
     thresholds,
 )
 
-__all__ = ["LEAST", "beyond", "counted", "default_rows", "gmfe", "predict", "qualify", "read_rows"]
+__all__ = [
+    "LEAST",
+    "beyond",
+    "counted",
+    "default_rows",
+    "gmfe",
+    "independent_in_note",
+    "predict",
+    "qualify",
+    "read_rows",
+    "tabulated",
+]
 
 
 def show(rows: list[Row], left: list[tuple[dict, str]]) -> None:

@@ -17,6 +17,16 @@ from klarsyn.errors import InputError
 LIMIT = 1.15
 LEAST = 5.0  # steps above the axis: one step is a fifth, the error ICH M10 allows at the LLOQ
 THRESHOLDS = (0, 1, 2, 2.5, 3, 4, 5, 8)
+# Rows that the design note tabulated, with its own computation, before this program existed; the
+# limit of 1.15 stands above the 1.12 which it prints for those of the parent. Its areas are here
+# as clearances. Study: families and metrics.
+BOTH, HOURS = ("ketamine", "norketamine"), ("0.5", "1", "3", "8")
+TABULATED = {
+    "Zarate2006": (("ketamine",), ("Cmax",)),
+    "Hasan2021": (("ketamine",), ("Cmax", "CL")),
+    "Hasan_congress": (BOTH, ("Cmax", "AUC", "AUC ratio")),
+    "Otto2021_CHDR1311": (BOTH, tuple(f"median conc at {h} h" for h in HOURS)),
+}
 
 
 def qualify(path: Path) -> tuple[list[Row], list[tuple[dict, str]]]:
@@ -67,6 +77,26 @@ def default_rows(rows: list[Row], least: float = LEAST) -> list[Row]:
     ]
 
 
+def tabulated(rows: list[Row]) -> list[Row]:
+    """Rows of the default that the design note tabulated."""
+    found = []
+    for row in default_rows(rows, 0):
+        families, metrics = TABULATED.get(row.study, ((), ()))
+        if row.family in families and row.metric in metrics:
+            found.append(row)
+    return found
+
+
+def independent_in_note(rows: list[Row]) -> list[Row]:
+    """The fifteen rows behind the design note's own fold error, told from its printed ratios."""
+    hours = tuple(f"mean conc at {h} h" for h in ("1", "2", "3"))
+    arterial = [r for r in rows if r.study == "Kamp2020_BJA_rac" and r.metric in hours]
+    venous = [
+        r for r in tabulated(rows) if r.family == "ketamine" or not r.study.startswith("Otto2021")
+    ]
+    return venous + [r for r in arterial if r.analyte == "R-ketamine"]
+
+
 def verdict(value: float) -> str:
     return "yes" if value <= LIMIT else "no"
 
@@ -101,6 +131,7 @@ def choices(rows: list[Row]) -> list[str]:
     chosen, every = default_rows(rows), default_rows(rows, 0)
     digitised = [r for r in every if r.digitised]
     table: list[tuple[str, list[Row], Callable[[list[Row]], float]]] = [
+        ("the rows that the design note tabulated when it set the limit", tabulated(rows), gmfe),
         ("no digitised figure at all", [r for r in every if not r.digitised], gmfe),
         ("digitised figures only, every reading", digitised, gmfe),
         (
