@@ -54,6 +54,13 @@ def own_grids() -> Callable[[], Any]:
     return lambda: kinetics.ours(people, np.tile(kinetics.TIMES, (10, 1)))
 
 
+def peaks_only() -> Callable[[], Any]:
+    import kinetics
+
+    people = kinetics.population(10)
+    return lambda: kinetics.summed_ours(people)
+
+
 def metrics() -> Callable[[], Any]:
     def run() -> Any:
         from klarsyn import parse_regimen, read_model, sample_individuals, simulate
@@ -84,6 +91,7 @@ ROWS = {
     "nine states, two of them stiff": nine_states,
     "parent and metabolite, one grid": shared_grid,
     "parent and metabolite, own grids": own_grids,
+    "exact peaks and areas, no course": peaks_only,
     "metrics of every analyte": metrics,
     "a whole session, from dose to score": session,
 }

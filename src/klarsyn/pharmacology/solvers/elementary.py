@@ -1,6 +1,7 @@
 """exp and ln of one number without branches, so that loops over them fill the registers.
 
-`inner` is for functions that only compiled ones call, `inlined` for those that dissolve there.
+`inner` is for functions that only compiled ones call, `inlined` for those that dissolve there,
+`outer` for those that Python calls, kept on disk.
 
 Importing this file imports the compiler.
 """
@@ -15,6 +16,7 @@ from numba import njit
 # numba's annotations do not know all of its own options.
 _compiler: Any = njit
 inner = _compiler(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+outer = _compiler(cache=True, error_model="numpy", no_cfunc_wrapper=True)
 inlined = _compiler(
     error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True
 )

@@ -11,7 +11,7 @@ import numpy as np
 from klarsyn.errors import InputError
 from klarsyn.pharmacology.solvers.closed import Modes, parent_and_metabolite
 from klarsyn.pharmacology.solvers.linear import solve_exactly
-from klarsyn.pharmacology.system import Dose, build_system, read_outputs
+from klarsyn.pharmacology.system import Dose, System, build_system, read_outputs
 
 STEP_DIGITS = 12
 
@@ -36,8 +36,8 @@ def infuse_many(
     """
     from klarsyn.pharmacology.solvers import compiled
 
-    starts, durations, amounts = _checked(modes, starts, durations, amounts)
-    when, running = _switches(starts, durations, amounts)
+    starts, durations, amounts = checked(modes, starts, durations, amounts)
+    when, running = switches(starts, durations, amounts)
     rates = np.ascontiguousarray(modes.rates.T)
     weights = np.ascontiguousarray(np.moveaxis(modes.weights, 2, 1))
     if times.ndim == 2:
@@ -61,9 +61,10 @@ def infuse_many(
     return np.swapaxes(answer, 1, 2)
 
 
-def _checked(
+def checked(
     modes: Modes, starts: np.ndarray, durations: np.ndarray, amounts: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Starts and durations (E,) and amounts (n, E) of infusions that the kernel can take."""
     starts, durations = np.asarray(starts, float), np.asarray(durations, float)
     if np.any(durations <= 0) or np.any(np.diff(starts) <= 0):
         raise InputError("infusions must start one after another and last longer than 0 h.")
@@ -78,7 +79,7 @@ def _checked(
     return starts, durations, amounts
 
 
-def _switches(
+def switches(
     starts: np.ndarray, durations: np.ndarray, amounts: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """When the input changes, and each patient's input rate from then on, (switches, n)."""
@@ -102,21 +103,25 @@ def courses(
     coincide, for whom sums of exponentials lose digits, are solved by matrix exponentials.
     """
     modes = parent_and_metabolite(**parameters)
-    close = np.flatnonzero(~modes.separate)
-    if not len(close):
-        return infuse_many(modes, starts=starts, durations=durations, amounts=amounts, times=times)
+    apart = without_close(modes)
+    answer = infuse_many(apart, starts=starts, durations=durations, amounts=amounts, times=times)
+    whole = np.broadcast_to(np.asarray(amounts, float), (len(modes.rates), len(starts)))
+    for i in np.flatnonzero(~modes.separate):
+        own = times[i] if times.ndim == 2 else times
+        answer[:, i] = _exact(parameters, int(i), starts, durations, whole[i], own)
+    return answer
+
+
+def without_close(modes: Modes) -> Modes:
+    """The same modes, with nothing in place of individuals whose rates nearly coincide."""
+    if np.all(modes.separate):
+        return modes
     safe = np.ones_like(modes.rates) * (1.0 + np.arange(modes.rates.shape[1]))
-    apart = Modes(
+    return Modes(
         rates=np.where(modes.separate[:, None], modes.rates, safe),
         weights=np.where(modes.separate[None, :, None], modes.weights, 0.0),
         separate=np.ones(len(modes.rates), bool),
     )
-    answer = infuse_many(apart, starts=starts, durations=durations, amounts=amounts, times=times)
-    whole = np.broadcast_to(np.asarray(amounts, float), (len(modes.rates), len(starts)))
-    for i in close:
-        own = times[i] if times.ndim == 2 else times
-        answer[:, i] = _exact(parameters, int(i), starts, durations, whole[i], own)
-    return answer
 
 
 def _exact(
@@ -127,6 +132,22 @@ def _exact(
     amounts: np.ndarray,
     times: np.ndarray,
 ) -> np.ndarray:
+    system = one_patient(parameters, patient)
+    amount = solve_exactly(system, infusions(starts, durations, amounts), times)
+    return np.stack(list(read_outputs(system, times, amount).values())[:2])
+
+
+def infusions(starts: np.ndarray, durations: np.ndarray, amounts: np.ndarray) -> list[Dose]:
+    """One patient's infusions into the parent's central compartment, as doses."""
+    return [
+        Dose(time=float(t), amount=float(a), compartment="K", duration=float(d))
+        for t, d, a in zip(starts, durations, amounts, strict=True)
+    ]
+
+
+def one_patient(parameters: Mapping[str, Any], patient: int) -> System:
+    """One patient's equations: the outputs are both concentrations, then the areas under them."""
+
     def own(value: Any) -> float:
         return float(np.asarray(value)[patient])
 
@@ -144,9 +165,10 @@ def _exact(
     second = exchange("M", parameters.get("metabolite_exchanges", ()))
     first[1]["K"] += " - CLK/VK*K"
     second[1]["M"] += " + formed*CLK/VK*K - CLM/VM*M"
-    system = build_system(
-        compartments=first[0] + second[0],
-        equations=first[1] | second[1],
+    areas = {"AK": "K/VK", "AM": "M/VM"}
+    return build_system(
+        compartments=[*first[0], *second[0], *areas],
+        equations=first[1] | second[1] | areas,
         parameters={
             **first[2],
             **second[2],
@@ -156,11 +178,10 @@ def _exact(
             "CLM": own(parameters["metabolite_clearance"]),
             "VM": own(parameters["metabolite_volume"]),
         },
-        outputs={"parent": "K/VK", "metabolite": "M/VM"},
+        outputs={
+            "parent": "K/VK",
+            "metabolite": "M/VM",
+            "parent_area": "AK",
+            "metabolite_area": "AM",
+        },
     )
-    doses = [
-        Dose(time=float(t), amount=float(a), compartment="K", duration=float(d))
-        for t, d, a in zip(starts, durations, amounts, strict=True)
-    ]
-    amount = solve_exactly(system, doses, times)
-    return np.stack(list(read_outputs(system, times, amount).values()))
