@@ -86,7 +86,11 @@ def switches(
     when = np.unique(np.concatenate([starts, starts + durations]))
     middle = np.append((when[1:] + when[:-1]) / 2, math.inf)
     on = (starts <= middle[:, None]) & (middle[:, None] < starts + durations)
-    return when, np.ascontiguousarray(on.astype(float) @ (amounts / durations).T)
+    # Added up one by one: a matrix product rounds differently with the number of patients.
+    running = np.zeros((len(when), len(amounts)))
+    for each, rate in zip(on.T, (amounts / durations).T, strict=True):
+        running += each[:, None] * rate
+    return when, running
 
 
 def courses(

@@ -84,8 +84,8 @@ def _summed(
     if len(rest):
         own = rates[rest], weights[:, rest]
         peaks[:2][:, :, rest] = highest(*own, when, lengths, running[:, rest])
-    passed = ((lengths @ running)[:, None] - levels) / rates
-    areas = np.einsum("knm,nm->kn", weights, passed)
+    given = np.add.reduce(lengths[:, None] * running, axis=0)
+    areas = np.add.reduce(weights * ((given[:, None] - levels) / rates), axis=2)
     return np.stack([peaks[0], peaks[1], areas, peaks[2]])
 
 

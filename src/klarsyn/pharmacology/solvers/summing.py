@@ -23,17 +23,19 @@ def _decays(rates, t, left):  # pragma: no cover - compiled
 
 
 @inner
-def _climb(rates, terms, left, span, rounds, t, low, high, total, slope):  # pragma: no cover
+def _climb(
+    rates, terms, left, span, rounds, limit, step, t, low, high, total, slope
+):  # pragma: no cover - compiled
     """Where the slope turns from rise to fall: Newton from `t`, kept in a bracket.
 
-    Leaves the last step in `slope`, the whole stretch where it was no step of Newton's, and the
-    modes at the hour in `left`.
+    A patient moves `limit` times, whoever else needs more `rounds`. Leaves the last step in `step`,
+    the whole stretch where it was no step of Newton's, and the modes at the hour in `left`.
     """
     for i in range(BLOCK):
         low[i], high[i] = 0.0, span
         start = min(0.25 * span, 1.0 / rates[len(rates) // 2, i])
-        t[i] = t[i] if 0.0 < t[i] < span else start
-    for _ in range(rounds):
+        t[i] = t[i] if limit[i] == 0.0 or 0.0 < t[i] < span else start
+    for k in range(int(rounds)):
         _decays(rates, t, left)
         for i in range(BLOCK):
             total[i], slope[i] = 0.0, 0.0
@@ -47,10 +49,12 @@ def _climb(rates, terms, left, span, rounds, t, low, high, total, slope):  # pra
             low[i] = t[i] if rising else low[i]
             high[i] = high[i] if rising else t[i]
             after = t[i] - total[i] / slope[i]
-            step = abs(after - t[i])
-            within = low[i] <= after <= high[i] or step < NOISE * span
-            slope[i] = step if within else span
-            t[i] = after if within else 0.5 * (low[i] + high[i])
+            moved = abs(after - t[i])
+            within = low[i] <= after <= high[i] or moved < NOISE * span
+            after = after if within else 0.5 * (low[i] + high[i])
+            moved = moved if within else span
+            step[i] = moved if k < limit[i] else step[i]
+            t[i] = after if k < limit[i] else t[i]
     _decays(rates, t, left)
 
 
@@ -125,7 +129,7 @@ def summarised(
                 weight, t = weights[b, c], rows[8 + c]
                 top, at, last = out[b, 0, c], out[b, 1, c], out[b, 2, c]
                 _survey(rate, weight, level, free, over, terms, last, first, final, changes, before)
-                rounds = 0
+                rounds = 0.0
                 for i in range(BLOCK):
                     if last[i] > top[i]:
                         top[i], at[i] = last[i], when[e] + span
@@ -136,15 +140,15 @@ def summarised(
                     if e > 0 and (signs > 2.0 or (signs == 2.0 and not turns)):
                         alone[i] = 1.0
                     climbs = signs <= 2.0 and turns and begins > 0.0
-                    changes[i] = climbs
-                    if climbs:
-                        rounds = max(rounds, FIRST if t[i] < 0.0 else ROUNDS)
+                    steps = FIRST if t[i] < 0.0 else ROUNDS
+                    changes[i], first[i] = climbs, steps if climbs else 0.0
+                    rounds = max(rounds, first[i])
                 if rounds == 0:
                     continue
-                _climb(rate, terms, left, span, rounds, t, low, high, height, slope)
+                _climb(rate, terms, left, span, rounds, first, final, t, low, high, height, slope)
                 _heights(rate, weight, flow, free, left, height)
                 for i in range(BLOCK):
-                    if changes[i] > 0.0 and slope[i] > CLOSE * span:
+                    if changes[i] > 0.0 and final[i] > CLOSE * span:
                         alone[i] = 1.0
                     if changes[i] > 0.0 and height[i] > top[i]:
                         top[i], at[i] = height[i], when[e] + t[i]

@@ -72,7 +72,7 @@ def _zero(
         return terms * np.exp(-rates * t[:, None])
 
     ends = np.sign(parts(low).sum(axis=1)), np.sign(parts(high).sum(axis=1))
-    t = (low + high) / 2
+    t, done = (low + high) / 2, np.zeros(len(low), bool)
     for _ in range(ROUNDS):
         now = parts(t)
         value, slope = now.sum(axis=1), -(rates * now).sum(axis=1)
@@ -82,7 +82,8 @@ def _zero(
             after = t - value / slope
         within = (low <= after) & (after <= high) | (np.abs(after - t) < CLOSE * span)
         after = np.where(within, after, (low + high) / 2)
-        moved, t = np.abs(after - t).max(), after
-        if moved <= CLOSE * span:
+        near, t = np.abs(after - t) <= CLOSE * span, np.where(done, t, after)
+        done |= near
+        if np.all(done):
             break
     return np.where(ends[0] * ends[1] < 0, t, span)
