@@ -15,7 +15,7 @@ TABLES = {
     "adjusted": ("studies.csv", "elicited.csv"),
     "bayes": ("effects.csv", "counts.csv"),
     "dose": ("means.csv", "risks.csv"),
-    "grid": ("effects.csv",),
+    "grid": ("effects.csv", "features.csv"),
     "inclusion": ("trials.csv", "assessments.csv"),
     "multilevel": ("effects.csv",),
     "network": ("arms.csv", "contrasts.csv", "means.csv"),

@@ -72,7 +72,7 @@ EXCLUSION = ("zero_events_two_sided", "rule_of_three", "patients_to_exclude_rate
 PUBLISHED_ONLY = {
     "ect_meta_2024": "three of its five trials print no counts where we could read",
     "madrs_cgi_s_pooled_TRD": "a threshold, nothing to compute from",
-    "voracek2019": "a count of choices on data that are not in the source",
+    "voracek2019": "a count over data of which only the right hand's are public: test_digit_ratio",
 }
 SHIPPED = ("ect_meta_2024", "madrs_cgi_s_pooled_TRD")  # those a base carries as published
 BONNER_RISE = 0.03  # share by which the published clicks tremble upwards

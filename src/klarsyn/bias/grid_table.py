@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ COLUMNS = (
     Column(name="belief", kind="number", required=False, may_be_empty=True),
 )
 RISKS = ("Low", "Some concerns", "High")
+MOST_SETS = 200_000
 SETS = (Column(name="set"), Column(name="study"))
 
 
@@ -82,6 +84,62 @@ def read_inclusion_sets(path: str | Path, studies: tuple[str, ...]) -> dict[str,
             raise unknown_name("study", r["study"], studies, f"{path}: row {row}")
         sets.setdefault(r["set"], []).append(r["study"])
     return {name: tuple(members) for name, members in sets.items()}
+
+
+def read_feature_sets(
+    path: str | Path, studies: tuple[str, ...], *, fewest: int = 2
+) -> dict[str, tuple[str, ...]]:
+    """Read study and features, one row a study: every set that the features define.
+
+    Each feature takes part with one of its values or with either; an empty cell has no value. Sets
+    with fewer studies than `fewest` are left out, sets with the same members stand once, under the
+    name that says least (Voracek 2019, doi 10.1027/2151-2604/a000357, the "which" of their method).
+    """
+    table = read_table(path, (Column(name="study"),))
+    features = [name for name in table.columns if name != "study"]
+    if not features:
+        raise InputError(f"{path}: no feature. Add a column for each, such as sex or setting.")
+    rows: dict[str, dict[str, str | None]] = {}
+    for row, r in table.numbered():
+        if r["study"] not in studies:
+            raise unknown_name("study", r["study"], studies, f"{path}: row {row}")
+        if r["study"] in rows:
+            raise InputError(f"{path}: row {row} repeats {r['study']}. Give one row a study.")
+        rows[r["study"]] = r
+    missing = [s for s in studies if s not in rows]
+    if missing:
+        raise InputError(f"{path}: no row for {missing[0]}. Give one row a study.")
+    return _sets_of([rows[s] for s in studies], studies, features, fewest, str(path))
+
+
+def _sets_of(
+    rows: list[dict[str, str | None]],
+    studies: tuple[str, ...],
+    features: list[str],
+    fewest: int,
+    path: str,
+) -> dict[str, tuple[str, ...]]:
+    values = [sorted({v for r in rows if (v := r[f]) is not None}) for f in features]
+    crossed = math.prod(len(v) + 1 for v in values)
+    if crossed > MOST_SETS:
+        raise InputError(
+            f"{path}: {len(features)} features cross into {crossed:,} sets; at most "
+            f"{MOST_SETS:,} are tried. Leave features out or merge their values."
+        )
+    choices = sorted(product(*([None, *v] for v in values)), key=lambda c: len(c) - c.count(None))
+    found: dict[tuple[str, ...], str] = {}
+    for choice in choices:
+        said = {f: value for f, value in zip(features, choice, strict=True) if value is not None}
+        members = tuple(
+            s
+            for s, r in zip(studies, rows, strict=True)
+            if all(r[f] == value for f, value in said.items())
+        )
+        if len(members) >= fewest:
+            found.setdefault(members, ", ".join(f"{f} {v}" for f, v in said.items()) or "all")
+    if not found:
+        raise InputError(f"{path}: no set has {fewest} studies or more.")
+    return {name: members for members, name in found.items()}
 
 
 def _option(value: str | None, choice: str, path: str, row: int) -> str:

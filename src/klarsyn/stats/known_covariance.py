@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from klarsyn.errors import unknown_name
-from klarsyn.stats.many_fits import ESTIMATORS
+from klarsyn.stats.many_fits import TAU2_ESTIMATORS
 from klarsyn.stats.roots import bracketed_root
 
 Array = NDArray[np.float64]
@@ -22,8 +22,8 @@ def variance_beside(y: Array, covariance: Array, estimator: str) -> float:
     REML and ML by the highest root of the score or 0; PM where Cochran's generalised Q is k − 1; DL
     by its expectation at tau² = 0. With a diagonal covariance they are the usual ones.
     """
-    if estimator not in ESTIMATORS:
-        raise unknown_name("estimator of tau²", estimator, ESTIMATORS)
+    if estimator not in TAU2_ESTIMATORS:
+        raise unknown_name("estimator of tau²", estimator, TAU2_ESTIMATORS)
     k = y.size
     if estimator == "common" or k < 2:
         return 0.0

@@ -12,7 +12,8 @@ from klarsyn.errors import InputError, unknown_name
 from klarsyn.provenance import stream
 from klarsyn.stats.batched import fit_means
 
-ESTIMATORS = ("common", "DL", "PM", "REML", "ML")
+TAU2_ESTIMATORS = ("common", "DL", "PM", "REML", "ML")
+ESTIMATORS = (*TAU2_ESTIMATORS, "unweighted")
 INTERVALS = ("wald", "knapp_hartung", "knapp_hartung_truncated")
 _BLOCK = 4000  # fits at a time: their likelihood grids stay in the cache
 
@@ -41,7 +42,8 @@ def fit_many(
     """Pool each row (rows × studies, NaN where absent) under each mask (masks × studies).
 
     Likelihoods with several maxima are compared at each of them and at tau² = 0. One study pools to
-    itself with tau² = 0.
+    itself with tau² = 0. `unweighted` is the plain mean with the standard error that sampling gives
+    it; it has no tau², Q or Knapp–Hartung factor (NaN).
     """
     if estimator not in ESTIMATORS:
         raise unknown_name("estimator of tau²", estimator, ESTIMATORS)
@@ -58,12 +60,22 @@ def fit_many(
     for block in np.split(cells, range(_BLOCK, cells.size, _BLOCK)):
         row, mask = np.unravel_index(block, count.shape)
         include = present[row] & masks[mask]
+        if estimator == "unweighted":
+            out[:2, block] = _plain_means(y0[row], filled[row], include)
+            continue
         method = "EE" if estimator == "common" else estimator
         fits = fit_means(y0[row], filled[row], include, method=method)
         kh = np.where(fits.k > 1, fits.q_tau / np.maximum(fits.k - 1, 1), np.nan)
         out[:, block] = fits.estimate, fits.se, fits.tau2, fits.q, kh
     mean, se, tau2, q, kh = out.reshape(5, *count.shape)
     return ManyFits(mean=mean + centre[:, None], se=se, tau2=tau2, q=q, kh=kh, studies=count)
+
+
+def _plain_means(
+    y: NDArray[np.float64], v: NDArray[np.float64], include: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    k = include.sum(axis=1)
+    return (y * include).sum(axis=1) / k, np.sqrt((v * include).sum(axis=1)) / k
 
 
 def limits(fits: ManyFits, interval: str, level: float) -> tuple[Any, Any]:

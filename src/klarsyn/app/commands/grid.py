@@ -16,9 +16,14 @@ The table has one row a study and variant; every further column is a choice, e.g
   Beta 2021,-0.22,0.16,Low,-0.1,4 weeks,as analysed
   Beta 2021,-0.27,0.15,Low,-0.1,1 week,jump to reference
 risk (overall judgement) and belief (how far belief alone would move the effect) are optional.
---sets names a table set,study with inclusion sets.
+--sets names a table set,study with inclusion sets. --features names one with what studies are; its
+sets are all that these define, each value or either, e.g.
+  study,setting,dose
+  Alpha 2020,ward,single
+  Beta 2021,ward,repeated
 \b
   klarsyn grid effects.csv --benefit lower --estimators DL,REML --intervals wald,knapp_hartung
+  klarsyn grid effects.csv --benefit lower --estimators REML,unweighted --features features.csv
 """
 
 
@@ -28,6 +33,8 @@ risk (overall judgement) and belief (how far belief alone would move the effect)
 @click.option("--estimators", default="common,DL,PM,REML", help="Of tau², separated by commas.")
 @click.option("--intervals", default="wald,knapp_hartung", help="wald, knapp_hartung, …_truncated.")
 @click.option("--sets", type=click.Path(), default=None, help="Inclusion sets: set,study.")
+@click.option("--features", type=click.Path(), default=None, help="Sets by what studies are.")
+@click.option("--fewest", type=int, default=2, help="With --features: fewest studies of a set.")
 @click.option("--all-subsets", is_flag=True, help="Every subset of studies as inclusion set.")
 @click.option("--shares", default="0", help="Shares of the belief effect to take away.")
 @click.option("--threshold", type=float, default=0.0)
@@ -79,15 +86,19 @@ def _prepared(file: str, **o: Any) -> tuple[Any, Any]:
     from functools import partial
 
     from klarsyn.bias.grid import sensitivity_grid
-    from klarsyn.bias.grid_table import read_grid_table, read_inclusion_sets
+    from klarsyn.bias.grid_table import read_feature_sets, read_grid_table, read_inclusion_sets
     from klarsyn.errors import InputError
     from klarsyn.stats.many_fits import every_subset
 
     table = read_grid_table(file)
     studies = table.data.studies
-    if o["sets"] and o["all_subsets"]:
-        raise InputError("--sets and --all-subsets exclude each other.")
+    if sum(map(bool, (o["sets"], o["features"], o["all_subsets"]))) > 1:
+        raise InputError("--sets, --features and --all-subsets exclude each other.")
+    if o["fewest"] < 1:
+        raise InputError(f"--fewest: a set has at least 1 study; {o['fewest']} is below it.")
     sets: Any = read_inclusion_sets(o["sets"], studies) if o["sets"] else None
+    if o["features"]:
+        sets = read_feature_sets(o["features"], studies, fewest=o["fewest"])
     if o["all_subsets"]:
         if len(studies) > 18:
             raise InputError(f"{len(studies)} studies have too many subsets; name --sets.")
