@@ -57,7 +57,7 @@ def test_a_mask_is_the_fit_of_those_studies_alone(estimator):
     for i in range(0, len(masks), 11):
         alone = one(y[masks[i]], v[masks[i]], estimator)
         assert many.mean[0, i] == pytest.approx(alone.mean[0, 0], rel=SAME, abs=1e-12)
-        assert many.tau2[0, i] == pytest.approx(alone.tau2[0, 0], rel=1e-6, abs=1e-9)
+        assert many.tau2[0, i] == pytest.approx(alone.tau2[0, 0], rel=1e-6, abs=1e-9, nan_ok=True)
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
@@ -65,7 +65,7 @@ def test_scaling_and_shifting_carry_over(estimator):
     y, v = bcg()
     base, moved = one(y, v, estimator), one(7 * y + 1000, 49 * v, estimator)
     assert moved.mean[0, 0] == pytest.approx(7 * base.mean[0, 0] + 1000, rel=1e-10)
-    assert moved.tau2[0, 0] == pytest.approx(49 * base.tau2[0, 0], rel=1e-7)
+    assert moved.tau2[0, 0] == pytest.approx(49 * base.tau2[0, 0], rel=1e-7, nan_ok=True)
 
 
 def test_reml_is_the_maximum_of_its_likelihood():
@@ -122,3 +122,11 @@ def test_wrong_input_is_named():
         one(*bcg(), "RELM")
     with pytest.raises(InputError, match="variance must be above 0"):
         one(np.ones(2), np.array([1.0, 0.0]), "DL")
+
+
+def test_the_plain_mean_weighs_all_studies_alike_and_says_nothing_of_tau2():
+    fits = one(np.array([1.0, 2.0, 6.0]), np.array([0.04, 0.09, 0.36]), "unweighted")
+    assert fits.mean[0, 0] == pytest.approx(3.0, rel=SAME)
+    assert fits.se[0, 0] == pytest.approx(math.sqrt(0.49) / 3, rel=SAME)
+    assert np.isnan(fits.tau2[0, 0])
+    assert np.isnan(limits(fits, "knapp_hartung", 0.95)[0]).all()
