@@ -73,7 +73,7 @@ class Exposure:
         low, middle, high = self.quantiles(analyte, metric)
         if not math.isfinite(middle):
             return "not estimable"
-        if low == high:
+        if f"{low:.4g}" == f"{high:.4g}":
             return f"{middle:.4g}"
         return f"{middle:.4g} ({low:.4g} to {high:.4g})"
 
