@@ -137,6 +137,21 @@ def test_two_regimens_meet_patients_with_the_same_parameters(capsys, tmp_path) -
         assert of(six, analyte, "auc") == pytest.approx(sixfold, rel=ROUNDED)
 
 
+def test_areas_by_trapezoids_are_said_and_lie_within_a_thousandth(capsys, tmp_path) -> None:
+    paths = [tmp_path / "one.csv", tmp_path / "six.csv"]
+    arterial = ["--model", "KSR-1-arterial", "--n", "4", "--exposure-only"]
+    single = SIX.partition(",")[0]
+    one = run(capsys, *arterial, "--regimen", single, "--out", str(paths[0]))
+    six = run(capsys, *arterial, "--regimen", SIX, "--out", str(paths[1]))
+    said = "areas are trapezoids to the last time"
+    assert said not in " ".join(one.split())
+    assert said in " ".join(six.split())
+    exact, stepped = (pl.read_csv(p) for p in paths)
+    for analyte in ("S-ketamine", "R-ketamine", "S-norketamine", "R-norketamine"):
+        ratio = of(stepped, analyte, "auc") / of(exact, analyte, "auc")
+        assert ratio == pytest.approx(np.full(4, 6.0), rel=1e-3)
+
+
 @cache
 def followed(n: int, form: str = "racemate", words: str = SIX, days: float = 28.0) -> Simulation:
     return simulate_session(

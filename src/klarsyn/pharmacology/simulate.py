@@ -280,7 +280,7 @@ def _method(individuals: Individuals, residual: bool) -> str:
     how = "exact exponentials"
     if not is_linear(individuals.model.system):
         how = "integrated, areas by trapezoids to the last time, no half-life"
-    elif individuals.occasions:
+    elif len(individuals.occasions) > 1:
         how = "exact exponentials, areas by trapezoids to the last time"
     error = "with residual error" if residual else "true concentrations"
     return f"{how}; {error}; {individuals.method}"
@@ -291,6 +291,11 @@ def _notes(individuals: Individuals, kept: int) -> list[str]:
     notes = [f"Site: {model.site}. {individuals.method}."]
     if kept < len(individuals):
         notes.append(f"Bands are those of the first {kept} patients; the metrics are of all.")
+    if len(individuals.occasions) > 1:
+        notes.append(
+            "Parameters change with each occasion, so areas are trapezoids to the last time, three "
+            "days after the last dose."
+        )
     return [*notes, *model.notes]
 
 
