@@ -227,7 +227,7 @@ def test_a_spread_of_weights_and_a_range_of_ages_are_asked_for_by_name(capsys) -
             "Write --age 18.65 or --age 18-65.",
         ),
         (["--weight-sd", "5,5"], "--weight-sd '5,5': use a decimal point, --weight-sd 5.5."),
-        (["--weight-sd", "-1"], "(SD -1) is outside"),
+        (["--weight-sd", "-1"], "the weight's SD of -1 kg is outside 0 to its mean, 70 kg"),
         (["--compare-form", "S"], "--compare-form needs --compare"),
         (["--days", "-1"], "-1 days cannot be followed"),
         (["--followed", "0"], "at least one patient is followed"),

@@ -24,7 +24,7 @@ from klarsyn.pharmacology.exposing import subset
 from klarsyn.pharmacology.follow import UNBOUND
 from klarsyn.pharmacology.parting import Parting, partings
 from klarsyn.pharmacology.population import Individuals
-from klarsyn.pharmacology.runs import Study
+from klarsyn.pharmacology.runs import Study, check_days
 from klarsyn.pharmacology.spread import Spread, spread, spread_of_shares
 from klarsyn.provenance import digest_of, uniforms
 
@@ -174,16 +174,22 @@ def cross(
     measure, patient by patient and set by set. With `between` patients also have an effect, a
     course and a tendency to relapse of their own; without it they differ in kinetics only.
 
-    Raises InputError for a rule on another measure, NumericalError when no set is stable.
+    Raises InputError for a rule on another measure or outside its range, NumericalError when no set
+    is stable.
     """
-    if not days > 0:
-        raise InputError(f"{days:g} days cannot be followed. Give a number above 0.")
+    check_days(days)
     measure = str(study.data.get("measure", "score"))
     for rule in regimen.rules:
         if rule.measure.casefold() != measure.casefold():
             raise InputError(
                 f"the regimen asks for {rule.measure}, but {study.id} simulates {measure}. "
                 f"Write the rule with {measure}."
+            )
+        top = study.constants["scale_top"]
+        if not 0 <= rule.threshold <= top:
+            raise InputError(
+                f"'{rule}': {measure} runs from 0 to {top:g}, so {rule.threshold:g} is never met. "
+                f"Give a threshold between them."
             )
     plan = Plan.of(regimen, days)
     run = Run(people, study, ensemble, plan, form, effects, between)

@@ -252,15 +252,18 @@ def build_step(
     """A checked step; see Step for units."""
     if not (math.isfinite(amount.value) and amount.value > 0):
         raise InputError(
-            f"a dose of {amount.value:g} mg is not above 0. State what is given as a positive "
-            f"number."
+            f"a dose of {amount.value:g} mg is not above 0 and finite. State what is given as "
+            f"a positive number."
         )
     if route not in ROUTES:
         raise unknown_name("route", route, ROUTES)
     if not (math.isfinite(duration) and duration >= 0):
         raise InputError(f"a duration of {duration:g} h is negative. Use 0 for a bolus.")
     if portions < 1 or gap < 0 or (portions == 1 and gap):
-        raise InputError(f"{portions} portions {gap:g} h apart cannot be given.")
+        raise InputError(
+            f"{portions} portions {gap:g} h apart cannot be given. Give 1 portion, or more of them "
+            f"0 h or more apart."
+        )
     return Step(
         amount=amount,
         route=route,

@@ -13,7 +13,7 @@ from klarsyn.pharmacology.clinical import Response, respond
 from klarsyn.pharmacology.effects import AcuteEffects, acute_effects
 from klarsyn.pharmacology.ensemble import Ensemble
 from klarsyn.pharmacology.receptor import occupancy_bands
-from klarsyn.pharmacology.runs import Study, course_grid
+from klarsyn.pharmacology.runs import Study, check_days, course_grid
 
 UNBOUND = (0.4, 1.0)
 
@@ -73,8 +73,7 @@ def follow(
     `effects` names the file of acute effects. Raises InputError for what the regimen, model or
     files cannot do.
     """
-    if not days > 0:
-        raise InputError(f"{days:g} days cannot be followed. Give a number above 0.")
+    check_days(days)
     from klarsyn.pharmacology.dosing import parse_regimen
     from klarsyn.pharmacology.exposing import expose
     from klarsyn.pharmacology.model import read_model
@@ -84,8 +83,14 @@ def follow(
     fixed = {n: p.number.value for n, p in kinetic.parameters.items() if p.uncertain is not None}
     typical = sample_individuals(kinetic, 1, seed=seed, variability=False, uncertain=fixed)
     plan = parse_regimen(regimen)
-    given = plan.given(float(typical.weight[0]))
-    times = course_grid(np.unique([g.time for g in given if g.portion == 1]), 24.0 * days)
+    if plan.rules:
+        raise InputError(
+            f"the regimen gives doses '{plan.rules[0]}', which one typical course cannot follow. "
+            f"Use klarsyn simulate, or say when doses are given."
+        )
+    starts = np.unique([g.time for g in plan.given(float(typical.weight[0])) if g.portion == 1])
+    end = 24.0 * days
+    times = course_grid(starts[starts < end], end)
     found = expose(typical, plan, kinetic.substance.form(form), times)
     plasma = {k: found[k][0] for k in kinetic.outputs}
     name = label or f"{form}, {plan}"

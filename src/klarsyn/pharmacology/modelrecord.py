@@ -201,7 +201,7 @@ class Model:
         if part.duration is not None:
             if dose.duration:
                 raise InputError(
-                    f"{self.id}: a {dose.route} dose takes its time from the model; leave out "
+                    f"{self.id}: the {dose.route} dose takes its time from the model; leave out "
                     f"'over {dose.duration:g} h'."
                 )
             duration = evaluate(part.duration, names)

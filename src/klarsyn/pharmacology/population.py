@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from klarsyn.pharmacology.model import Model, Uncertain, Variability
 from klarsyn.provenance import digest_of, normals, uniforms
 from klarsyn.tables import Column, read_table
 
-LIGHTEST, HEAVIEST = 1.0, 400.0
+LIGHTEST, HEAVIEST, OLDEST = 1.0, 400.0, 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +105,7 @@ def sample_individuals(
     if n < 1:
         raise InputError(f"{n} individuals: at least one is needed.")
     subjects = np.arange(first, first + n)
-    covariates = _covariates(demographics or Demographics(), table, seed, subjects)
+    covariates = _covariates(model, demographics or Demographics(), table, seed, subjects)
     weight = covariates["weight"]
     base = model.values(weight)
     changed: dict[str, Any] = {}
@@ -131,7 +131,12 @@ def sample_individuals(
 
 def read_individuals(path: str | Path) -> dict[str, np.ndarray]:
     """Covariates from a table: weight (kg), and any of age and 0/1 columns such as female."""
-    table = read_table(path, [Column(name="weight", kind="number", minimum=LIGHTEST)])
+    limits = {"weight": (LIGHTEST, HEAVIEST), "age": (0.0, OLDEST)}
+    columns = [
+        Column(name=n, kind="number", minimum=low, maximum=high, required=n == "weight")
+        for n, (low, high) in limits.items()
+    ]
+    table = read_table(path, columns)
     return {name: table.numbers(name) for name in table.columns}
 
 
@@ -142,7 +147,11 @@ def _said(
     variability: bool,
     uncertain: Mapping[str, float],
 ) -> str:
-    who = "covariates from a table" if table is not None else str(demographics or Demographics())
+    who = str(demographics or Demographics())
+    if table is not None:
+        idle = [n for n in table if n not in {"weight", *(e.covariate for e in model.covariates)}]
+        who = "covariates from a table"
+        who += f", without effect in {model.id}: {', '.join(idle)}" if idle else ""
     spread = "between-subject effects drawn" if variability else "typical patient"
     if variability and not model.between_subject:
         spread = "no between-subject effects published"
@@ -155,21 +164,27 @@ def _said(
 
 
 def _covariates(
+    model: Model,
     demographics: Demographics,
     table: Mapping[str, np.ndarray] | None,
     seed: int,
     subjects: np.ndarray,
 ) -> dict[str, np.ndarray]:
     if table is not None:
-        return _from_table(table, subjects)
+        return _from_table(table, subjects, {e.covariate for e in model.covariates} - {"age"})
     d = demographics
-    if not (LIGHTEST <= d.weight_mean <= HEAVIEST and d.weight_sd >= 0):
+    if not LIGHTEST <= d.weight_mean <= HEAVIEST:
         raise InputError(
-            f"a mean weight of {d.weight_mean:g} kg (SD {d.weight_sd:g}) is outside "
-            f"{LIGHTEST:g} to {HEAVIEST:g} kg."
+            f"a mean weight of {d.weight_mean:g} kg is outside {LIGHTEST:g} to {HEAVIEST:g} kg."
         )
-    if not 0 <= d.age_low <= d.age_high <= 120:
-        raise InputError(f"ages {d.age_low:g} to {d.age_high:g} years: use 0 to 120, low first.")
+    if not 0 <= d.weight_sd <= d.weight_mean:
+        raise InputError(
+            f"the weight's SD of {d.weight_sd:g} kg is outside 0 to its mean, {d.weight_mean:g} kg."
+        )
+    if not 0 <= d.age_low <= d.age_high <= OLDEST:
+        raise InputError(
+            f"ages {d.age_low:g} to {d.age_high:g} years: use 0 to {OLDEST:g}, low first."
+        )
     log_variance = np.log1p((d.weight_sd / d.weight_mean) ** 2)
     center = np.log(d.weight_mean) - log_variance / 2
     z = normals(seed, "covariate:weight", subjects)[:, 0]
@@ -183,7 +198,9 @@ def _covariates(
     return found
 
 
-def _from_table(table: Mapping[str, np.ndarray], subjects: np.ndarray) -> dict[str, np.ndarray]:
+def _from_table(
+    table: Mapping[str, np.ndarray], subjects: np.ndarray, yes_or_no: Collection[str]
+) -> dict[str, np.ndarray]:
     if "weight" not in table:
         raise InputError("the table of individuals has no column 'weight' (kg).")
     rows = len(table["weight"])
@@ -192,6 +209,11 @@ def _from_table(table: Mapping[str, np.ndarray], subjects: np.ndarray) -> dict[s
     for name, values in found.items():
         if not np.all(np.isfinite(values)):
             raise InputError(f"the table of individuals has an empty {name}.")
+        if name in yes_or_no and not np.all((values == 0) | (values == 1)):
+            odd = values[(values != 0) & (values != 1)][0]
+            raise InputError(
+                f"the table of individuals has {name} {odd:g}. Give 1 for yes and 0 for no."
+            )
     if np.any(found["weight"] <= 0):
         raise InputError("the table of individuals has a weight that is not above 0 kg.")
     return found

@@ -28,6 +28,7 @@ from klarsyn.pharmacology.response import (
 SYSTEMS = ("animal", "slice", "human")
 ANIMAL_HOURS = 336.0
 SECONDS = 3600.0
+MOST_DAYS = 730
 STATES_KEPT = ("eef2", "functional", "commitment", "spines")
 
 
@@ -88,6 +89,14 @@ def read_study(name: str) -> Study:
         constants=constants,
         receptor=read_receptor(constants.rest["receptor"]),
     )
+
+
+def check_days(days: float) -> None:
+    """Raises InputError for a time that cannot be followed, in days after a dose."""
+    if not 0 < days <= MOST_DAYS:
+        raise InputError(
+            f"{days:g} days cannot be followed. Give a number above 0, at most {MOST_DAYS}."
+        )
 
 
 def course_grid(doses: np.ndarray, end: float) -> np.ndarray:

@@ -27,6 +27,7 @@ PERCENTILES = (2.5, 5.0, 25.0, 50.0, 75.0, 95.0, 97.5)
 METRICS = ("cmax", "tmax", "auc", "half_life")
 FINE, MIDDLE, COARSE, SPARSE = 2.5 / 60, 0.25, 1.0, 4.0
 LEAST_TAIL = 72.0
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +74,7 @@ class Exposure:
         low, middle, high = self.quantiles(analyte, metric)
         if not math.isfinite(middle):
             return "not estimable"
-        if low == high:
+        if f"{low:.4g}" == f"{high:.4g}":
             return f"{middle:.4g}"
         return f"{middle:.4g} ({low:.4g} to {high:.4g})"
 
@@ -199,7 +200,7 @@ def simulate(
         areas, halves = areas_and_halves(part, regimen, given_as, read.curves, grid, mine)
         ago = since if since.ndim == 1 else since[chunk]
         for analyte in model.analytes:
-            curves[analyte][begin : begin + seen] = read.curves[analyte][:seen]
+            curves[analyte][begin : begin + seen] = _not_below(read.curves[analyte][:seen])
             metrics[analyte]["cmax"][chunk] = read.top[analyte]
             metrics[analyte]["tmax"][chunk] = _picked(ago, read.at[analyte])
             metrics[analyte]["auc"][chunk] = areas[analyte]
@@ -220,6 +221,12 @@ def simulate(
         seed=individuals.seed,
         inputs=digest_of(individuals.inputs, words or str(regimen), form, grid),
     )
+
+
+def _not_below(curve: np.ndarray) -> np.ndarray:
+    """The same courses, zero where a sum of exponentials that is zero came out just below it."""
+    nothing = (curve < 0) & (curve > -ROUNDING * np.max(curve, initial=0.0))
+    return np.where(nothing, 0.0, curve)
 
 
 def _peaks_of_courses(
@@ -273,7 +280,7 @@ def _method(individuals: Individuals, residual: bool) -> str:
     how = "exact exponentials"
     if not is_linear(individuals.model.system):
         how = "integrated, areas by trapezoids to the last time, no half-life"
-    elif individuals.occasions:
+    elif len(individuals.occasions) > 1:
         how = "exact exponentials, areas by trapezoids to the last time"
     error = "with residual error" if residual else "true concentrations"
     return f"{how}; {error}; {individuals.method}"
@@ -284,6 +291,11 @@ def _notes(individuals: Individuals, kept: int) -> list[str]:
     notes = [f"Site: {model.site}. {individuals.method}."]
     if kept < len(individuals):
         notes.append(f"Bands are those of the first {kept} patients; the metrics are of all.")
+    if len(individuals.occasions) > 1:
+        notes.append(
+            "Parameters change with each occasion, so areas are trapezoids to the last time, three "
+            "days after the last dose."
+        )
     return [*notes, *model.notes]
 
 

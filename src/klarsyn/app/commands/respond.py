@@ -36,11 +36,15 @@ def command(
     \b
     klarsyn respond --form S --form R --regimen "0.5 mg/kg base iv over 40 min"
     """
+    from klarsyn.errors import InputError
     from klarsyn.pharmacology.clinical import contrasts
     from klarsyn.pharmacology.ensemble import failures, shipped_ensemble
     from klarsyn.pharmacology.follow import follow
     from klarsyn.pharmacology.runs import read_study
 
+    twice = [f for f in dict.fromkeys(forms) if forms.count(f) > 1]
+    if twice:
+        raise InputError(f"--form {twice[0]} is given {forms.count(twice[0])} times. Give it once.")
     read = read_study(study)
     ensemble = shipped_ensemble(read)
     found = [

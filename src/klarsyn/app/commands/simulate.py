@@ -83,6 +83,7 @@ def command(**options: Any) -> None:
     """
     from klarsyn.app.output import print_json
 
+    _check_together()
     for path in (options["out"], options["courses"]):
         if path:
             _check_suffix(path, (".parquet", ".csv"))
@@ -106,6 +107,33 @@ def command(**options: Any) -> None:
     _print(first)
     if compared is not None:
         click.echo(f"\n{compared.summary()}\nSecond regimen: {second.doses_are()}")
+
+
+EXCLUDED = (
+    ("regimen", ("dose", "route", "infusion", "portions", "schedule")),
+    ("individuals", ("weight", "weight_sd", "age")),
+    ("exposure_only", ("effect_model",)),
+)
+
+
+def _check_together() -> None:
+    """Raises InputError where two options that were typed say the same thing twice."""
+    from click.core import ParameterSource
+
+    from klarsyn.errors import InputError
+
+    context = click.get_current_context()
+
+    def typed(name: str) -> bool:
+        return context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+
+    def option(name: str) -> str:
+        return f"--{name.replace('_', '-')}"
+
+    for name, others in EXCLUDED:
+        both = [option(o) for o in others if typed(name) and typed(o)]
+        if both:
+            raise InputError(f"{option(name)} leaves no room for {', '.join(both)}. Give one.")
 
 
 def _run(options: dict[str, Any]) -> Any:
@@ -217,7 +245,7 @@ def _who(options: dict[str, Any]) -> tuple[Any, Any]:
     mean = _number(options["weight"], "--weight", "mean {0} kg with SD {1}", "{0} --weight-sd {1}")
     sd = _number(options["weight_sd"], "--weight-sd")
     low, dash, high = str(options["age"]).strip().partition("-")
-    if not (low and dash):
+    if not (low and dash and high):
         low, high = options["age"], options["age"]
     two = ("from {0} to {1} years", "{0}-{1}")
     low, high = _number(low, "--age", *two), _number(high, "--age", *two)
