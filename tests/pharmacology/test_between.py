@@ -42,6 +42,8 @@ DRAWS = 0.05  # relative: mean and variance over 20,000 draws, theta at most 2
 POINTS = 0.3  # MADRS points: 64 patients stand for all in the calibration, here 20,000 are drawn
 LEFT = 0.05  # shares: 80 patients and their kinetics against 64 typical ones
 FOLLOWED = 0.12  # binomial SE of a half of 17 patients
+MOVED, COURSE = 1.0, 1.5  # points, of the median set: means over people of a curved score
+AT_THE_END = 4.0  # points, of any set: the largest effects, where the scale ends
 UNCORRELATED = 0.03  # a correlation of 20,000 pairs: four times 1/√20,000
 BAND = 0.1  # shares: a band of 17 patients moves in steps of 1/17
 NEARLY_ALIKE = 2e-8  # relative: a frailty with variance 1e-9, at a cumulated hazard of at most 5
@@ -226,11 +228,11 @@ def test_means_at_other_times_move_by_less_than_a_point_in_the_middle_set() -> N
     effect = few.effect_factor(5, subjects)[:, :, None] * gain * run.effect[:, at]
     gap = score(base, top, course) - score(base, top, course + effect)
     moved = gap.mean(axis=0) - was
-    assert np.abs(np.median(moved, axis=0)).max() < 1.0
-    assert np.abs(moved).max() < 4.0  # the largest effects, where the scale ends
+    assert np.abs(np.median(moved, axis=0)).max() < MOVED
+    assert np.abs(moved).max() < AT_THE_END
     without = score(base, top, course).mean(axis=0) - score(base, top, typical)
-    assert np.abs(np.median(without, axis=0)).max() < 1.5
-    assert np.abs(without).max() < 4.0
+    assert np.abs(np.median(without, axis=0)).max() < COURSE
+    assert np.abs(without).max() < AT_THE_END
 
 
 def test_the_shares_at_the_published_median_are_met_and_their_sample_is_in_the_band(year) -> None:
