@@ -20,6 +20,7 @@ from klarsyn.synthesis.resampling import bootstrap, permutation_test
 SAME = 1e-9  # relative; two ways to the same optimum
 LAST_BITS = 1e-14  # relative; a matrix product of another shape
 HEIGHT = 1e-9  # of a log-likelihood; rounding of sums of a dozen terms
+ROUNDING = 1e-12  # absolute, of effects near 1
 NEAR_ZERO = 1e-15  # absolute, of a tau² or coefficient that is zero
 FAR = 1e-8  # relative; 1e6 added to effects near 1 costs six of sixteen digits and their squares
 MONTE_CARLO = 0.048  # relative error of an SD from 2,000 draws: three times 1/√4000
@@ -139,7 +140,7 @@ def test_shrunken_effects_lie_between_the_study_and_the_line() -> None:
     r = regress(effects(), ["dose"])
     fitted = [predict(r, {"dose": d}).estimate for d in DOSE]
     for s, y, f in zip(shrink(r), Y, fitted, strict=True):
-        assert min(y, f) - HEIGHT <= s.estimate <= max(y, f) + HEIGHT
+        assert min(y, f) - ROUNDING <= s.estimate <= max(y, f) + ROUNDING
 
 
 def test_uncorrelated_moderators_do_not_inflate() -> None:
