@@ -9,6 +9,9 @@ import pytest
 
 from klarsyn.app.cli import main
 
+COARSE = 1  # event, of a curve clicked coarsely
+ROUNDING = 1e-12  # relative
+
 POINTS = """study,arm,day,remaining
 Alpha 2020,drug,0,1
 Alpha 2020,drug,20,0.92
@@ -87,7 +90,7 @@ def test_relapse_compares_arms_and_is_the_same_again(tables, capsys):
     assert first == second
     found = json.loads(first)
     events = {a["arm"]: a["events"] for a in found["arms"]}
-    assert events == pytest.approx({"drug": 24, "placebo": 45}, abs=1)  # coarse clicks
+    assert events == pytest.approx({"drug": 24, "placebo": 45}, abs=COARSE)
     (compared,) = found["comparisons"]
     assert compared["high"] < 1
     assert found["arms"][0]["remaining"][0]["day"] == 28
@@ -142,7 +145,7 @@ HARM = ("harms", "harms.csv", "--spontaneous", "3", "--unknown", "2")
 
 def test_harms_states_limits_and_needs_the_multipliers(tables, capsys):
     (found,) = json.loads(run(capsys, *HARM, "--json"))
-    assert found["exposures"][1]["upper"] == pytest.approx(1 - 0.05 ** (1 / 120), rel=1e-9)
+    assert found["exposures"][1]["upper"] == pytest.approx(1 - 0.05 ** (1 / 120), rel=ROUNDING)
     assert found["double_zero_patients"] == 238
     assert "Missing option '--spontaneous'" in failed(capsys, "harms", "harms.csv")
 

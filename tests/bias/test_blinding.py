@@ -177,9 +177,9 @@ def test_a_grouping_without_heterogeneity_gives_the_difference_of_group_means() 
         chosen = [f for f, k in zip(found, kinds, strict=True) if k == kind]
         means.append(pool_indices(chosen, tau2_method="EE", test="z").estimate)
     intercept, step = moderated.coefficients
-    first = means[0] if intercept.estimate == pytest.approx(means[0], abs=1e-10) else means[1]
-    assert intercept.estimate == pytest.approx(first, abs=1e-10)
-    assert abs(step.estimate) == pytest.approx(abs(means[1] - means[0]), abs=1e-10)
+    first = means[0] if intercept.estimate == pytest.approx(means[0], abs=ARITHMETIC) else means[1]
+    assert intercept.estimate == pytest.approx(first, abs=ARITHMETIC)
+    assert abs(step.estimate) == pytest.approx(abs(means[1] - means[0]), abs=ARITHMETIC)
     assert moderated.omnibus.p_value < 0.001
 
 

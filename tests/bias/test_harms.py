@@ -8,6 +8,9 @@ from klarsyn.bias.harms import HarmRecord, appraise_harm, read_harms
 from klarsyn.errors import InputError, UnknownNameError
 from klarsyn.stats.rates import upper_limit
 
+ROUNDING = 1e-12  # relative
+WHOLE = 0.5  # patients are printed as a whole number
+
 EVERYBODY_ASKED = {"systematic": 1.0, "spontaneous": 1.0, "unknown": 1.0}
 
 
@@ -48,7 +51,7 @@ def test_spontaneous_reports_count_less():
         multipliers=EVERYBODY_ASKED | {"spontaneous": 4.0},
     )
     assert told.exposures[0].effective == 75
-    assert told.exposures[0].upper == pytest.approx(upper_limit(1, 75), rel=1e-12)
+    assert told.exposures[0].upper == pytest.approx(upper_limit(1, 75), rel=ROUNDING)
     assert told.exposures[0].upper > asked.exposures[0].upper
 
 
@@ -71,7 +74,7 @@ def test_double_zero_trials_and_their_patients_are_counted():
     assert (found.controlled_studies, found.double_zero_studies) == (2, 1)
     assert found.double_zero_patients == 98
     assert found.comparative_have == 219
-    assert found.comparative_needed == pytest.approx(9348, abs=1)
+    assert found.comparative_needed == pytest.approx(9348, abs=WHOLE)
 
 
 def test_pooling_keeps_double_zero_trials_in_at_least_one_method():

@@ -36,6 +36,14 @@ SELECTION = 1e-3  # metafor's selmodel integrates with relative tolerance 1e-4
 REML = 1e-6  # metafor's trimfill refits with its default (loose) stopping rule
 BAYES = 1e-4  # bayesmeta's own numbers about tau come from adaptive integration
 GLMM = 2e-4  # the references stop their optimisers at about this
+HEIGHT = 1e-9  # of a log-likelihood; another optimiser comes as near from below
+ROOTS = 1e-9  # relative; roots found to 1e-12, squared and weighted
+SIX_DECIMALS = 5e-7
+SLOPE = 1e-10  # of a log-likelihood at its maximum
+ROUNDING = 1e-12  # relative
+TEN_DIGITS = 1e-9  # of a number below ten
+FLAT_TOP = 1e-6  # where metafor's optimiser stops beside a maximum
+GRID = 1e-10  # trapezoid on 40,001 values of tau of a smooth, even function
 
 DIRECT = (
     "bayesmeta replaces the mixture over tau by a few bins (DIRECT, Röver & Friede 2017: "
@@ -291,8 +299,8 @@ def test_metafor_s_unconditional_fit_lies_below_ours() -> None:
     ours = rare_unconditional.fit_fixed_study_effects(groups, alpha)
     for mu, tau2 in ((-1.23692028, 0.3197936843), (ours.mu, ours.tau2)):
         best = sum(_profile(groups, alpha, mu, math.sqrt(tau2)))
-        assert best <= ours.log_likelihood + 1e-9
-    assert best == pytest.approx(ours.log_likelihood, abs=1e-9)
+        assert best <= ours.log_likelihood + HEIGHT
+    assert best == pytest.approx(ours.log_likelihood, abs=HEIGHT)
 
 
 def _profile(groups, alpha: np.ndarray, mu: float, tau: float) -> np.ndarray:
@@ -318,7 +326,7 @@ def test_the_exact_wald_statistic_is_the_weighted_sum_of_squares() -> None:
         weight.append(stats.nchypergeom_fisher.var(n1 + n2, n1, a + b, math.exp(t)))
     w, t = np.array(weight), np.array(theta)
     by_hand = float((w * (t - (w * t).sum() / w.sum()) ** 2).sum())
-    assert values("P08")["CMEL.QEWld"] == pytest.approx(by_hand, rel=1e-6)
+    assert values("P08")["CMEL.QEWld"] == pytest.approx(by_hand, rel=ROOTS)
 
 
 def test_conditional_likelihoods_are_at_least_as_high_as_metafor_s() -> None:
@@ -332,14 +340,14 @@ def test_the_rosiglitazone_data_converge_at_the_boundary() -> None:
     """metafor's CM.EL does not converge here; the value was integrated directly (issue text)."""
     fit = rare.fit_glmm(nissen(), "CM.EL")
     assert fit.estimate is not None
-    assert fit.estimate.value == pytest.approx(0.354840, abs=5e-7)
+    assert fit.estimate.value == pytest.approx(0.354840, abs=SIX_DECIMALS)
     assert fit.tau2 == 0
     assert fit.boundary
     inside = nissen().only(nissen().informative)
     study = noncentral_hypergeometric(*inside.arrays)
     _, slope, bend = study(np.full((38, 1), fit.estimate.value))
-    assert abs(slope.sum()) < 1e-10
-    assert fit.estimate.se == pytest.approx(float(-bend.sum()) ** -0.5, rel=1e-12)
+    assert abs(slope.sum()) < SLOPE
+    assert fit.estimate.se == pytest.approx(float(-bend.sum()) ** -0.5, rel=ROUNDING)
 
 
 def test_the_beta_and_power_selection_models_are_not_below_metafor_s() -> None:
@@ -347,9 +355,9 @@ def test_the_beta_and_power_selection_models_are_not_below_metafor_s() -> None:
     y, v = hackshaw()
     assert fit_selection(y, v, kind="beta").log_likelihood >= -7.810116996
     power = fit_selection(y, v, kind="power")
-    assert power.log_likelihood == pytest.approx(-9.151541024, abs=1e-8)
-    assert power.mu == pytest.approx(0.11346724856, abs=1e-6)
-    assert power.delta[0] == pytest.approx(0.63684674984, abs=2e-6)
+    assert power.log_likelihood == pytest.approx(-9.151541024, abs=TEN_DIGITS)
+    assert power.mu == pytest.approx(0.11346724856, abs=FLAT_TOP)
+    assert power.delta[0] == pytest.approx(0.63684674984, abs=FLAT_TOP)
 
 
 def test_a_fine_grid_of_tau_gives_our_intervals_not_bayesmeta_s() -> None:
@@ -374,12 +382,12 @@ def test_a_fine_grid_of_tau_gives_our_intervals_not_bayesmeta_s() -> None:
             integrate.trapezoid(weight * stats.norm.cdf(ours[f"{name}.{side}"], mean, spread), tau)
             for side in ("lo", "hi")
         )
-        assert high - low == pytest.approx(0.95, abs=1e-7)
+        assert high - low == pytest.approx(0.95, abs=GRID)
         at = [
             integrate.trapezoid(weight * stats.norm.pdf(ours[f"{name}.{side}"], mean, spread), tau)
             for side in ("lo", "hi")
         ]
-        assert at[0] == pytest.approx(at[1], rel=1e-6)
+        assert at[0] == pytest.approx(at[1], rel=GRID)
     mu = integrate.trapezoid(weight * mean, tau)
     variance = integrate.trapezoid(weight * (1 / information + (mean - mu) ** 2), tau)
-    assert ours["mu.sd"] == pytest.approx(math.sqrt(variance), rel=1e-8)
+    assert ours["mu.sd"] == pytest.approx(math.sqrt(variance), rel=GRID)

@@ -24,6 +24,10 @@ GLMM = 2e-4
 # far from the exact integral's maximum (as P21.UM.tau2 of the table); ours moves with neither.
 LME4 = 1e-3
 SELECTION = 2e-4  # optim's stopping rule
+HEIGHT = 1e-7  # of a log-likelihood, by the same rule
+SLOPE = 1e-8  # of a log-likelihood at its maximum
+LIKELIHOOD_RATIO = 1e-8  # relative; second order in where an optimiser stops
+NEAR_ZERO = 1e-9  # absolute, of a tau² that is zero
 
 
 def risk_ratios() -> Effects:
@@ -47,7 +51,7 @@ def test_trim_and_fill(
 ) -> None:
     found = trim_and_fill(risk_ratios().y, risk_ratios().v, estimator=estimator)
     assert (found.missing, found.side) == (missing, "right")
-    assert found.se_missing == pytest.approx(se, rel=1e-6)
+    assert found.se_missing == pytest.approx(se, rel=CLOSED)
     assert found.estimate.value == pytest.approx(estimate, rel=CLOSED)
     assert found.tau2 == pytest.approx(tau2, rel=CLOSED)
 
@@ -77,7 +81,7 @@ def test_regression_tests(
         e.y, e.v, model=model, predictor=predictor, n=c.total1 + c.total2
     )
     assert found.statistic == pytest.approx(statistic, rel=CLOSED)
-    assert found.p == pytest.approx(p, rel=1e-7)
+    assert found.p == pytest.approx(p, rel=CLOSED)
     if limit is None:
         assert found.limit is None
     else:
@@ -117,11 +121,11 @@ def test_selection_models(
     by_se = choice.pop("by_se", False)
     found = fit_selection(e.y, e.v, precision=e.v**0.5 if by_se else None, **choice)
     at = 1 if found.kind == "stepfun" else 0
-    assert found.log_likelihood == pytest.approx(log_likelihood, abs=1e-7)
+    assert found.log_likelihood == pytest.approx(log_likelihood, abs=HEIGHT)
     assert found.mu == pytest.approx(mu, rel=SELECTION)
-    assert found.se == pytest.approx(se, rel=1e-3)
+    assert found.se == pytest.approx(se, rel=SELECTION)
     assert found.tau2 == pytest.approx(tau2, rel=SELECTION)
-    assert found.delta[at] == pytest.approx(delta, rel=1e-3)
+    assert found.delta[at] == pytest.approx(delta, rel=SELECTION)
 
 
 def test_where_the_likelihood_is_flat_ours_is_higher() -> None:
@@ -129,7 +133,7 @@ def test_where_the_likelihood_is_flat_ours_is_higher() -> None:
     e = risk_ratios()
     found = fit_selection(e.y, e.v, kind="logistic", alternative="less")
     assert found.log_likelihood > -12.6641683988
-    assert found.gradient < 1e-8
+    assert found.gradient < SLOPE
 
 
 def test_mantel_haenszel_tests_with_zero_cells() -> None:
@@ -180,7 +184,7 @@ def test_mixed_models_and_their_heterogeneity_tests(
     assert fit.estimate.value == pytest.approx(estimate, rel=bound)
     assert fit.estimate.se == pytest.approx(se, rel=GLMM)
     assert fit.tau2 == pytest.approx(tau2, rel=bound)
-    assert fit.tests[0].value == pytest.approx(ratio, rel=1e-6)
+    assert fit.tests[0].value == pytest.approx(ratio, rel=LIKELIHOOD_RATIO)
     # CM.EL's Wald statistic of metafor rests on a numerical Hessian (here 8e-4 off; see P08.CMEL)
     assert fit.tests[1].value == pytest.approx(wald, rel=1e-3 if model == "CM.EL" else 1e-5)
 
@@ -195,7 +199,7 @@ def test_the_coding_of_the_groups_is_part_of_the_model(
     fit = rare.fit_glmm(nielweise(), "UM.FS", coding=coding)
     assert fit.estimate is not None
     assert fit.estimate.value == pytest.approx(estimate, rel=GLMM)
-    assert fit.tau2 == pytest.approx(tau2, rel=LME4, abs=1e-9)
+    assert fit.tau2 == pytest.approx(tau2, rel=LME4, abs=NEAR_ZERO)
 
 
 def test_one_rate_a_study() -> None:

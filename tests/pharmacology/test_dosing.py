@@ -18,6 +18,8 @@ from klarsyn.pharmacology.dosing import (
     weekly,
 )
 
+LAST_BIT = 1e-15  # relative; minutes become hours
+
 amounts = st.builds(
     Amount,
     value=st.one_of(st.integers(1, 500).map(float), st.floats(1e-4, 1e4)),
@@ -71,7 +73,7 @@ def test_the_regimen_of_the_trials_parses_to_its_events() -> None:
     given_ = regimen.given(weight=80)
     assert [g.time / 24 for g in given_] == [0, 3, 7, 10, 14, 17]
     assert {(g.milligrams, g.basis, g.route) for g in given_} == {(40.0, "base", "iv")}
-    assert all(g.duration == pytest.approx(2 / 3, rel=1e-15) for g in given_)
+    assert all(g.duration == pytest.approx(2 / 3, rel=LAST_BIT) for g in given_)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +101,7 @@ def test_sprays_share_the_dose_and_count_their_portion() -> None:
         (28.0, 2, 1),
         (28.0, 3, 1),
     ]
-    assert given_[2].time == pytest.approx(10 / 60, rel=1e-15)
+    assert given_[2].time == pytest.approx(10 / 60, rel=LAST_BIT)
 
 
 def test_a_titration_is_steps_on_one_clock() -> None:

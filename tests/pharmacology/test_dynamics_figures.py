@@ -14,6 +14,8 @@ from klarsyn.figures.theme import finish
 from klarsyn.pharmacology.magnesium import magnesium_conflict, metabolite_dispute
 from klarsyn.pharmacology.receptor import read_receptor
 
+WHOLE = 0.5  # percent, without decimals
+
 RECEPTOR = read_receptor("ketamine_receptor")
 
 
@@ -63,7 +65,7 @@ def test_the_dispute_has_one_curve_an_assumption() -> None:
     lines = found.plot().to_dict()["layer"][1]["data"]["values"]
     assert len({r["assumption"] for r in lines}) == 3
     at = [r["block"] for r in lines if r["assumption"].startswith("reported") and r["c"] > 45]
-    assert at[0] == pytest.approx(50, abs=2)
+    assert at[0] == pytest.approx(50, abs=WHOLE)
 
 
 def test_courses_draw_every_group() -> None:

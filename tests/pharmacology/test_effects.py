@@ -17,6 +17,14 @@ from klarsyn.pharmacology.effects import (
 )
 from klarsyn.pharmacology.ensemble import draw_sets
 
+ONE_DECIMAL = 0.05
+TWO_DECIMALS = 5e-3
+WHOLE = 0.5  # ng/mL
+CENTRED = 1e-6  # relative: draws have the published value as their median
+GONE = 1e-9  # relative: tolerance after 20,000 hours
+FULL = 1e-6  # relative: a concentration a million times the IC50 leaves 800/1e9
+SPREAD = 0.1  # a median of 200 ratios drawn between 0 and 1 about the published 0.3
+
 C = read_constants("ketamine_effects")
 FLAT = np.linspace(0, 6, 73)
 SETS = 200
@@ -44,7 +52,7 @@ def test_cardiac_output_rises_40_to_50_percent_over_the_published_span() -> None
 
 
 def test_pain_is_the_published_line_with_its_contradiction() -> None:
-    assert np.median(_effects(S=100).courses["pain"][:, -1]) == pytest.approx(-3.8, abs=0.01)
+    assert np.median(_effects(S=100).courses["pain"][:, -1]) == pytest.approx(-3.8, abs=CENTRED)
     both = _effects(S=100, SN=50).courses["pain"][:, -1]
     olofsen = 100 * C["pain_S"] + 50 * C["pain_SN_olofsen"]
     simons = 100 * C["pain_S"] + 50 * C["pain_SN_simons"]
@@ -55,15 +63,15 @@ def test_pain_is_the_published_line_with_its_contradiction() -> None:
 
 def test_drug_high_needs_a_quarter_of_what_antinociception_needs() -> None:
     mass = 237.73
-    assert C["high_c50"] * mass == pytest.approx(71, abs=0.5)
-    assert C["antinociception_c50_low"] * mass == pytest.approx(285, abs=0.5)
-    assert C["antinociception_c50_high"] * mass == pytest.approx(404, abs=0.5)
+    assert C["high_c50"] * mass == pytest.approx(71, abs=WHOLE)
+    assert C["antinociception_c50_low"] * mass == pytest.approx(285, abs=WHOLE)
+    assert C["antinociception_c50_high"] * mass == pytest.approx(404, abs=WHOLE)
 
 
 def test_pressure_goes_through_the_published_point() -> None:
     slope = draw_sets(C.rest["priors"], SETS, 3, C.id)["pressure_slope"]
     found = _effects(S=1959).courses["pressure"][:, -1] / slope
-    assert found == pytest.approx(np.full(SETS, 0.27), rel=1e-6)
+    assert found == pytest.approx(np.full(SETS, 0.27), rel=CENTRED)
     assert C["pressure_rise"] < C["rate_rise"]
 
 
@@ -72,7 +80,7 @@ def test_r_dissociates_less_than_s_and_never_not_at_all() -> None:
     r = _effects(R=100).courses["dissociation"][:, 1]
     assert np.all(r > 0)
     assert np.all(r <= s * 1.0000001)
-    assert np.median(r / s) == pytest.approx(0.3, abs=0.1)
+    assert np.median(r / s) == pytest.approx(0.3, abs=SPREAD)
 
 
 def test_racemate_of_100_is_one_unit_and_the_line_holds_to_200() -> None:
@@ -96,22 +104,22 @@ def test_tolerance_lessens_later_doses_and_is_gone_after_long() -> None:
     first, second, third, late = found[:, 1], found[:, 5], found[:, 9], found[:, 13]
     assert np.all(second < first)
     assert np.all(third < second)
-    assert late == pytest.approx(first, rel=1e-6)
+    assert late == pytest.approx(first, rel=GONE)
 
 
 def test_each_enantiomer_alone_has_its_published_emax_and_ic50() -> None:
     assert slowing(800.0, 0.0, C) == pytest.approx(8.3 / 2)
     assert slowing(0.0, 1800.0, C) == pytest.approx(4.4 / 2)
-    assert slowing(1e9, 0.0, C) == pytest.approx(8.3, rel=1e-5)
+    assert slowing(1e9, 0.0, C) == pytest.approx(8.3, rel=FULL)
 
 
 def test_the_rule_for_two_enantiomers_overpredicts_the_racemate_as_its_source_says() -> None:
     """Schuttler: such a rule predicted the racemate poorly. Too much at every level."""
     total = C["eeg_ic50_racemate"]
     ratio = slowing(total / 2, total / 2, C) / racemate_slowing(total, C)
-    assert ratio == pytest.approx(1.20, abs=0.005)
+    assert ratio == pytest.approx(1.20, abs=TWO_DECIMALS)
     low = slowing(100.0, 100.0, C) / racemate_slowing(200.0, C)
-    assert low == pytest.approx(1.57, abs=0.01)
+    assert low == pytest.approx(1.57, abs=TWO_DECIMALS)
 
 
 def test_every_effect_has_a_unit_and_a_course() -> None:

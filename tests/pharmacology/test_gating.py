@@ -25,6 +25,10 @@ from klarsyn.pharmacology.receptor import available, read_receptor, site, slow_b
 ARITHMETIC = 1e-9  # linear algebra on rates that span eight decades
 QUASI_STEADY = 0.02  # the gate settles much faster than the block; measured 0.5 %, stated wider
 PRINTED = 0.01  # the design prints three digits at most
+TWO_DECIMALS = 5e-3
+FOUR_DECIMALS = 5e-5
+BISECTION = 1e-8  # relative: a concentration searched for
+HELD = 1e-9  # relative: what a closed gate lets go
 
 RECEPTOR = read_receptor("ketamine_receptor")
 C = RECEPTOR.constants
@@ -75,28 +79,28 @@ def test_the_published_magnesium_arm_breaks_detailed_balance_alike_at_every_volt
     for cycle, factor in cycles.items():
         for voltage in (-70.0, -50.0, 0.0):
             where = Conditions(voltage=voltage, magnesium=1, agonist=10)
-            assert cycle_balance(KAMPA, where, cycle) == pytest.approx(factor, abs=5e-5)
+            assert cycle_balance(KAMPA, where, cycle) == pytest.approx(factor, abs=FOUR_DECIMALS)
 
 
 def test_the_linear_scheme_opens_as_the_design_says() -> None:
     assert open_share(POPESCU, Conditions(voltage=-70, magnesium=0, agonist=1e6)) == pytest.approx(
-        C["open_probability_scheme"], abs=0.005
+        C["open_probability_scheme"], abs=TWO_DECIMALS
     )
     microscopic = _blocker(C["open_probability_scheme"])
-    assert microscopic.on == pytest.approx(0.38, abs=0.005)
-    assert microscopic.off == pytest.approx(0.56, abs=0.005)
+    assert microscopic.on == pytest.approx(0.38, abs=TWO_DECIMALS)
+    assert microscopic.off == pytest.approx(0.56, abs=TWO_DECIMALS)
 
 
 def test_koff_over_kon_is_twice_the_ic50_of_the_same_abstract() -> None:
-    assert BLOCKER.dissociation == pytest.approx(1.47, abs=0.005)
-    assert BLOCKER.dissociation / C["ic50_no_magnesium"] == pytest.approx(2.07, abs=0.01)
+    assert BLOCKER.dissociation == pytest.approx(1.47, abs=TWO_DECIMALS)
+    assert BLOCKER.dissociation / C["ic50_no_magnesium"] == pytest.approx(2.07, abs=TWO_DECIMALS)
 
 
 @pytest.mark.parametrize("scheme", [KAMPA, POPESCU], ids=lambda s: s.id)
 @pytest.mark.parametrize("agonist", [1.0, 10.0, 1000.0])
 def test_full_trapping_blocks_at_the_dissociation_constant_whatever_opens(scheme, agonist) -> None:
     found = half_block(scheme, Conditions(voltage=-70, magnesium=0, agonist=agonist), BLOCKER)
-    assert found == pytest.approx(BLOCKER.dissociation, rel=1e-7)
+    assert found == pytest.approx(BLOCKER.dissociation, rel=BISECTION)
 
 
 def test_magnesium_raises_the_reference_ic50_from_1_47_to_106() -> None:
@@ -111,7 +115,7 @@ def test_without_magnesium_the_reduction_is_the_scheme(drug, voltage) -> None:
     dosed = Conditions(voltage=voltage, magnesium=0, agonist=10, drug=drug)
     full = open_share(KAMPA, dosed, BLOCKER) / open_share(KAMPA, bare)
     where = site(C, voltage=voltage, theta=1.0, magnesium=0.0)
-    assert available(drug / BLOCKER.dissociation, where) == pytest.approx(full, rel=1e-8)
+    assert available(drug / BLOCKER.dissociation, where) == pytest.approx(full, rel=BISECTION)
 
 
 def _magnesium_held(scheme) -> float:
@@ -140,13 +144,13 @@ def test_with_the_same_magnesium_the_reduction_is_the_scheme_where_cycles_close(
     closed = _balanced(KAMPA)
     held = _magnesium_held(closed)
     reduced = BLOCKER.dissociation / (1 - held)
-    assert half_block(closed, WET, BLOCKER) == pytest.approx(reduced, rel=1e-7)
+    assert half_block(closed, WET, BLOCKER) == pytest.approx(reduced, rel=BISECTION)
 
 
 def test_as_published_the_scheme_s_own_ic50_lies_a_quarter_below_the_reduction() -> None:
     """The published cycles do not close, so drug and magnesium drive a current; the docs say so."""
     reduced = BLOCKER.dissociation / (1 - _magnesium_held(KAMPA))
-    assert half_block(KAMPA, WET, BLOCKER) / reduced == pytest.approx(0.75, abs=0.005)
+    assert half_block(KAMPA, WET, BLOCKER) / reduced == pytest.approx(0.75, abs=TWO_DECIMALS)
 
 
 def test_with_jahr_stevens_magnesium_the_two_disagree_three_fold_and_the_docs_say_so() -> None:
@@ -179,7 +183,7 @@ def test_a_trapped_drug_stays_while_the_agonist_is_away() -> None:
     _, _, held = block_course(POPESCU, [(30, on), (1, wash), (120, wash)], blocker, points=60)
     kept = held[-1] / held[60]
     assert 0.86 < kept <= 1.0
-    assert held[-1] == pytest.approx(held[120], rel=1e-3)
+    assert held[-1] == pytest.approx(held[120], rel=HELD)
 
 
 def test_a_drug_needs_its_rates_and_a_scheme_its_name() -> None:

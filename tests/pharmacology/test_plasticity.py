@@ -25,6 +25,11 @@ from klarsyn.pharmacology.response import (
 )
 
 STEP_ERROR = 5e-3  # share of each state's range; 5 min steps, second order (next test)
+READ = 0.04  # a peak and a crossing that the design gives as about 0.63 and 2.3
+ROUNDING = 1e-12
+ORDER = 0.1  # relative: the next power of the step
+SLOPE = 1e-9  # relative: a straight line fitted to logarithms
+EIGHTEEN = 3e-4  # relative: ln 2/0.0385 is 18.004 days
 VALUES = {
     k: np.array([v])
     for k, v in {
@@ -61,8 +66,8 @@ def test_an_inverted_u_exists_only_between_one_and_the_selectivity() -> None:
     assert inverted_u(0.9, 2.0, 1.0) is None
     assert inverted_u(2.1, 2.0, 1.0) is None
     peak, crossing = inverted_u(1.3, 2.0, 1.0)
-    assert (peak, crossing) == pytest.approx((0.63, 2.3), abs=0.04)
-    assert _rate(crossing, 2.0, 1.3, 1.0) == pytest.approx(1, abs=1e-12)
+    assert (peak, crossing) == pytest.approx((0.63, 2.3), abs=READ)
+    assert _rate(crossing, 2.0, 1.3, 1.0) == pytest.approx(1, abs=ROUNDING)
     around = [_rate(peak * f, 2.0, 1.3, 1.0) for f in (0.99, 1.0, 1.01)]
     assert max(around) == around[1]
     assert _rate(1.0, 2.0, 1.3, 1.0) > 1 > _rate(10.0, 2.0, 1.3, 1.0)
@@ -137,8 +142,8 @@ def test_halving_the_step_quarters_the_error() -> None:
         run = simulate_plasticity(VALUES, _drives(np.linspace(0, 12, n)))
         ends.append(run["functional"][0, -1])
     errors = np.abs(np.diff(ends))
-    assert errors[0] / errors[1] == pytest.approx(4, rel=0.3)
-    assert errors[1] / errors[2] == pytest.approx(4, rel=0.3)
+    assert errors[0] / errors[1] == pytest.approx(4, rel=ORDER)
+    assert errors[1] / errors[2] == pytest.approx(4, rel=ORDER)
 
 
 def test_nothing_given_changes_nothing() -> None:
@@ -151,7 +156,7 @@ def test_nothing_given_changes_nothing() -> None:
     )
     assert run.rate.tolist() == np.ones((1, 20)).tolist()
     assert run["spines"].tolist() == zero.tolist()
-    assert np.abs(run["eef2"] - 1).max() < 1e-12
+    assert np.abs(run["eef2"] - 1).max() < ROUNDING
 
 
 def test_elimination_of_spines_is_the_same_with_and_without_drug() -> None:
@@ -160,7 +165,7 @@ def test_elimination_of_spines_is_the_same_with_and_without_drug() -> None:
     run = simulate_plasticity(VALUES, _drives(times))
     tail = run["spines"][0, -100:]
     slope = np.polyfit(times[-100:], np.log(tail), 1)[0]
-    assert -1 / slope == pytest.approx(300, rel=1e-3)
+    assert -1 / slope == pytest.approx(300, rel=SLOPE)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +188,7 @@ def test_an_unknown_intervention_gets_the_nearest_name() -> None:
 
 def test_a_score_stays_within_its_scale_and_inverts() -> None:
     assert score(33, 60, 0.0) == pytest.approx(33)
-    assert score(33, 60, 50) == pytest.approx(0, abs=1e-12)
+    assert score(33, 60, 50) == pytest.approx(0, abs=ROUNDING)
     wanted = needed_effect(33, 60, 0.3, 10.0)
     assert score(33, 60, 0.3) - score(33, 60, 0.3 + wanted) == pytest.approx(10)
     assert np.isnan(needed_effect(33, 60, 0.0, 40.0))
@@ -207,7 +212,7 @@ def test_a_constant_hazard_gives_the_exponential_median() -> None:
     times = np.linspace(0, 60 * 24, 3000)
     scores = np.full((1, 3000), 12.0)
     hazard = relapse_hazard(scores, np.array([12.0]), 6, values)
-    assert median_time(times, survival(times, hazard))[0] / 24 == pytest.approx(18, rel=1e-3)
+    assert median_time(times, survival(times, hazard))[0] / 24 == pytest.approx(18, rel=EIGHTEEN)
     assert np.isinf(median_time(times[:100], survival(times[:100], hazard[:, :100]))[0])
 
 

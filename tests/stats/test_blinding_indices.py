@@ -88,7 +88,7 @@ def test_weights_beyond_one_are_refused() -> None:
 def test_the_score_interval_without_dont_knows_is_wilsons() -> None:
     low, high = bang_score_interval(14, 5, 19, 0.95)
     one = wilson(14, 19)
-    assert (low, high) == pytest.approx((2 * one.low - 1, 2 * one.high - 1), abs=1e-9)
+    assert (low, high) == pytest.approx((2 * one.low - 1, 2 * one.high - 1), abs=ARITHMETIC)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,9 @@ from klarsyn.stats.measures import MEASURES
 # escalc() of metafor 3.8-1 (R 4.2.2) on the made-up studies below, printed to 15 digits. ROMU is
 # its ROM (metafor 5 corrects ROM for bias; the oracle P22 covers that, and SMDH).
 PRINTED = 1e-12
+GAMMA = 1e-14  # relative; the last digits of a gamma function
+NEAR_ZERO = 1e-14  # absolute: the studies whose effect is zero
+ROUNDING = 1e-12  # relative; the same formula in another order or unit, a difference of logarithms
 CELLS: dict[str, dict[str, list[float]]] = {
     "table": {"ai": [4, 6, 0, 62, 5], "bi": [119, 300, 11, 13536, 0],
               "ci": [11, 29, 3, 248, 12], "di": [128, 274, 11, 12619, 30]},
@@ -59,7 +62,7 @@ def test_effects_are_those_of_metafor(
         if not (math.isfinite(y) and math.isfinite(v) and v > 0):
             assert made.problem[i]
             continue
-        assert made.y[i] == pytest.approx(y, rel=PRINTED, abs=1e-14)
+        assert made.y[i] == pytest.approx(y, rel=PRINTED, abs=NEAR_ZERO)
         assert made.v[i] == pytest.approx(v, rel=PRINTED)
 
 
@@ -70,7 +73,7 @@ def test_every_measure_made_from_data_is_compared_or_covered_by_an_oracle() -> N
 
 
 def test_hedges_correction_at_two_degrees_is_one_over_root_pi() -> None:
-    assert float(hedges_correction(2)) == pytest.approx(1 / math.sqrt(math.pi), rel=1e-14)
+    assert float(hedges_correction(2)) == pytest.approx(1 / math.sqrt(math.pi), rel=GAMMA)
 
 
 def test_the_default_correction_is_for_measures_that_a_zero_makes_infinite() -> None:
@@ -111,8 +114,8 @@ def test_swapping_groups_changes_the_sign_only() -> None:
                for i in range(6)}  # fmt: skip
     for measure in ("MD", "SMD", "SMDH", "ROM", "VR", "CVR"):
         one, other = contrasts(measure, cells), contrasts(measure, swapped)
-        np.testing.assert_allclose(one.y, -other.y, rtol=1e-12)
-        np.testing.assert_allclose(one.v, other.v, rtol=1e-12)
+        np.testing.assert_allclose(one.y, -other.y, rtol=ROUNDING)
+        np.testing.assert_allclose(one.v, other.v, rtol=ROUNDING)
 
 
 def test_a_standardised_difference_does_not_know_its_unit() -> None:
@@ -120,7 +123,7 @@ def test_a_standardised_difference_does_not_know_its_unit() -> None:
     inches = {n: [x / 2.54 for x in c] if n[0] in "ms" else c for n, c in cells.items()}
     for measure in ("SMD", "SMDH", "ROM", "CVR", "VR"):
         np.testing.assert_allclose(
-            contrasts(measure, cells).y, contrasts(measure, inches).y, rtol=1e-12
+            contrasts(measure, cells).y, contrasts(measure, inches).y, rtol=ROUNDING
         )
 
 

@@ -12,6 +12,7 @@ from klarsyn.errors import InputError, NumericalError
 from klarsyn.stats.granularity import debit, grim, grimmer, sd_limits
 from klarsyn.stats.rounding import printed
 
+ROUNDING = 1e-9  # the root of a rounded sum of squares of scores to 60
 SDS = ("0.0", "0.5", "0.52", "1", "1.22", "1.7", "2.04", "2.5")
 
 
@@ -48,7 +49,7 @@ def test_a_real_sample_is_never_called_impossible(scores: list[int], decimals: i
     assert grim(m, n, minimum=0, maximum=60).possible
     assert grimmer(m, s, n, minimum=0, maximum=60).possible is not False
     low, high = sd_limits(m, n, 0, 60)
-    assert low - 1e-9 <= sd <= high + 1e-9
+    assert low - ROUNDING <= sd <= high + ROUNDING
 
 
 @given(st.lists(st.integers(0, 1), min_size=2, max_size=200))

@@ -24,12 +24,16 @@ from klarsyn.stats.information import (
 )
 
 MONTE_CARLO = 0.01  # 4 standard errors of 200,000 draws
+THIRD_DECIMAL = 6e-4  # 774.677
+TWO_FORMULAS = 5e-3  # relative; 2·p̄(1 − p̄) = 0.495 where R takes 0.49 for the power
+ROUNDING = 1e-12
+ENDLESS = 1e-10  # relative; 1e12 patients are not without end
 
 
 def test_t6_a_risk_difference_is_not_doubled_again():
     """R's power.prop.test needs 774.7 in all; RTSA 0.2.2 says 1539."""
-    assert information_size_risk_difference(0.5, 0.4) == pytest.approx(774.677, abs=6e-4)
-    assert information_size_shares(0.5, 0.4) == pytest.approx(774.677, rel=0.01)
+    assert information_size_risk_difference(0.5, 0.4) == pytest.approx(774.677, abs=THIRD_DECIMAL)
+    assert information_size_shares(0.5, 0.4) == pytest.approx(774.677, rel=TWO_FORMULAS)
 
 
 def test_t6_shares_and_means_count_the_same_patients():
@@ -37,7 +41,7 @@ def test_t6_shares_and_means_count_the_same_patients():
     mean = 0.45
     sd = math.sqrt(mean * (1 - mean))
     assert information_size_shares(0.5, 0.4) == pytest.approx(
-        information_size_means(0.1, sd), rel=1e-12
+        information_size_means(0.1, sd), rel=ROUNDING
     )
 
 
@@ -67,7 +71,7 @@ def test_what_is_certain_has_no_value_to_learn():
 
 
 def test_an_endless_study_is_worth_perfect_information():
-    assert preposterior_sd(2.0, 9.0, 1e12) == pytest.approx(2.0, rel=1e-9)
+    assert preposterior_sd(2.0, 9.0, 1e12) == pytest.approx(2.0, rel=ENDLESS)
     assert preposterior_sd(2.0, 9.0, 10) < 2.0
 
 

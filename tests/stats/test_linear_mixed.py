@@ -15,6 +15,10 @@ from klarsyn.stats.scalar_heterogeneity import estimate_tau2, slope
 
 CLOSED = 1e-11  # a closed form against LAPACK, sums of a few dozen terms
 DIFFERENCE = 1e-6  # central differences of a smooth function, relative
+STEP = 1e-9  # absolute; differences over 2e-6 of values near 1, each rounded at 1e-16
+NEWTON = 1e-12  # a quadratic bowl is solved in one step
+HEIGHT = 1e-12  # of a log-likelihood near 10, against the lowest of 4,001 points
+STATIONARY = 1e-10  # the slope at an optimum
 
 
 @pytest.mark.parametrize("name", STRUCTURES)
@@ -28,7 +32,7 @@ def test_a_structure_s_jacobian_is_its_difference_quotient(name: str, size: int)
         step = np.zeros(inside.size)
         step[i] = 1e-6
         slope_ = (family.elements(inside + step)[0] - family.elements(inside - step)[0]) / 2e-6
-        assert jacobian[:, i] == pytest.approx(slope_, abs=1e-8)
+        assert jacobian[:, i] == pytest.approx(slope_, abs=STEP)
 
 
 @pytest.mark.parametrize("name", STRUCTURES)
@@ -112,7 +116,7 @@ def test_a_descent_slides_along_a_wall_to_the_constrained_minimum() -> None:
 
     end = minimise(bowl, np.array([3.0, 3.0]), np.zeros(2), np.full(2, 9.0))
     # On the wall x = 0 the best y solves 1.9·(0 + 1) + 2·(y − 2) = 0.
-    assert end.at == pytest.approx([0, 2 - 0.95], abs=1e-12)
+    assert end.at == pytest.approx([0, 2 - 0.95], abs=NEWTON)
 
 
 def test_slopes_of_one_variance_are_difference_quotients() -> None:
@@ -140,9 +144,9 @@ def test_of_two_maxima_the_higher_one_wins_and_both_are_counted() -> None:
     values = np.array([slope(y, X, v, t, True).value for t in grid])
     valleys = (values[1:-1] < values[:-2]) & (values[1:-1] < values[2:])
     assert certificate.maxima == valleys.sum() + (values[0] < values[1]) == 2
-    assert slope(y, X, v, tau2, True).value <= values.min() + 1e-9
+    assert slope(y, X, v, tau2, True).value <= values.min() + HEIGHT
     assert certificate.runner_up > 0
-    assert certificate.gradient < 1e-10
+    assert certificate.gradient < STATIONARY
 
 
 @pytest.mark.parametrize("columns", [0, 1, 2])

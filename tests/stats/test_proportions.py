@@ -19,6 +19,10 @@ from klarsyn.stats.proportions import (
 
 PRINTED = 6e-5  # Newcombe 1998 prints four decimals
 BISECTION = 1e-12
+FLAT_TOP = 1e-8  # a maximum is flat: the root of machine precision
+HEIGHT = 1e-12  # relative, of a log-likelihood; only rounding may put a grid point above
+ROOT = 1e-12  # the score at a limit found to 1e-14
+ARITHMETIC = 1e-12  # relative
 # What statsmodels 0.14.6 and 0.15.0 return for 108/200 against 103/203 at a difference of -0.1
 # (issue 10269): a count stands where a total belongs.
 STATSMODELS_WRONG = 0.46705
@@ -42,7 +46,7 @@ def test_t1_the_restricted_estimate_is_the_maximum_and_not_what_statsmodels_retu
         method="bounded",
         options={"xatol": 1e-12},
     )
-    assert p1 == pytest.approx(best.x, abs=1e-7)  # a maximum is flat: √ of machine precision
+    assert p1 == pytest.approx(best.x, abs=FLAT_TOP)
     assert p1 - p2 == pytest.approx(-0.1, abs=BISECTION)
     assert abs(p1 - STATSMODELS_WRONG) > 0.005
     args = (108, 200, 103, 203, -0.1)
@@ -64,7 +68,7 @@ def test_the_restricted_estimate_is_never_beaten_on_a_thousand_tables() -> None:
         ours = likelihood(float(restricted_mle(x1, n1, x2, n2, d)[0]), x1, n1, x2, n2, d)
         grid = np.linspace(max(0, d), min(1, 1 + d), 200)
         best = max(likelihood(float(p), x1, n1, x2, n2, d) for p in grid)
-        assert ours >= best - 1e-8 * (1 + abs(best))
+        assert ours >= best - HEIGHT * (1 + abs(best))
 
 
 @pytest.mark.parametrize("method", ["newcombe", "miettinen_nurminen", "mee", "agresti_caffo"])
@@ -80,12 +84,12 @@ def test_score_limits_are_where_the_score_is_the_quantile(method: str) -> None:
     variance = {"mee": "farrington_manning"}.get(method, method)
     limits = difference_interval(56, 70, 48, 80, method=method)
     ends = score_z(56, 70, 48, 80, [limits.low, limits.high], variance=variance)
-    assert ends.tolist() == pytest.approx([1.959963984540054, -1.959963984540054], abs=1e-9)
+    assert ends.tolist() == pytest.approx([1.959963984540054, -1.959963984540054], abs=ROOT)
 
 
 def test_the_score_at_no_difference_is_the_pooled_z() -> None:
     z = float(score_z(108, 195, 70, 170, 0, variance="farrington_manning"))
-    assert z**2 == pytest.approx(pooled_chi_square(108, 195, 70, 170)[0], rel=1e-10)
+    assert z**2 == pytest.approx(pooled_chi_square(108, 195, 70, 170)[0], rel=ARITHMETIC)
 
 
 def test_arrays_give_what_single_tables_give() -> None:

@@ -18,6 +18,12 @@ from klarsyn.stats.freeman_tukey import invert_double_arcsine
 ARITHMETIC = 1e-12  # the same formula summed in another order
 OPTIMISER = 1e-6  # a root or maximum found twice by different means
 BRUTE = 1e-8  # adaptive quadrature against a fine grid
+HEIGHT = 1e-9  # of a log-likelihood summed over 12 studies of 100 patients
+CANCELLED = 1e-10  # relative; odds of 1e5 leave few digits of what they subtract
+QUOTIENT = 1e-8  # differences over 2e-4 or 2e-5: the third derivative, and rounding
+SECOND = 1e-6  # the same of a mixed second difference
+DISTANCE = 1e-3  # the overdispersion 2e-6 is not zero yet
+SIMPLEX = 1e-6  # where Nelder and Mead stop on a flat top; the height agrees far better
 
 A, N1, C, N2 = (np.array(x, float) for x in ([4, 0, 7], [60, 45, 80], [9, 2, 6], [58, 50, 75]))
 
@@ -86,7 +92,7 @@ def test_expected_events_give_the_odds_ratio_back() -> None:
     for odds_ratio in (1e-4, 0.3, 1.0, 1 + 1e-9, 7.0, 1e5):
         x = rare_stratified.expected_events(odds_ratio, N1, N2, A + C)
         again = x * (N2 - A - C + x) / ((N1 - x) * (A + C - x))
-        assert again == pytest.approx(odds_ratio, rel=1e-9)
+        assert again == pytest.approx(odds_ratio, rel=CANCELLED)
 
 
 def test_rates_scale_with_the_unit_of_time() -> None:
@@ -139,11 +145,15 @@ def test_slopes_and_curvatures_are_those_of_the_marginal_likelihood() -> None:
         return float(rare_random.marginal(study, 3, m, t, 61)[0].sum())
 
     _, slope, bend = rare_random.marginal(study, 3, mu, tau, 61)
-    assert slope[0] == pytest.approx((total(mu + h, tau) - total(mu - h, tau)) / (2 * h), abs=1e-6)
-    assert slope[1] == pytest.approx((total(mu, tau + h) - total(mu, tau - h)) / (2 * h), abs=1e-6)
+    assert slope[0] == pytest.approx(
+        (total(mu + h, tau) - total(mu - h, tau)) / (2 * h), abs=QUOTIENT
+    )
+    assert slope[1] == pytest.approx(
+        (total(mu, tau + h) - total(mu, tau - h)) / (2 * h), abs=QUOTIENT
+    )
     cross = total(mu + h, tau + h) - total(mu + h, tau - h)
     cross -= total(mu - h, tau + h) - total(mu - h, tau - h)
-    assert bend[0, 1] == pytest.approx(cross / (4 * h * h), abs=1e-5)
+    assert bend[0, 1] == pytest.approx(cross / (4 * h * h), abs=SECOND)
 
 
 def test_no_grid_point_beats_the_fit() -> None:
@@ -156,7 +166,7 @@ def test_no_grid_point_beats_the_fit() -> None:
     for mu in np.linspace(-3, 1, 21):
         for tau in np.linspace(0.01, 2.5, 20):
             value = rare_random.marginal(study, 12, float(mu), float(tau))[0].sum()
-            assert value <= fit.log_likelihood + 1e-9
+            assert value <= fit.log_likelihood + HEIGHT
 
 
 def test_a_likelihood_without_maximum_is_named() -> None:
@@ -177,7 +187,7 @@ def test_unconditional_slopes_are_those_of_the_likelihood() -> None:
     by_alpha = (value(alpha + h, -0.4, 0.7) - value(alpha - h, -0.4, 0.7)) / (2 * h)
     by_mu = (value(alpha, -0.4 + h, 0.7) - value(alpha, -0.4 - h, 0.7)) / (2 * h)
     by_tau = (value(alpha, -0.4, 0.7 + h) - value(alpha, -0.4, 0.7 - h)) / (2 * h)
-    assert m.gradient == pytest.approx(np.array([by_alpha, by_mu, by_tau]), abs=1e-7)
+    assert m.gradient == pytest.approx(np.array([by_alpha, by_mu, by_tau]), abs=QUOTIENT)
 
 
 def test_fixed_study_effects_without_heterogeneity_are_logistic_regression() -> None:
@@ -193,7 +203,7 @@ def test_fixed_study_effects_without_heterogeneity_are_logistic_regression() -> 
 def test_the_beta_binomial_tends_to_the_binomial() -> None:
     value = bb.log_likelihood(A, N1, np.full(3, 0.1), 2e-6)
     limit = bb.log_likelihood(A, N1, np.full(3, 0.1), 0.0)
-    assert value == pytest.approx(limit, abs=1e-2)
+    assert value == pytest.approx(limit, abs=DISTANCE)
     closer = bb.log_likelihood(A, N1, np.full(3, 0.1), 1.1e-6)
     assert np.abs(closer - limit).max() < np.abs(value - limit).max()
 
@@ -205,7 +215,7 @@ def test_the_beta_binomial_is_scipy_s() -> None:
     theirs = (
         stats.betabinom.logpmf(A, N1, p, q) - np.log(stats.binom.pmf(A, N1, 0.5)) - N1 * math.log(2)
     )
-    assert ours == pytest.approx(theirs, rel=1e-9)
+    assert ours == pytest.approx(theirs, rel=ARITHMETIC)
 
 
 def test_underdispersed_counts_fit_the_binomial_exactly() -> None:
@@ -213,7 +223,7 @@ def test_underdispersed_counts_fit_the_binomial_exactly() -> None:
     fit = bb.fit_beta_binomial(a, n, c, n)
     assert fit.boundary
     assert fit.rho == 0
-    assert fit.estimate.value == pytest.approx(math.log((5 / 95) / (10 / 90)), rel=1e-9)
+    assert fit.estimate.value == pytest.approx(math.log((5 / 95) / (10 / 90)), rel=ARITHMETIC)
     assert fit.estimate.se**2 == pytest.approx(1 / 30 + 1 / 570 + 1 / 60 + 1 / 540, rel=OPTIMISER)
 
 
@@ -236,11 +246,13 @@ def test_the_beta_binomial_fit_is_a_maximum_by_another_optimiser() -> None:
     other = optimize.minimize(
         deviance, [-2, 0, -3], method="Nelder-Mead", options={"xatol": 1e-8, "fatol": 1e-11}
     )
-    assert fit.log_likelihood == pytest.approx(-other.fun, abs=1e-8)
-    assert fit.estimate.value == pytest.approx(other.x[1], abs=1e-5)
+    assert fit.log_likelihood == pytest.approx(-other.fun, abs=BRUTE)
+    assert fit.estimate.value == pytest.approx(other.x[1], abs=SIMPLEX)
 
 
 @pytest.mark.parametrize(("events", "total"), [(0, 10), (1, 10), (5, 10), (10, 10), (300, 1000)])
 def test_inverting_the_double_arcsine_gives_the_proportion_back(events: int, total: int) -> None:
     value = contrasts("PFT", {"xi": [events], "ni": [total]}).y[0]
-    assert invert_double_arcsine(float(value), total) == pytest.approx(events / total, abs=1e-10)
+    assert invert_double_arcsine(float(value), total) == pytest.approx(
+        events / total, abs=ARITHMETIC
+    )

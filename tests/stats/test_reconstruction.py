@@ -10,6 +10,8 @@ from klarsyn.provenance import stream
 from klarsyn.stats.reconstruction import digitised, reconstruct, reconstruct_repeatedly
 from klarsyn.stats.survival import kaplan_meier
 
+TIED = 4  # events that share a step with another and cannot be told from censoring
+ROUNDED = 1  # event: what is published is met up to whole participants
 ROUND_TRIP = 0.01  # survival, where ten or more are at risk; one event of 120 is 0.008
 
 
@@ -32,7 +34,7 @@ def test_an_exact_reading_gives_back_the_curve_and_nearly_the_events(seed):
     dense = marks[curve.number_at_risk(marks) >= 10]
     assert np.abs(again.at(dense) - curve.at(dense)).max() < ROUND_TRIP
     assert rebuilt.time.size == time.size
-    assert abs(rebuilt.events - event.sum()) <= 4
+    assert abs(rebuilt.events - event.sum()) <= TIED
     assert np.all(rebuilt.at_risk_error == 0)
 
 
@@ -58,7 +60,7 @@ def test_a_published_number_of_events_is_met_in_the_last_stretch():
         [120],
         total_events=int(event.sum()),
     )
-    assert abs(reconstruct(read).events - event.sum()) <= 1
+    assert abs(reconstruct(read).events - event.sum()) <= ROUNDED
 
 
 def test_too_few_published_events_never_bring_more_events():

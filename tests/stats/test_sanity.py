@@ -94,7 +94,7 @@ def test_similarity_is_one_minus_the_p_of_anova(sd: str) -> None:
     d = float(sd) / math.sqrt(2)
     means = (10.0, 11.0, 14.5)
     p = stats.f_oneway(*[[m - d, m + d] for m in means]).pvalue
-    assert similarity([2, 2, 2], means, [float(sd)] * 3) == pytest.approx(1 - p, rel=1e-9)
+    assert similarity([2, 2, 2], means, [float(sd)] * 3) == pytest.approx(1 - p, rel=ARITHMETIC)
 
 
 def test_equal_groups_are_perfectly_similar() -> None:
@@ -123,7 +123,7 @@ REFERENCE = [
 def test_p_of_each_test(
     test: str, value: float, df1: float | None, df2: float | None, p: float
 ) -> None:
-    assert p_of(test, value, df1, df2) == pytest.approx(p, rel=1e-10)
+    assert p_of(test, value, df1, df2) == pytest.approx(p, rel=ARITHMETIC)
 
 
 def test_results_are_read_from_running_text() -> None:

@@ -21,6 +21,10 @@ from klarsyn.stats.worst_case import affirmative, cluster_robust_mean, corrected
 ARITHMETIC = 1e-10  # the same quantity by another order of operations
 OPTIMISER = 1e-6  # maxima found twice
 QUADRATURE = 1e-6  # the kink at the smallest p falls inside a panel of the brute force
+HEIGHT = 1e-9  # of a log-likelihood; what rounding may put another optimiser above ours
+QUOTIENT = 1e-7  # differences over 2e-6 of values near 10 rounded at 1e-15
+UNIT = 1e-12  # relative; the same steps on numbers a thousand times as large
+ENDLESS = 1e-8  # relative; selection of 1e9 instead of without end
 
 RNG = np.random.default_rng(11)
 V = RNG.uniform(0.01, 0.3, 25)
@@ -35,7 +39,7 @@ def test_without_selection_it_is_maximum_likelihood(kind: str) -> None:
     assert found.tau2 == pytest.approx(tau2, rel=OPTIMISER)
     assert found.mu == pytest.approx(float(fit(Y, V, None, tau2).beta[0]), rel=OPTIMISER)
     value = float(log_likelihood(Y, V, None, tau2, restricted=False)[0])
-    assert found.log_likelihood == pytest.approx(value, abs=1e-8)
+    assert found.log_likelihood == pytest.approx(value, abs=ARITHMETIC)
 
 
 @pytest.mark.parametrize("kind", SMOOTH)
@@ -78,7 +82,7 @@ def test_slopes_are_those_of_the_likelihood(kind: str, alternative: str) -> None
     for i in range(len(at)):
         move = np.eye(len(at))[i] * h
         numeric = (evaluate(at + move)[0] - evaluate(at - move)[0]) / (2 * h)
-        assert slope[i] == pytest.approx(numeric, abs=2e-6)
+        assert slope[i] == pytest.approx(numeric, abs=QUOTIENT)
 
 
 def test_the_step_model_is_its_textbook_likelihood() -> None:
@@ -99,22 +103,22 @@ def test_the_step_model_is_its_textbook_likelihood() -> None:
     assert found.log_likelihood == pytest.approx(-deviance(ours), rel=ARITHMETIC)
     for start in (ours + 0.3, ours - 0.3, np.array([0.2, -3, 0])):
         other = optimize.minimize(deviance, start, method="Nelder-Mead")
-        assert -other.fun <= found.log_likelihood + 1e-9
+        assert -other.fun <= found.log_likelihood + HEIGHT
 
 
 @pytest.mark.parametrize("kind", selection.KINDS)
 def test_estimates_follow_the_unit(kind: str) -> None:
     one, other = fit_selection(Y, V, kind=kind), fit_selection(1000 * Y, 1e6 * V, kind=kind)
-    assert other.mu == pytest.approx(1000 * one.mu, rel=1e-9)
-    assert other.tau2 == pytest.approx(1e6 * one.tau2, rel=1e-9)
-    assert other.delta == pytest.approx(one.delta, rel=1e-9)
+    assert other.mu == pytest.approx(1000 * one.mu, rel=UNIT)
+    assert other.tau2 == pytest.approx(1e6 * one.tau2, rel=UNIT)
+    assert other.delta == pytest.approx(one.delta, rel=UNIT)
     lower = one.log_likelihood - len(Y) * math.log(1000)
-    assert other.log_likelihood == pytest.approx(lower, rel=1e-12)
+    assert other.log_likelihood == pytest.approx(lower, rel=UNIT)
 
 
 def test_less_mirrors_greater() -> None:
     up, down = fit_selection(Y, V), fit_selection(-Y, V, alternative="less")
-    assert down.mu == pytest.approx(-up.mu, rel=1e-12)
+    assert down.mu == pytest.approx(-up.mu, rel=UNIT)
     assert down.delta == up.delta
 
 
@@ -150,7 +154,7 @@ def test_egger_does_not_depend_on_the_unit() -> None:
     for model in asymmetry.MODELS:
         one = asymmetry.regression_test(Y, V, model=model)
         other = asymmetry.regression_test(60 * Y, 3600 * V, model=model)
-        assert other.p == pytest.approx(one.p, rel=1e-8)
+        assert other.p == pytest.approx(one.p, rel=ARITHMETIC)
 
 
 def test_harbord_regresses_the_score_on_the_root_of_information() -> None:
@@ -171,7 +175,7 @@ def test_a_symmetric_funnel_has_nothing_to_trim() -> None:
     for estimator in ("L0", "R0", "Q0"):
         found = trim_and_fill(y, v, estimator=estimator, side="left")
         assert found.missing == 0
-        assert found.estimate.value == pytest.approx(0, abs=1e-12)
+        assert found.estimate.value == pytest.approx(0, abs=UNIT)
 
 
 def test_trimming_the_mirror_image_fills_the_other_side() -> None:
@@ -179,7 +183,7 @@ def test_trimming_the_mirror_image_fills_the_other_side() -> None:
     left, right = trim_and_fill(y, v), trim_and_fill(-y, v)
     assert (left.side, right.side) == ("left", "right")
     assert left.missing == right.missing > 0
-    assert right.estimate.value == pytest.approx(-left.estimate.value, rel=1e-9)
+    assert right.estimate.value == pytest.approx(-left.estimate.value, rel=UNIT)
 
 
 def test_pet_and_peese_agree_with_their_regressions() -> None:
@@ -191,15 +195,15 @@ def test_pet_and_peese_agree_with_their_regressions() -> None:
 def test_the_limit_of_equal_effects_is_that_effect() -> None:
     found = asymmetry.limit_meta_analysis(np.full(8, 0.4), V[:8])
     assert found.tau2 == 0
-    assert found.estimate.value == pytest.approx(0.4, rel=1e-9)
+    assert found.estimate.value == pytest.approx(0.4, rel=UNIT)
 
 
 def test_the_worst_case_is_the_limit_of_ever_stronger_selection() -> None:
     worst = worst_case(Y, V, favoured="positive", model="common").worst
     assert worst is not None
     strong = corrected_effect(Y, V, 1e9, favoured="positive", model="common")
-    assert strong.value == pytest.approx(worst.value, rel=1e-6)
-    assert strong.se == pytest.approx(worst.se, rel=1e-6)
+    assert strong.value == pytest.approx(worst.value, rel=ENDLESS)
+    assert strong.se == pytest.approx(worst.se, rel=ENDLESS)
 
 
 def test_the_common_effect_s_value_has_its_closed_form() -> None:
@@ -210,15 +214,15 @@ def test_the_common_effect_s_value_has_its_closed_form() -> None:
     found = worst_case(Y, V, favoured="positive", q=q, model="common")
     by_hand = ((w * Y)[a].sum() - q * w[a].sum()) / (q * w[n].sum() - (w * Y)[n].sum())
     assert by_hand > 1
-    assert found.s_value == pytest.approx(by_hand, rel=1e-8)
+    assert found.s_value == pytest.approx(by_hand, rel=ARITHMETIC)
 
 
 def test_the_robust_error_of_equal_weights_is_that_of_a_mean() -> None:
     """CR2 with equal variances and clusters of one is s²/k with k − 1 degrees of freedom."""
     r = Y - Y.mean()
     se, df = cluster_robust_mean(r, np.ones(25), np.ones(25), list(range(25)))
-    assert se == pytest.approx(float(np.std(Y, ddof=1)) / 5, rel=1e-10)
-    assert df == pytest.approx(24, rel=1e-10)
+    assert se == pytest.approx(float(np.std(Y, ddof=1)) / 5, rel=ARITHMETIC)
+    assert df == pytest.approx(24, rel=ARITHMETIC)
 
 
 def test_fail_safe_numbers_undo_the_finding() -> None:

@@ -29,6 +29,10 @@ from klarsyn.synthesis.withdrawal import (
 
 DATA = Path(__file__).parents[1] / "oracles" / "data"
 BONNER_RISE = 0.03  # the published clicks tremble by up to this share
+ROUNDING = 1e-12
+THREE_DECIMALS = 5e-4
+FOUR_DECIMALS = 6e-5
+SHAPE = 0.035  # one standard error of 41 % of 213: what a Weibull curve misses of the steps
 
 
 def rows(name: str) -> np.ndarray:
@@ -58,7 +62,7 @@ def arm(number: int, **changes):
 def test_reading_and_method_error_widen_the_hazard_ratio():
     compared = compare_durability(arm(1), arm(0))
     assert compared.hazard_ratio.se**2 == pytest.approx(
-        compared.sampling_se**2 + compared.reading_se**2 + compared.method_error**2, rel=1e-12
+        compared.sampling_se**2 + compared.reading_se**2 + compared.method_error**2, rel=ROUNDING
     )
     assert compared.reading_se > 0
     low, high = (math.exp(x) for x in compared.hazard_ratio.interval())
@@ -78,7 +82,7 @@ def test_time_from_the_last_dose_drops_those_who_relapsed_before():
     later = arm(0, origin="first_dose", last_dose=12.0)
     whole = arm(0)
     assert float(later.curve.at(12)) == pytest.approx(
-        float(whole.curve.at(24) / whole.curve.at(12)), abs=1e-12
+        float(whole.curve.at(24) / whole.curve.at(12)), abs=ROUNDING
     )
 
 
@@ -111,10 +115,10 @@ def test_sustain1_three_quantities():
     found = enriched_withdrawal(
         started=705, randomised=297, relapsed_drug=24, drug=90, relapsed_control=39, control=86
     )
-    assert found.share_of_starters == pytest.approx(0.4213, abs=6e-5)
+    assert found.share_of_starters == pytest.approx(0.4213, abs=FOUR_DECIMALS)
     assert found.number_needed == 6
     assert found.sustained_difference == pytest.approx(
-        found.share_of_starters * found.difference, rel=1e-12
+        found.share_of_starters * found.difference, rel=ROUNDING
     )
     assert "42 % of the 705" in found.summary()
 
@@ -146,7 +150,7 @@ def test_a_difference_that_is_there_at_once_is_flagged():
 
 
 def test_flagged_share_counts_interpretable_analyses():
-    assert flagged_share([True] * 9 + [False] * 4)[2] == pytest.approx(0.692, abs=5e-4)
+    assert flagged_share([True] * 9 + [False] * 4)[2] == pytest.approx(0.692, abs=THREE_DECIMALS)
 
 
 def test_figures_show_the_numbers_at_risk_in_the_readers_language():
@@ -161,7 +165,7 @@ def test_curves_and_single_shares_are_modelled_together():
     alone = model_relapse([arm(0)], models=["weibull"])
     share = RelapseShare(study="Other", day=24.0, relapsed=900, counted=1000)
     both = model_relapse([arm(0), arm(1)], [share])
-    assert alone.models[0].survival(24.0) == pytest.approx(float(arm(0).curve.at(24)), abs=0.06)
+    assert alone.models[0].survival(24.0) == pytest.approx(float(arm(0).curve.at(24)), abs=SHAPE)
     assert both.models[0].aic <= both.models[1].aic
     assert both.models[0].tau > 0
     assert both.studies[-1] == "Other"

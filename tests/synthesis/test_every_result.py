@@ -226,6 +226,7 @@ def test_the_record_says_which_definition_it_uses(name: str) -> None:
 CERTIFICATE = {"gradient", "curvature", "boundary", "maxima"}
 # Maximised in closed form or on a concave likelihood, or parts that carry certificates themselves.
 CONCAVE = {"RareFit, common", "RareFit, exact"}
+REFUSED = 1e-3  # the slope above which fit_selection names a failure
 SOLVED = 1e-4  # largest slope left, per unit of a parameter of order 1; quadratures included
 
 
@@ -254,7 +255,7 @@ def test_every_glmm_is_at_a_maximum_and_says_so(model: str) -> None:
 
 def test_every_selection_model_is_at_a_maximum_and_says_so() -> None:
     for fit in analyse_small_studies(effects(), favoured="positive").selection:
-        assert fit.gradient < 1e-3  # fit_selection refuses a larger one
+        assert fit.gradient < REFUSED
         assert fit.curvature > 0
         assert fit.maxima >= 1
 

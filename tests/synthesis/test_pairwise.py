@@ -16,6 +16,8 @@ from klarsyn.synthesis.pairwise import PREDICTIONS, TESTS, Pooled, pool
 from klarsyn.synthesis.subgroups import subgroups
 
 ROUNDING = 1e-10  # relative; sums of a dozen terms in another order
+SQUARED = 1e-15  # absolute; squares of rounding errors
+QUANTILE = 1e-9  # relative; quantiles written with ten digits
 KEYS = {
     "k", "measure", "method", "test", "estimate", "se", "ci_lower", "ci_upper", "statistic", "df",
     "p_value", "tau2", "tau2_se", "tau2_ci", "i2", "h2", "q", "q_df", "q_p", "pi_lower",
@@ -61,7 +63,7 @@ def test_identical_trials_agree_whatever_the_estimator() -> None:
     for method in METHODS:
         p = pool([0.4] * 5, V[:5], method=method, test="z")
         assert p.estimate == pytest.approx(0.4)
-        assert p.q == pytest.approx(0, abs=1e-15)
+        assert p.q == pytest.approx(0, abs=SQUARED)
     p = pool([0.5] * 5, [0.25] * 5, test="knha")
     assert p.status == "degenerate"
     assert "degenerate" in names(p)
@@ -76,12 +78,12 @@ def test_scaling_and_shifting_carry_through(method: str, test: str) -> None:
         pool(1e4 * Y, 1e8 * V, method=method, test=test),
     )
     for name in ("estimate", "se", "ci_lower", "ci_upper"):
-        assert getattr(big, name) == pytest.approx(1e4 * getattr(one, name), rel=1e-9)
-    assert big.p_value == pytest.approx(one.p_value, rel=1e-6)
-    assert big.i2 == pytest.approx(one.i2, rel=1e-9)
+        assert getattr(big, name) == pytest.approx(1e4 * getattr(one, name), rel=ROUNDING)
+    assert big.p_value == pytest.approx(one.p_value, rel=ROUNDING)
+    assert big.i2 == pytest.approx(one.i2, rel=ROUNDING)
     moved = pool(Y + 7, V, method=method, test=test)
-    assert moved.estimate == pytest.approx(one.estimate + 7, rel=1e-9)
-    assert moved.se == pytest.approx(one.se, rel=1e-8)
+    assert moved.estimate == pytest.approx(one.estimate + 7, rel=ROUNDING)
+    assert moved.se == pytest.approx(one.se, rel=ROUNDING)
 
 
 def test_the_order_of_trials_does_not_matter() -> None:
@@ -102,7 +104,7 @@ def test_prediction_definitions_differ_as_they_say() -> None:
     for prediction, crit in (("test", t9), ("k-1", t9), ("k-2", t8), ("normal", z)):
         p = pool(Y, V, test="knha", prediction=prediction)
         margin = crit * math.sqrt(p.se**2 + p.tau2)
-        assert p.pi_upper - p.estimate == pytest.approx(margin, rel=1e-8)
+        assert p.pi_upper - p.estimate == pytest.approx(margin, rel=QUANTILE)
         assert p.definitions["pi"] == PREDICTIONS[prediction]
 
 
@@ -224,9 +226,9 @@ def test_leaving_one_out_is_pooling_the_others() -> None:
     for method in ("REML", "DL", "SJ"):
         for i, step in enumerate(leave_one_out(e, method=method, test="knha")):
             p = pool(np.delete(Y, i), np.delete(V, i), method=method, test="knha")
-            assert step.estimate == pytest.approx(p.estimate, rel=1e-9)
-            assert step.ci_lower == pytest.approx(p.ci_lower, rel=1e-9)
-            assert step.tau2 == pytest.approx(p.tau2, rel=1e-9)
+            assert step.estimate == pytest.approx(p.estimate, rel=ROUNDING)
+            assert step.ci_lower == pytest.approx(p.ci_lower, rel=ROUNDING)
+            assert step.tau2 == pytest.approx(p.tau2, rel=ROUNDING)
 
 
 def test_the_last_cumulative_step_is_the_whole() -> None:

@@ -62,7 +62,7 @@ def test_a_joint_test_of_one_coefficient_is_its_t_squared() -> None:
     test = fit.test(["b1"])
     assert test.statistic == pytest.approx((b1.value / b1.se) ** 2, rel=SAME)
     assert test.df2 == pytest.approx(b1.df, rel=SAME)
-    assert test.p == pytest.approx(b1.p_value(), rel=1e-8)
+    assert test.p == pytest.approx(b1.p_value(), rel=SAME)
 
 
 def test_rescaling_and_reordering_do_not_move_the_degrees_of_freedom() -> None:
@@ -75,9 +75,9 @@ def test_rescaling_and_reordering_do_not_move_the_degrees_of_freedom() -> None:
     turn = rng.permutation(18)
     other = fit_robust(1e5 * y[turn], 1e10 * v[turn], study[turn], weights="HIER", design=X[turn])
     for name, e in base.coefficients.items():
-        assert other.coefficients[name].df == pytest.approx(e.df, rel=1e-8)
-        assert other.coefficients[name].se == pytest.approx(1e5 * e.se, rel=1e-8)
-    assert other.heterogeneity["tau2"] == pytest.approx(1e10 * base.heterogeneity["tau2"], rel=1e-8)
+        assert other.coefficients[name].df == pytest.approx(e.df, rel=SAME)
+        assert other.coefficients[name].se == pytest.approx(1e5 * e.se, rel=SAME)
+    assert other.heterogeneity["tau2"] == pytest.approx(1e10 * base.heterogeneity["tau2"], rel=SAME)
 
 
 def test_few_degrees_of_freedom_are_named() -> None:

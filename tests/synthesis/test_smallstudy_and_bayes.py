@@ -17,6 +17,12 @@ from klarsyn.synthesis.effects import effects_from_arrays
 from klarsyn.synthesis.rare import count_table
 from klarsyn.synthesis.smallstudy import analyse_small_studies
 
+MIRRORED = 1e-9  # relative; the same fit on effects of the other sign
+NEAR_ZERO = 1e-12  # absolute, of an effect that is zero
+ROUNDING = 1e-12  # relative; a quantile and back
+LAST_BIT = 1e-15  # 1 − p + p
+ROOT = 1e-10  # a probability at a quantile that was searched for
+
 Y = [0.52, 0.91, 0.10, 0.64, 0.33, 1.20, 0.05, 0.44, 0.71, 0.28, 0.95, -0.12]
 V = [0.04, 0.12, 0.01, 0.06, 0.02, 0.25, 0.03, 0.05, 0.09, 0.02, 0.18, 0.08]
 EFFECTS = effects_from_arrays(Y, V, study=[f"S{i}" for i in range(12)])
@@ -26,8 +32,8 @@ def test_mirrored_effects_have_mirrored_adjustments() -> None:
     one = analyse_small_studies(EFFECTS, favoured="positive")
     other = analyse_small_studies(effects_from_arrays([-y for y in Y], V), favoured="negative")
     for first, second in zip(one.estimates(), other.estimates(), strict=True):
-        assert second.value == pytest.approx(-first.value, rel=1e-6, abs=1e-9)
-        assert second.se == pytest.approx(first.se, rel=1e-6)
+        assert second.value == pytest.approx(-first.value, rel=MIRRORED, abs=NEAR_ZERO)
+        assert second.se == pytest.approx(first.se, rel=MIRRORED)
 
 
 def test_what_fails_is_named_and_the_rest_is_there() -> None:
@@ -67,8 +73,8 @@ def test_too_few_studies_are_refused() -> None:
 def test_contours_are_where_the_z_test_has_that_p() -> None:
     for line in contour_lines(0.5, null=0.2):
         z = (line["high"] - 0.2) / 0.5
-        assert math.erfc(z / math.sqrt(2)) == pytest.approx(line["p"], rel=1e-12)
-        assert line["low"] == pytest.approx(0.4 - line["high"], rel=1e-12)
+        assert math.erfc(z / math.sqrt(2)) == pytest.approx(line["p"], rel=ROUNDING)
+        assert line["low"] == pytest.approx(0.4 - line["high"], rel=ROUNDING)
 
 
 def test_the_funnel_shows_every_study_and_what_was_filled_in() -> None:
@@ -82,8 +88,8 @@ def test_probabilities_agree_with_the_distribution_and_add_to_one() -> None:
     found = pool_bayes(EFFECTS, tau_prior="half-cauchy 0.5", mu_sd=2.0)
     for part in ("mu", "new_study", "tau"):
         below = found.probability_below(0.3, of=part)
-        assert below + found.probability_above(0.3, of=part) == pytest.approx(1, abs=1e-15)
-    assert found.probability_below(found.mu.median) == pytest.approx(0.5, abs=1e-10)
+        assert below + found.probability_above(0.3, of=part) == pytest.approx(1, abs=LAST_BIT)
+    assert found.probability_below(found.mu.median) == pytest.approx(0.5, abs=ROOT)
     assert found.prior_probability_below(0.0) == 0.5
     assert pool_bayes(EFFECTS, tau_prior="half-normal 1").prior_probability_below(0.0) is None
 
@@ -91,8 +97,8 @@ def test_probabilities_agree_with_the_distribution_and_add_to_one() -> None:
 def test_central_intervals_leave_equal_tails() -> None:
     found = pool_bayes(EFFECTS, tau_prior="half-normal 0.5", interval="central", level=0.8)
     for s, law in ((found.mu, found.distribution.mu), (found.tau, found.distribution.tau)):
-        assert law.cdf(s.low) == pytest.approx(0.1, abs=1e-9)
-        assert law.cdf(s.high) == pytest.approx(0.9, abs=1e-9)
+        assert law.cdf(s.low) == pytest.approx(0.1, abs=ROOT)
+        assert law.cdf(s.high) == pytest.approx(0.9, abs=ROOT)
 
 
 def test_the_bayes_factor_of_homogeneous_data_favours_no_spread() -> None:

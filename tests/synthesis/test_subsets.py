@@ -13,6 +13,7 @@ from klarsyn.synthesis.pairwise import pool
 from klarsyn.synthesis.subsets import conclusions, pull, subsets
 
 SAME = 1e-9
+NEAR_ZERO = 1e-14  # absolute, of a quantity that is zero
 RNG = np.random.default_rng(8)
 K = 7
 V = np.exp(RNG.normal(-2, 1, K))
@@ -30,10 +31,10 @@ def test_every_subset_is_pooled_as_if_alone(method: str, test: str) -> None:
         p = pool(EFFECTS.take(members), method=method, test=test)
         assert s.size[row] == p.k
         for name in ("estimate", "se", "ci_lower", "ci_upper", "q"):
-            assert getattr(s, name)[row] == pytest.approx(getattr(p, name), rel=SAME, abs=1e-12)
+            assert getattr(s, name)[row] == pytest.approx(getattr(p, name), rel=SAME, abs=NEAR_ZERO)
         if p.k > 1:
-            assert s.tau2[row] == pytest.approx(p.tau2, rel=SAME, abs=1e-14)
-            assert s.i2[row] == pytest.approx(p.i2, rel=SAME, abs=1e-9)
+            assert s.tau2[row] == pytest.approx(p.tau2, rel=SAME, abs=NEAR_ZERO)
+            assert s.i2[row] == pytest.approx(p.i2, rel=SAME, abs=NEAR_ZERO)
 
 
 def test_no_inclusion_set_is_missed() -> None:
@@ -81,8 +82,8 @@ def test_rows_are_pooled_as_if_alone() -> None:
     fits = fit_rows(y, V, method="REML")
     for i in range(40):
         p = pool(y[i], V, test="z")
-        assert fits.estimate[i] == pytest.approx(p.estimate, rel=SAME, abs=1e-12)
-        assert fits.tau2[i] == pytest.approx(p.tau2, rel=SAME, abs=1e-14)
+        assert fits.estimate[i] == pytest.approx(p.estimate, rel=SAME, abs=NEAR_ZERO)
+        assert fits.tau2[i] == pytest.approx(p.tau2, rel=SAME, abs=NEAR_ZERO)
 
 
 @pytest.mark.parametrize("method", ["EE", "DL", "PM", "ML", "REML"])
@@ -128,6 +129,6 @@ def test_few_subsets_pooled_without_the_compiler_are_those_of_the_kernel(
         monkeypatch.setattr(module, "FEW_SUBSETS", 0)
         kernel = module.subsets(effects, method=method)
         monkeypatch.undo()
-        assert np.allclose(few.estimate, kernel.estimate, rtol=1e-9, atol=1e-12)
-        assert np.allclose(few.se, kernel.se, rtol=1e-9, atol=1e-12)
-        assert np.allclose(few.tau2, kernel.tau2, rtol=1e-7, atol=1e-10)
+        assert np.allclose(few.estimate, kernel.estimate, rtol=SAME, atol=NEAR_ZERO)
+        assert np.allclose(few.se, kernel.se, rtol=SAME, atol=NEAR_ZERO)
+        assert np.allclose(few.tau2, kernel.tau2, rtol=SAME, atol=NEAR_ZERO)

@@ -71,32 +71,39 @@ def magnesium_conflict(
         .mark_rule(strokeDash=[4, 3], color=SOFT)
         .encode(x="theta:Q", tooltip=["what:N", alt.Tooltip("theta:Q", format=".2f")])
     )
-    panels = []
-    for field, title, marks in (
-        ("ic50", say.ic50, list(wanted)),
-        ("selectivity", say.selectivity, [1.0]),
-    ):
-        scale = alt.Scale(type="log") if field == "ic50" else alt.Scale(zero=False)
-        line = (
-            alt.Chart(alt.Data(values=rows))
-            .mark_line(color=PALETTE[0], strokeWidth=2)
-            .encode(
-                x=alt.X("theta:Q", title=say.theta),
-                y=alt.Y(f"{field}:Q", title=title, scale=scale),
-                tooltip=[
-                    alt.Tooltip("theta:Q", format=".2f"),
-                    alt.Tooltip(f"{field}:Q", format=".3g"),
-                ],
-            )
+    size = {"width": NARROW if narrow else WIDTH, "height": HEIGHT}
+    panels = [
+        alt.layer(strip, turn, *_over_theta(rows, field, marks, say.theta, **of)).properties(**size)
+        for field, marks, of in (
+            ("ic50", wanted, {"title": say.ic50, "scale": alt.Scale(type="log")}),
+            ("selectivity", (1.0,), {"title": say.selectivity, "scale": alt.Scale(zero=False)}),
         )
-        rule = (
-            alt.Chart(alt.Data(values=[{field: m} for m in marks]))
-            .mark_rule(color=SOFT, strokeDash=[2, 2])
-            .encode(y=alt.Y(f"{field}:Q", title=title, scale=scale))
-        )
-        size = {"width": NARROW if narrow else WIDTH, "height": HEIGHT}
-        panels.append(alt.layer(strip, turn, rule, line).properties(**size))
+    ]
     return alt.vconcat(*panels) if narrow else alt.hconcat(*panels)
+
+
+def _over_theta(
+    rows: list[dict[str, float]], field: str, marks: Sequence[float], theta: str, **of: Any
+) -> tuple[Any, Any]:
+    """A rule at each of the marks and the course of a field over theta; `of`: its axis."""
+    import altair as alt
+
+    y = alt.Y(f"{field}:Q", **of)
+    rule = (
+        alt.Chart(alt.Data(values=[{field: m} for m in marks]))
+        .mark_rule(color=SOFT, strokeDash=[2, 2])
+        .encode(y=y)
+    )
+    line = (
+        alt.Chart(alt.Data(values=rows))
+        .mark_line(color=PALETTE[0], strokeWidth=2)
+        .encode(
+            x=alt.X("theta:Q", title=theta),
+            y=y,
+            tooltip=[alt.Tooltip("theta:Q", format=".2f"), alt.Tooltip(f"{field}:Q", format=".3g")],
+        )
+    )
+    return rule, line
 
 
 def metabolite_dispute(

@@ -33,8 +33,24 @@ def traffic_light(
     """
     words = dict(names or {})
     rows = [_row(mark, words) for mark in marks]
-    step = 24 if narrow else 44
-    encoding = {
+    told = {"trial": trial_label, "domain": domain_label, "shown": judgement_label,
+            "note": note_label}  # fmt: skip
+    encoding = {**_places(narrow), "tooltip": tooltip(told)}
+    if any(row["link"] for row in rows):
+        encoding["href"] = {"field": "link"}
+    spec: Spec = {
+        "data": {"values": rows},
+        "encoding": encoding,
+        "layer": _dots(_colour(words, narrow), 240 if narrow else 330),
+        "width": {"step": 24 if narrow else 44},
+        "height": {"step": 24},
+    }
+    return spec | ({"title": title} if title else {})
+
+
+def _places(narrow: bool) -> Spec:
+    """Domains across, on top and slanted; trials down."""
+    return {
         "x": {
             "field": "domain",
             "type": "nominal",
@@ -50,31 +66,19 @@ def traffic_light(
             "axis": {"title": None, "labelLimit": 280, "labelFontSize": 11 if narrow else 12,
                      "domain": False, "ticks": False},
         },
-        "tooltip": tooltip(
-            {"trial": trial_label, "domain": domain_label, "shown": judgement_label,
-             "note": note_label}
-        ),
     }  # fmt: skip
-    if any(row["link"] for row in rows):
-        encoding["href"] = {"field": "link"}
-    colour = _colour(words, narrow)
-    size = 240 if narrow else 330
-    solid = {"test": "datum.open", "value": PAPER}
+
+
+def _dots(colour: Spec, size: int) -> list[Spec]:
+    """A dot in the judgement's colour, hollow where it is open, and its sign upon it."""
+    hollow = {"test": "datum.open", "value": PAPER}
     dot = {"type": "circle", "size": size, "opacity": 1, "strokeWidth": 2.5}
     sign = {"type": "text", "fontWeight": "bold", "fontSize": 14, "dy": 1}
     ink = {"condition": {"test": "datum.dark", "value": PAPER}, "value": INK}
-    layers = [
-        {"mark": dot, "encoding": {"fill": {**colour, "condition": solid}, "stroke": colour}},
+    return [
+        {"mark": dot, "encoding": {"fill": {**colour, "condition": hollow}, "stroke": colour}},
         {"mark": sign, "encoding": {"text": {"field": "sign"}, "color": ink}},
     ]
-    spec: Spec = {
-        "data": {"values": rows},
-        "encoding": encoding,
-        "layer": layers,
-        "width": {"step": step},
-        "height": {"step": 24},
-    }
-    return spec | ({"title": title} if title else {})
 
 
 def _row(mark: Mark, words: Mapping[str, str]) -> dict[str, Any]:

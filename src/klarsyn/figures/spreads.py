@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from klarsyn.figures.theme import PALETTE, SOFT, Spec, short
@@ -53,30 +53,8 @@ def spread_panels(
     """The Vega-Lite specification: a panel for each group of curves, each with its own height."""
     names = {kind: getattr(words, kind) for kind in KINDS}
     seen = [k for k in KINDS if any(c.kind == k for c in curves)]
-    rows = [
-        {
-            "panel": c.panel,
-            "kind": names[c.kind],
-            "t": short(t),
-            "low": short(low),
-            "mid": short(mid),
-            "high": short(high),
-        }
-        for c in curves
-        for t, low, mid, high in zip(c.times, c.lower, c.middle, c.upper, strict=True)
-    ]
-    colour = {
-        "field": "kind",
-        "type": "nominal",
-        "scale": {"domain": [names[k] for k in seen], "range": [TINT[k] for k in seen]},
-        "legend": {
-            "title": None,
-            "orient": "top",
-            "columns": 1 if narrow else 3,
-            "symbolOpacity": 1,
-            "labelLimit": 340,
-        },
-    }
+    rows = _points(curves, names)
+    colour = _colour({names[k]: TINT[k] for k in seen}, narrow)
     x = {"field": "t", "type": "quantitative", "title": x_title, "axis": {"tickCount": 6}}
     panels = list(dict.fromkeys(c.panel for c in curves))
     single = len(panels) == 1
@@ -99,6 +77,36 @@ def spread_panels(
         "columns": 1 if narrow else columns,
         "spec": shown,
         "resolve": {"scale": {"y": "independent"}, "axis": {"x": "independent"}},
+    }
+
+
+def _points(curves: Sequence[SpreadCurve], names: Mapping[str, str]) -> list[Spec]:
+    return [
+        {
+            "panel": c.panel,
+            "kind": names[c.kind],
+            "t": short(t),
+            "low": short(low),
+            "mid": short(mid),
+            "high": short(high),
+        }
+        for c in curves
+        for t, low, mid, high in zip(c.times, c.lower, c.middle, c.upper, strict=True)
+    ]
+
+
+def _colour(tints: Mapping[str, str], narrow: bool) -> Spec:
+    return {
+        "field": "kind",
+        "type": "nominal",
+        "scale": {"domain": list(tints), "range": list(tints.values())},
+        "legend": {
+            "title": None,
+            "orient": "top",
+            "columns": 1 if narrow else 3,
+            "symbolOpacity": 1,
+            "labelLimit": 340,
+        },
     }
 
 

@@ -178,32 +178,10 @@ def cross(
     is stable.
     """
     check_days(days)
-    measure = str(study.data.get("measure", "score"))
-    for rule in regimen.rules:
-        if rule.measure.casefold() != measure.casefold():
-            raise InputError(
-                f"the regimen asks for {rule.measure}, but {study.id} simulates {measure}. "
-                f"Write the rule with {measure}."
-            )
-        top = study.constants["scale_top"]
-        if not 0 <= rule.threshold <= top:
-            raise InputError(
-                f"'{rule}': {measure} runs from 0 to {top:g}, so {rule.threshold:g} is never met. "
-                f"Give a threshold between them."
-            )
+    measure = _measure(study, regimen)
     plan = Plan.of(regimen, days)
     run = Run(people, study, ensemble, plan, form, effects, between)
-    parts = [
-        run.block(subset(people, np.arange(i, min(i + BLOCK, len(people)))))
-        for i in range(0, len(people), BLOCK)
-    ]
-    whole = {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
-    stable = np.asarray(np.isfinite(whole["scores"]).all(axis=(0, 2)))
-    if not stable.any():
-        raise NumericalError("not_estimable", "no parameter set has an equilibrium in everybody.")
-    for name in ("scores", "placebo", "surviving", "share", "given"):
-        if name in whole:
-            whole[name] = whole[name][:, stable]
+    whole, stable = _followed(run, people)
     placebo = run.placebo[stable]
     gap = whole.get("placebo", placebo[None]) - whole["scores"]
     scattered = () if between is None else partings(between, whole, plan.shown, stable)
@@ -244,6 +222,40 @@ def cross(
         seed=people.seed,
         inputs=digest_of(*inputs, run.constants.to_rows(), *drawn),
     )
+
+
+def _measure(study: Study, regimen: Regimen) -> str:
+    """The score that the study simulates, which is the only one that a rule can ask for."""
+    measure = str(study.data.get("measure", "score"))
+    for rule in regimen.rules:
+        if rule.measure.casefold() != measure.casefold():
+            raise InputError(
+                f"the regimen asks for {rule.measure}, but {study.id} simulates {measure}. "
+                f"Write the rule with {measure}."
+            )
+        top = study.constants["scale_top"]
+        if not 0 <= rule.threshold <= top:
+            raise InputError(
+                f"'{rule}': {measure} runs from 0 to {top:g}, so {rule.threshold:g} is never met. "
+                f"Give a threshold between them."
+            )
+    return measure
+
+
+def _followed(run: Run, people: Individuals) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Everybody's records, block by block, in the sets that are stable in all; which sets are."""
+    parts = [
+        run.block(subset(people, np.arange(i, min(i + BLOCK, len(people)))))
+        for i in range(0, len(people), BLOCK)
+    ]
+    whole = {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
+    stable = np.asarray(np.isfinite(whole["scores"]).all(axis=(0, 2)))
+    if not stable.any():
+        raise NumericalError("not_estimable", "no parameter set has an equilibrium in everybody.")
+    for name in ("scores", "placebo", "surviving", "share", "given"):
+        if name in whole:
+            whole[name] = whole[name][:, stable]
+    return whole, stable
 
 
 def _felt_unit() -> str:

@@ -185,26 +185,8 @@ def simulate(
     plan = regimen.given(float(individuals.weight[0]))
     grid = dose_grid(plan) if times is None else np.asarray(times, float)
     since = _hours_since_dose(plan, grid, taken)
+    curves, metrics = _recorded(individuals, regimen, given_as, grid, since, taken, residual)
     units = _units(model)
-    kept = min(len(individuals), MOST_CURVES)
-    curves = {a: np.zeros((kept, len(grid))) for a in model.analytes}
-    metrics = {a: {m: np.full(len(individuals), math.nan) for m in METRICS} for a in model.analytes}
-    for begin in range(0, len(individuals), CHUNK):
-        chunk = slice(begin, min(begin + CHUNK, len(individuals)))
-        part = subset(individuals, chunk)
-        mine = None if taken is None else taken[chunk]
-        seen = max(0, min(kept - begin, len(part)))
-        read = None if residual else find_peaks(part, regimen, given_as, grid, seen, taken=mine)
-        if read is None:
-            read = _peaks_of_courses(part, regimen, given_as, grid, mine, residual)
-        areas, halves = areas_and_halves(part, regimen, given_as, read.curves, grid, mine)
-        ago = since if since.ndim == 1 else since[chunk]
-        for analyte in model.analytes:
-            curves[analyte][begin : begin + seen] = _not_below(read.curves[analyte][:seen])
-            metrics[analyte]["cmax"][chunk] = read.top[analyte]
-            metrics[analyte]["tmax"][chunk] = _picked(ago, read.at[analyte])
-            metrics[analyte]["auc"][chunk] = areas[analyte]
-            metrics[analyte]["half_life"][chunk] = halves[analyte]
     present = _present(model, metrics)
     return Exposure(
         model=model.id,
@@ -216,11 +198,44 @@ def simulate(
         curves={a: curves[a] for a in present},
         subjects=individuals.subjects,
         weight=individuals.weight,
-        notes=(*notes, *_notes(individuals, kept)),
+        notes=(*notes, *_notes(individuals, min(len(individuals), MOST_CURVES))),
         method=_method(individuals, residual),
         seed=individuals.seed,
         inputs=digest_of(individuals.inputs, words or str(regimen), form, grid),
     )
+
+
+def _recorded(
+    individuals: Individuals,
+    regimen: Regimen,
+    form: Form,
+    grid: np.ndarray,
+    since: np.ndarray,
+    taken: np.ndarray | None,
+    residual: bool,
+) -> tuple[dict[str, np.ndarray], dict[str, dict[str, np.ndarray]]]:
+    """Curves of the first MOST_CURVES individuals and metrics of all, a chunk at a time."""
+    analytes = individuals.model.analytes
+    kept = min(len(individuals), MOST_CURVES)
+    curves = {a: np.zeros((kept, len(grid))) for a in analytes}
+    metrics = {a: {m: np.full(len(individuals), math.nan) for m in METRICS} for a in analytes}
+    for begin in range(0, len(individuals), CHUNK):
+        chunk = slice(begin, min(begin + CHUNK, len(individuals)))
+        part = subset(individuals, chunk)
+        mine = None if taken is None else taken[chunk]
+        seen = max(0, min(kept - begin, len(part)))
+        read = None if residual else find_peaks(part, regimen, form, grid, seen, taken=mine)
+        if read is None:
+            read = _peaks_of_courses(part, regimen, form, grid, mine, residual)
+        areas, halves = areas_and_halves(part, regimen, form, read.curves, grid, mine)
+        ago = since if since.ndim == 1 else since[chunk]
+        for analyte in analytes:
+            curves[analyte][begin : begin + seen] = _not_below(read.curves[analyte][:seen])
+            metrics[analyte]["cmax"][chunk] = read.top[analyte]
+            metrics[analyte]["tmax"][chunk] = _picked(ago, read.at[analyte])
+            metrics[analyte]["auc"][chunk] = areas[analyte]
+            metrics[analyte]["half_life"][chunk] = halves[analyte]
+    return curves, metrics
 
 
 def _not_below(curve: np.ndarray) -> np.ndarray:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from klarsyn.evidence.trial import Arm, Finding, Trial
-from klarsyn.figures.rates import RatePoint, RateRow
+from klarsyn.figures.rates import RatePoint, RateRow, rates
+from klarsyn.figures.theme import PALETTE, Spec, finish
 from klarsyn.report.context import Context
 from klarsyn.report.document import anchor_of
 from klarsyn.stats.rates import clopper_pearson
@@ -106,21 +107,28 @@ def rate_point(context: Context, count: Count, group: str) -> RatePoint:
     )
 
 
-def paired_rates(
-    context: Context, shown: Mapping[str, Sequence[Count]], names: Mapping[str, str]
-) -> list[RateRow]:
-    """Rows of drug against control: a heading for each outcome, a line for each trial.
-
-    `names` gives `test` and `control` in the page's language.
-    """
+def paired_rates(context: Context, shown: Mapping[str, Sequence[Count]]) -> list[RateRow]:
+    """Rows of drug against control: a heading for each outcome, a line for each trial."""
+    names = _group_names(context)
     rows: list[RateRow] = []
     for outcome, counts in shown.items():
         rows.append(RateRow(kind="heading", label=context.heading("outcome", outcome)))
         for trial, pair in compared_pairs(counts):
-            points = [
-                rate_point(context, c, names["test" if i == 0 else "control"])
-                for i, c in enumerate(pair)
-            ]
+            points = [rate_point(context, c, name) for c, name in zip(pair, names, strict=True)]
             text = " – ".join(f"{c.events:.0f}/{c.n:.0f}" for c in pair)
             rows.append(RateRow(kind="study", label=trial.label, numbers=text, points=points))
     return rows
+
+
+def paired_pictures(context: Context, rows: Sequence[RateRow], x_title: str) -> dict[str, Spec]:
+    """Those rows drawn, `wide` and `narrow`, each group in its colour."""
+    palette = dict(zip(_group_names(context), (PALETTE[1], PALETTE[6]), strict=True))
+    return {
+        size: finish(rates(rows, palette=palette, x_title=x_title, narrow=size == "narrow"))
+        for size in ("wide", "narrow")
+    }
+
+
+def _group_names(context: Context) -> tuple[str, str]:
+    """Drug and control in the page's language."""
+    return context.words.plain("safety.test"), context.words.plain("safety.control")

@@ -194,25 +194,15 @@ def _risk_of_bias(
     weight = {e.trial: 1 / e.v / total for e in body.effects}
     judged = {t: ground.judged[t] for t in weight if t in ground.judged}
     spared = {t for t, j in judged.items() if unblinding and j.only_measurement}
-    risky = {t for t, j in judged.items() if j.counts_as_high} - spared
     unmasked = {
         t for t in weight if t not in judged and context.base.trial(t).blinding not in MASKED
     }
-    risky |= unmasked
+    risky = ({t for t, j in judged.items() if j.counts_as_high} - spared) | unmasked
     share = sum(weight[t] for t in risky)
     unknown = [t for t, j in judged.items() if j.standing == "High" and not j.counts_as_high]
-    survives: bool | None = None
-    kept = [e for e in body.effects if e.trial not in risky]
-    if risky and kept:
-        low, high = body.repool(kept)
-        survives = (low > 0 or high < 0) == (not body.null_inside)
+    survives = _survives_without(risky, body)
     made = risk_of_bias(share, survives, unblinding=unblinding)
-    unweighed = (
-        evidence is None
-        and body.tip is not None
-        and math.isfinite(body.tip)
-        and not all(guessed_by_chance(t, ground.guesses) for t in weight)
-    )
+    unweighed = _masking_unweighed(body, ground)
     if unweighed:
         made = replace(
             made,
@@ -232,6 +222,25 @@ def _risk_of_bias(
         "falls": unblinding.falls if unblinding else None,
         "unweighed": unweighed,
     }
+
+
+def _survives_without(risky: set[str], body: Body) -> bool | None:
+    """Whether the other trials alone say the same of no effect; None where nothing is left out."""
+    kept = [e for e in body.effects if e.trial not in risky]
+    if not risky or not kept:
+        return None
+    low, high = body.repool(kept)
+    return (low > 0 or high < 0) == (not body.null_inside)
+
+
+def _masking_unweighed(body: Body, ground: Ground) -> bool:
+    """Whether a belief effect could overturn the result and nothing says how large it is."""
+    return (
+        ground.plausible is None
+        and body.tip is not None
+        and math.isfinite(body.tip)
+        and not all(guessed_by_chance(e.trial, ground.guesses) for e in body.effects)
+    )
 
 
 def _inconsistency(body: Body, thresholds: Thresholds | None) -> tuple[Suggestion, dict[str, Any]]:

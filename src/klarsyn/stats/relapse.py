@@ -67,14 +67,7 @@ def pool_curves(
     """
     if heterogeneity not in ("random", "common"):
         raise unknown_name("heterogeneity", heterogeneity, ("random", "common"))
-    grid = np.asarray(times, dtype=float)
-    if grid.size < 1 or np.any(np.diff(grid) <= 0) or grid[0] <= 0:
-        raise InputError("The times to pool at must increase from above 0.")
-    y, v = _conditional(curves, np.r_[0.0, grid])
-    present = np.isfinite(y)
-    if not present.any(axis=0).all():
-        gap = grid[int(np.argmin(present.any(axis=0)))]
-        raise InputError(f"No study is followed to time {gap:g}. Use earlier times.")
+    grid, y, v = _intervals(curves, times)
     between = _moment_covariance(y, v) if heterogeneity == "random" else np.zeros((grid.size,) * 2)
     mean, covariance = _weighted_mean(y, v, between)
     q, df = _cochran(y, v)
@@ -94,7 +87,7 @@ def pool_curves(
         predicted_high=p_high,
         variance=variance,
         between=between,
-        studies=present.sum(axis=0),
+        studies=np.isfinite(y).sum(axis=0),
         q=q,
         df=df,
         i2=max(0.0, 1 - df / q) if q > 0 else 0.0,
@@ -104,6 +97,22 @@ def pool_curves(
             f"{'t' if several else 'normal'} limits"
         ),
     )
+
+
+def _intervals(
+    curves: Sequence[SurvivalCurve], times: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """The times, and each study's conditional survival and variance up to each from the last."""
+    grid = np.asarray(times, dtype=float)
+    if grid.size < 1 or np.any(np.diff(grid) <= 0) or grid[0] <= 0:
+        raise InputError("The times to pool at must increase from above 0.")
+    y, v = _conditional(curves, np.r_[0.0, grid])
+    followed = np.isfinite(y).any(axis=0)
+    if not followed.all():
+        raise InputError(
+            f"No study is followed to time {grid[int(np.argmin(followed))]:g}. Use earlier times."
+        )
+    return grid, y, v
 
 
 def _conditional(

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from klarsyn.errors import InputError
 from klarsyn.provenance import digest_of
 from klarsyn.stats.information import diversity, with_heterogeneity
 from klarsyn.stats.sequential import boundaries, spent
 from klarsyn.synthesis.effects import Effects
-from klarsyn.synthesis.influence import cumulative
+from klarsyn.synthesis.influence import Steps, cumulative
 from klarsyn.synthesis.pairwise import pool
 
 CROSSED, REACHED, TOO_LITTLE = "boundary crossed", "information reached", "too little information"
@@ -114,12 +115,7 @@ def sequential_analysis(
     error left. Normal limits: with few studies the pooled z itself is too sure of τ².
     """
     used, _ = effects.usable()
-    people = np.asarray(participants, dtype=float)
-    if people.shape != (used.k,):
-        raise InputError(f"{people.size} numbers of participants for {used.k} studies.")
-    for i, n in enumerate(people):
-        if not (math.isfinite(n) and n > 0):
-            raise InputError(f"{used.place(i)}: participants must be above 0; got {n:g}.")
+    people = _participants(participants, used)
     if not (math.isfinite(size) and size > 0):
         raise InputError(f"The information size must be above 0; it is {size:g}.")
     keys = list(range(used.k)) if order is None else list(order)
@@ -128,21 +124,7 @@ def sequential_analysis(
     share = _diversity(used, method) if diversity_share is None else diversity_share
     required = with_heterogeneity(size, share)
     fraction = seen / required
-    limits, error = boundaries(fraction.tolist(), alpha), spent(fraction, alpha)
-    looks = tuple(
-        Look(
-            study=step.study,
-            participants=float(n),
-            fraction=float(t),
-            estimate=step.estimate,
-            se=step.se,
-            z=step.estimate / step.se,
-            boundary=float(limit) if math.isfinite(limit) else None,
-            error_spent=float(e),
-            crossed=bool(abs(step.estimate / step.se) >= limit),
-        )
-        for step, n, t, limit, e in zip(steps, seen, fraction, limits, error, strict=True)
-    )
+    looks = _looks(steps, seen, fraction, alpha)
     reached = REACHED if fraction[-1] >= 1 else TOO_LITTLE
     last = looks[-1]
     reach = None if last.boundary is None else last.boundary * last.se
@@ -158,6 +140,37 @@ def sequential_analysis(
         scale=used.scale,
         method=f"{method}, z, Lan–DeMets spending of O'Brien–Fleming type",
         digest=digest_of(used.y, used.v, used.study, people, keys, size, share, alpha, method),
+    )
+
+
+def _participants(participants: Sequence[float], used: Effects) -> NDArray[np.float64]:
+    people = np.asarray(participants, dtype=float)
+    if people.shape != (used.k,):
+        raise InputError(f"{people.size} numbers of participants for {used.k} studies.")
+    for i, n in enumerate(people):
+        if not (math.isfinite(n) and n > 0):
+            raise InputError(f"{used.place(i)}: participants must be above 0; got {n:g}.")
+    return people
+
+
+def _looks(
+    steps: Steps, seen: NDArray[np.float64], fraction: NDArray[np.float64], alpha: float
+) -> tuple[Look, ...]:
+    """The pooled effect at each `fraction` of the required size beside its boundary."""
+    limits, error = boundaries(fraction.tolist(), alpha), spent(fraction, alpha)
+    return tuple(
+        Look(
+            study=step.study,
+            participants=float(n),
+            fraction=float(t),
+            estimate=step.estimate,
+            se=step.se,
+            z=step.estimate / step.se,
+            boundary=float(limit) if math.isfinite(limit) else None,
+            error_spent=float(e),
+            crossed=bool(abs(step.estimate / step.se) >= limit),
+        )
+        for step, n, t, limit, e in zip(steps, seen, fraction, limits, error, strict=True)
     )
 
 

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from klarsyn.bias.refusals import Cell, RefusalGrid, Refusals, refusal_grid
-from klarsyn.figures.rates import rates
 from klarsyn.figures.refusals import GridCell, refusals
-from klarsyn.figures.theme import PALETTE, finish
+from klarsyn.figures.theme import finish
 from klarsyn.provenance import digest_of
 from klarsyn.report.comparison import Comparison, Left, read_comparison, read_left
 from klarsyn.report.context import Context
-from klarsyn.report.counts import Count, arm_counts, compared_pairs, paired_rates
+from klarsyn.report.counts import Count, arm_counts, compared_pairs, paired_pictures, paired_rates
 from klarsyn.report.document import (
     Figure,
     Prose,
@@ -189,16 +188,12 @@ def _arm_names(context: Context, refused: Refused) -> dict[str, str]:
 
 def _rates_figure(context: Context, shown: dict[str, list[Count]]) -> Figure:
     w = context.words
-    names = {"test": w.plain("safety.test"), "control": w.plain("safety.control")}
-    palette = {names["test"]: PALETTE[1], names["control"]: PALETTE[6]}
-    rows = paired_rates(context, shown, names)
-    title = w.plain("left.x")
+    rows = paired_rates(context, shown)
     return Figure(
         id="left-rates",
         title=w.plain("left.figure"),
         alt=" ".join([w.plain("left.alt"), *spoken(rows)[:12]]),
-        wide=finish(rates(rows, palette=palette, x_title=title)),
-        narrow=finish(rates(rows, palette=palette, x_title=title, narrow=True)),
+        **paired_pictures(context, rows, w.plain("left.x")),
         caption=w("left.caption"),
     )
 

@@ -7,11 +7,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from klarsyn.figures.rates import rates
-from klarsyn.figures.theme import PALETTE, finish
 from klarsyn.provenance import digest_of
 from klarsyn.report.context import Context
-from klarsyn.report.counts import Count, arm_counts, compared_pairs, paired_rates
+from klarsyn.report.counts import Count, arm_counts, compared_pairs, paired_pictures, paired_rates
 from klarsyn.report.document import (
     Figure,
     Prose,
@@ -59,10 +57,6 @@ def _compared(counts: Sequence[Count]) -> bool:
 
 def _figure(context: Context, harms: dict[str, list[Count]]) -> Figure:
     w = context.words
-    names = {"test": w.plain("safety.test"), "control": w.plain("safety.control")}
-    palette = {names["test"]: PALETTE[1], names["control"]: PALETTE[6]}
-    rows = paired_rates(context, harms, names)
-    title = w.plain("safety.x")
     return Figure(
         id="adverse-events",
         title=w.plain("safety.figure"),
@@ -71,8 +65,7 @@ def _figure(context: Context, harms: dict[str, list[Count]]) -> Figure:
             harms=", ".join(context.term("outcome", h) for h in harms),
             k=len({t.id for c in harms.values() for t, _ in compared_pairs(c)}),
         ),
-        wide=finish(rates(rows, palette=palette, x_title=title)),
-        narrow=finish(rates(rows, palette=palette, x_title=title, narrow=True)),
+        **paired_pictures(context, paired_rates(context, harms), w.plain("safety.x")),
         caption=w("safety.caption"),
     )
 
