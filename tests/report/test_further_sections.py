@@ -185,7 +185,8 @@ def test_occupancy_is_drawn_over_hours_and_the_score_over_days(page: Report) -> 
 
 def test_the_first_screen_gives_sizes_with_their_intervals_and_certainty(page: Report) -> None:
     works, duration, safety, sure = (str(card["answer"]) for card in page.summary)
-    assert "6.9 MADRS points lower at about 24 hours (95 % CI 1.8 to 12.0; 7 trials)" in works
+    size = "6.9 MADRS points lower at about 24 hours"
+    assert f"{size} (95\N{NO-BREAK SPACE}% CI 1.8 to 12.0; 7 trials)" in works
     assert "placebo under anaesthesia: undecided" in works
     assert "Hardly known beyond day 10 after the last dose" in duration
     assert "dissociation 34 (22 to 53 across 4 trials)" in safety

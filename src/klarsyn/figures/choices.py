@@ -16,6 +16,8 @@ COLOURS = {
     "not_estimable": FAINT,
 }
 
+LETTER = 5.2  # mean width of a letter of 11 pixels
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Analysis:
@@ -51,7 +53,7 @@ def specification_curve(
     `conclusions` names each in words. Intervals that leave `limits` are cut there; a dashed line
     stands at `threshold`. Without `lines` the estimates stand alone.
     """
-    room = 190 if narrow else 250
+    room = _room(lines) if narrow else 250
     width = 350 - room if narrow else 860 - room
     colour = _colour(analyses, conclusions, narrow)
     end = max(a.rank for a in analyses)
@@ -76,6 +78,12 @@ def specification_curve(
         ticks = _ticks(analyses, lines, conclusions, x, colour, extent, room)
         parts.append(ticks | {"width": width})
     return {"vconcat": parts, "spacing": 6, "resolve": {"scale": {"color": "shared"}}}
+
+
+def _room(lines: Sequence[tuple[str, Sequence[str]]]) -> int:
+    """Pixels beside the narrow curve: the longest option, but the curve keeps a third."""
+    longest = max((len(o) for _, options in lines for o in options), default=0)
+    return min(max(190, round(LETTER * longest) + 20), 232)
 
 
 def _colour(analyses: Sequence[Analysis], conclusions: Mapping[str, str], narrow: bool) -> Spec:

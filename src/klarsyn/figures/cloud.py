@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from klarsyn.figures.theme import FAINT, INK, PALETTE, SOFT, Spec, layer
 
+FEW = 30  # subsets up to which a point is drawn large enough to be found alone
+
 
 def pickable_cloud(
     estimates: Sequence[float],
@@ -45,7 +47,8 @@ def pickable_cloud(
         {"field": "x", "type": "quantitative", "format": ".2f", "title": labels[0]},
         {"field": "k", "type": "quantitative", "title": labels[1]},
     ]
-    dot = {"type": "circle", "size": 26, "opacity": 0.6}
+    size = 26 if len(rows) > FEW else 90
+    dot = {"type": "circle", "size": size, "opacity": 0.6}
     cloud: Spec = {
         "width": 320 if narrow else 480,
         "height": 260 if narrow else 300,

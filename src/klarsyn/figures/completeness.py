@@ -31,8 +31,9 @@ def completeness(
         "field": "item",
         "type": "nominal",
         "sort": None,
-        "axis": {"orient": "top", "title": None, "labelAngle": -50, "labelLimit": 220,
-                 "domain": False, "ticks": False, "labelAlign": "left", "labelBaseline": "middle"},
+        "axis": {"orient": "top", "title": None, "labelAngle": -90 if narrow else -50,
+                 "labelLimit": 220, "domain": False, "ticks": False, "labelAlign": "left",
+                 "labelBaseline": "middle"},
     }  # fmt: skip
     y = {
         "field": "trial",
@@ -53,4 +54,4 @@ def completeness(
     if any(c.link for c in cells):
         chart["encoding"]["href"] = {"field": "link"}
     step = 15
-    return chart | {"width": {"step": 14 if narrow else 46}, "height": {"step": step}}
+    return chart | {"width": {"step": 18 if narrow else 46}, "height": {"step": step}}

@@ -303,7 +303,7 @@ def _method(individuals: Individuals, residual: bool) -> str:
 
 def _notes(individuals: Individuals, kept: int) -> list[str]:
     model = individuals.model
-    notes = [f"Site: {model.site}. {individuals.method}."]
+    notes = [f"Site: {model.site}; {individuals.method}."]
     if kept < len(individuals):
         notes.append(f"Bands are those of the first {kept} patients; the metrics are of all.")
     if len(individuals.occasions) > 1:

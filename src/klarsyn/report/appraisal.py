@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -30,6 +31,7 @@ from klarsyn.report.sections.works import build_works
 from klarsyn.report.settings import read_settings
 from klarsyn.report.words import read_words
 
+TAG = re.compile(r"<[^>]*>")
 Builder = Callable[[Context], tuple[Section, Any] | None]
 
 # What stands behind each answer, where the base has what it needs.
@@ -111,10 +113,10 @@ def _subtitle(context: Context) -> str:
 
 
 def _unlinked(answer: Any) -> str:
-    """The answer without links: a card is one link already."""
+    """The answer without links, its unbreakable spaces kept: a card is one link already."""
     from markupsafe import Markup
 
-    return Markup(answer).striptags()
+    return Markup(TAG.sub("", str(Markup(answer)))).unescape()
 
 
 def _trials(context: Context) -> list[Mapping[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -155,7 +155,9 @@ def _settings(base: Base, given: dict[str, Any]) -> Settings:
         action=given.get("action", {}),
         review=given.get("review", {}),
         selection=given.get("selection", ""),
-        items=tuple(given.get("items", _items(common["outcomes"]))),
+        items=tuple(
+            given.get("items", _items(common["outcomes"], given.get("windows", DEFAULT_WINDOWS)))
+        ),
         harm_blocks=tuple(_harm_block(h) for h in given.get("harm_blocks", ())),
         unblinding=given.get("unblinding", {}),
         leaving=tuple(given.get("leaving", DEFAULT_LEAVING)),
@@ -317,6 +319,23 @@ def _harms(base: Base) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _items(outcomes: tuple[str, ...]) -> tuple[Mapping[str, Any], ...]:
-    """What the page's questions need of a trial: scores at the usual times, then the rest."""
-    return tuple({"outcomes": outcomes, **item} for item in DEFAULT_ITEMS)
+def _items(
+    outcomes: tuple[str, ...], windows: Sequence[Mapping[str, Any]]
+) -> tuple[Mapping[str, Any], ...]:
+    """What the page's questions need of a trial: scores at the page's times, then the rest.
+
+    A window that not every trial can have (the end of repeated doses, whatever came last) is not
+    asked of all.
+    """
+    usual = [item for item in DEFAULT_ITEMS if "clock" in item]
+    timed = []
+    for window in windows:
+        if window.get("only_repeated") or window["id"] == "last":
+            continue
+        times = {k: window[k] for k in ("earliest", "latest", "clock")}
+        same = [item for item in usual if times.items() <= item.items()]
+        told = _label(window["label"])
+        label = {"en": f"score {told['en']}", "nb": f"skår {told['nb']}"}
+        timed.append(same[0] if same else {"label": label, **times})
+    rest = [item for item in DEFAULT_ITEMS if "clock" not in item]
+    return tuple({"outcomes": outcomes, **item} for item in (*timed, *rest))

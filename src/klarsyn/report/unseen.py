@@ -10,7 +10,14 @@ from klarsyn.bias.missingresults import AVAILABILITY, ResultMatrix, result_matri
 from klarsyn.evidence.trial import Base
 from klarsyn.provenance import digest_of
 from klarsyn.report.settings import Settings
-from klarsyn.synthesis.extraction import Extraction, TrialEffect, Unanswered, derive_effects
+from klarsyn.synthesis.extraction import (
+    Extraction,
+    TrialEffect,
+    Unanswered,
+    as_effects,
+    derive_effects,
+)
+from klarsyn.synthesis.pairwise import pool
 
 # A program cannot know that a result was held back because of what it was: a person records that.
 FROM_REASON = {
@@ -26,8 +33,8 @@ MOST = 200
 class Unseen:
     """One time and class: trials by availability of the result, and the null trials that flip it.
 
-    `to_flip` is 0 where the interval holds no difference already, None where `MOST` do not suffice
-    or no trial is seen.
+    `to_flip` is 0 where the interval holds no difference already, by the page's own method or by
+    the one that counts; None where `MOST` do not suffice or no trial is seen.
     """
 
     window: str
@@ -91,14 +98,16 @@ def derive_unseen(base: Base, settings: Settings) -> UnseenResults | None:
             trials = [s for s in matrix.studies if of_class[s] == comparator]
             effects = [e for e in extraction.effects if e.comparator == comparator]
             if effects:
-                rows.append(_unseen(matrix, window, comparator, trials, effects))
+                flip = _to_flip(settings, effects)
+                rows.append(_unseen(matrix, window, comparator, trials, flip))
     used = [i for x in asked.values() for e in x.effects for i in e.findings]
     return UnseenResults(
         matrix=matrix,
         rows=tuple(rows),
         findings=tuple(dict.fromkeys(used)),
         method=f"ROB-ME matrix from the base; null trials of median variance until the interval "
-        f"(DerSimonian–Laird, Wald) holds zero, at most {MOST}",
+        f"(DerSimonian–Laird, Wald) holds zero, at most {MOST}; none where the interval of the "
+        f"page ({settings.method}, {settings.test}) does",
         digest=digest_of(matrix.digest, [(r.window, r.comparator, r.to_flip) for r in rows]),
     )
 
@@ -118,12 +127,21 @@ def _unseen(
     window: str,
     comparator: str,
     trials: Sequence[str],
-    effects: Sequence[TrialEffect],
+    to_flip: int | None,
 ) -> Unseen:
     found = [matrix.cells[t, window] for t in trials]
     return Unseen(
         window=window,
         comparator=comparator,
         counts={a: found.count(a) for a in AVAILABILITY},
-        to_flip=studies_to_flip([e.y for e in effects], [e.v for e in effects], most=MOST),
+        to_flip=to_flip,
     )
+
+
+def _to_flip(settings: Settings, effects: Sequence[TrialEffect]) -> int | None:
+    """0 where the page's interval holds zero: nobody can overturn what is not concluded."""
+    if len(effects) > 1:
+        made = pool(as_effects(effects), method=settings.method, test=settings.test)
+        if made.ci_lower <= 0 <= made.ci_upper:
+            return 0
+    return studies_to_flip([e.y for e in effects], [e.v for e in effects], most=MOST)

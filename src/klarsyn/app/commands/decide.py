@@ -21,7 +21,7 @@ weights are tried, or those in the order of --order.
 @click.command(epilog=EPILOG)
 @click.argument("file", type=click.Path())
 @click.option("--seed", type=int, required=True, help="Of the draws.")
-@click.option("--draws", type=int, default=10_000, show_default=True)
+@click.option("--draws", type=int, default=10_000, show_default=True, help="How many.")
 @click.option("--order", multiple=True, help="A criterion; repeat, the most important first.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(file: str, seed: int, draws: int, order: tuple[str, ...], as_json: bool) -> None:

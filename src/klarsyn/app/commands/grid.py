@@ -37,10 +37,12 @@ sets are all that these define, each value or either, e.g.
 @click.option("--fewest", type=int, default=2, help="With --features: fewest studies of a set.")
 @click.option("--all-subsets", is_flag=True, help="Every subset of studies as inclusion set.")
 @click.option("--shares", default="0", help="Shares of the belief effect to take away.")
-@click.option("--threshold", type=float, default=0.0)
-@click.option("--level", type=float, default=0.95)
+@click.option(
+    "--threshold", type=float, default=0.0, help="No difference, or the least that counts."
+)
+@click.option("--level", type=float, default=0.95, help="Confidence level.")
 @click.option("--null", type=int, default=0, help="Compare with so many grids without effect.")
-@click.option("--seed", type=int, default=1)
+@click.option("--seed", type=int, default=1, help="Of --null.")
 @click.option("--rows", type=int, default=500, help="Cells of the curve in the JSON.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(file: str, as_json: bool, rows: int, null: int, seed: int, **options: Any) -> None:

@@ -30,7 +30,7 @@ arm is test, control or single; ascertainment is systematic, spontaneous or unkn
 @click.option("--systematic", type=float, default=1.0, help="The same where all were asked.")
 @click.option("--background", type=float, default=None, help="Share without the drug.")
 @click.option("--ratio", type=float, default=2.0, help="Times the background to be told apart.")
-@click.option("--confidence", type=float, default=0.95)
+@click.option("--confidence", type=float, default=0.95, help="Of the one-sided limits.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     file: str,

@@ -49,7 +49,7 @@ SHARES, for --model, adds studies that printed only one share:
 @click.option("--largest-rise", type=float, default=0.02, help="Tremble allowed in the clicks.")
 @click.option("--repeats", type=int, default=200, help="Rereadings with error.")
 @click.option("--method-error", type=float, default=0.05, help="SD of log HR by reconstruction.")
-@click.option("--seed", type=int, default=1)
+@click.option("--seed", type=int, default=1, help="Of the rereadings.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(points: str, at_risk: str, as_json: bool, **options: Any) -> None:
     """Rebuild participants from survival curves and say how long the effect lasts."""

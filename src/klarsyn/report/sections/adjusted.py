@@ -289,6 +289,7 @@ def _sentence(context: Context, made: Sequence[Adjusted]) -> Any:
         least=claim(n.fixed(values[0])),
         most=claim(n.fixed(values[-1])),
         standing=standing,
+        holding=len(first.published) - standing,
         all=len(first.published),
     )
 

@@ -201,7 +201,7 @@ def _table(context: Context, made: AllAnalyses) -> TableBlock:
     rows = []
     for place, i in enumerate(made.result.value["influence"], start=1):
         name = i["choice"]
-        told = ", ".join(_option(context, name, o) for o in options[name])
+        told = "; ".join(_option(context, name, o) for o in options[name])
         rows.append(
             (
                 f"{place}. {_choice(context, name)}",

@@ -422,6 +422,15 @@ def _sentence(context: Context, m: Improved) -> Any:
         )
     if m.benchmarks:
         texts.append(_against_usual(context, m, *m.benchmarks[0]))
+    for usual, benchmark in m.benchmarks[1:]:
+        texts.append(
+            w(
+                "controls.also",
+                name=usual.label[context.lang],
+                value=n.fixed(usual.value),
+                z=claim(n.fixed(benchmark.z, 1)),
+            )
+        )
     out = texts[0]
     for text in texts[1:]:
         out = out + " " + text

@@ -282,7 +282,7 @@ def _tip(context: Context, found: AggregateDropout, sd: float | None) -> str:
     beyond = scale is not None and size * sd > scale.maximum - scale.minimum
     return w.plain(
         "dropouts.tip_beyond" if beyond else "dropouts.tip_points",
-        points=n.fixed(size * sd, 1),
+        points=n.fixed(size * sd, 0 if beyond else 1),
         scale=context.settings.points_scale,
         size=n.fixed(size, 1),
     )

@@ -26,6 +26,8 @@ from klarsyn.report.gradings import (
 from klarsyn.report.guessing import ArmGuess
 from klarsyn.report.sections.reference import derive_reference
 
+LARGE_RATIO = 2.0  # what GRADE calls a large effect, or its inverse
+
 
 def build_findings_summary(context: Context) -> tuple[Section, Any] | None:
     """The section and its sentence; None where no outcome can be expressed in points or counts."""
@@ -193,7 +195,20 @@ def _plain(context: Context, graded: Graded) -> str:
         key = "fewer" if lower else "more"
         if body.unit != "points":
             key = "events_fewer" if lower else "events_more"
-    return w.plain(f"findings.plain_{key}.{_level(graded)}")
+    return w.plain(f"findings.plain_{key}.{_level(graded)}", large=_large(context, body))
+
+
+def _large(context: Context, body: Body) -> str:
+    """Which large differences an interval with no difference inside leaves possible."""
+    low, high = body.interval
+    if body.unit == "points":
+        made = thresholds_of(context)
+        border, kind = (made.large if made else math.inf), ""
+    else:
+        border, kind = math.log(LARGE_RATIO), "events_"
+    down, up = low <= -border, high >= border
+    name = "either" if down and up else f"{kind}fewer" if down else f"{kind}more" if up else "none"
+    return context.words.plain(f"findings.large.{name}")
 
 
 def _table(context: Context, graded: Sequence[Graded], results: dict[str, Result]) -> TableBlock:
@@ -306,6 +321,8 @@ def _bias_reason(context: Context, graded: Graded) -> str:
         told.append(w.plain("findings.high_unknown", share=unknown))
     if facts["spared"]:
         told.append(w.plain("findings.spared", count=facts["spared"]))
+    if graded.body.unit != "points" and math.isfinite(facts["tip"] or math.inf):
+        told.append(w.plain("findings.belief_score"))
     if facts["unweighed"]:
         told.append(w.plain("findings.belief_unweighed", tip=n.fixed(facts["tip"], 1)))
         return " ".join(told)
