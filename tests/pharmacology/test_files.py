@@ -329,9 +329,9 @@ def test_a_choice_a_logarithm_and_an_assigned_output_by_hand(tmp_path) -> None:
         ),
         (
             "<listOfReactions>",
-            f'<listOfInitialAssignments><initialAssignment symbol="A"><{MATH}><cn>3</cn></math>'
+            f'<listOfInitialAssignments><initialAssignment symbol="c"><{MATH}><cn>3</cn></math>'
             "</initialAssignment></listOfInitialAssignments><listOfReactions>",
-            "initial assignment of 'A' is not read",
+            "initial assignment of 'c', which is no species or parameter",
         ),
         (
             'size="50" constant="true"',
@@ -340,12 +340,12 @@ def test_a_choice_a_logarithm_and_an_assigned_output_by_hand(tmp_path) -> None:
         ),
         (
             "<listOfReactions>",
-            f'<listOfRules><rateRule variable="Km"><{MATH}><cn>1</cn></math></rateRule>'
+            f'<listOfRules><rateRule variable="c"><{MATH}><cn>1</cn></math></rateRule>'
             "</listOfRules><listOfReactions>",
-            "rate rule of 'Km', which is no species",
+            "rule of 'c', which is no species or parameter",
         ),
         (SATURATED, f"<apply><sech/>{SATURATED}</apply>", "a function that is not read"),
-        ('id="Vmax" value="10"', 'id="Vmax"', "parameter Vmax is nan"),
+        ('id="Vmax" value="10"', 'id="Vmax"', "'Vmax' has no finite value at the start"),
     ],
 )
 def test_what_sbml_holds_beyond_this_is_refused_by_name(tmp_path, old, new, says) -> None:

@@ -80,7 +80,7 @@ def reaction(
 
 
 def level3(*parts: str) -> str:
-    return HEAD.format(level=3, version=1, core="/core") + "".join(parts) + TAIL
+    return HEAD.format(level=3, version=2, core="/core") + "".join(parts) + TAIL
 
 
 def level2(*parts: str) -> str:

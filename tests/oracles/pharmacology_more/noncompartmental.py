@@ -113,6 +113,8 @@ def profile(i: dict[str, Any]) -> dict[str, Any]:
         "tmax": next(t for t, c in points if c == cmax),
         "clast": clast, "tlast": tlast, "auc_last": area, "aumc_last": moment,
     }  # fmt: skip
+    if cmax == 0:  # PKNCA: pk.calc.tmax, .tlast and .clast.obs are missing where all is zero
+        found |= dict.fromkeys(("tmax", "clast", "tlast"))
     end = terminal(points) if cmax > 0 else None
     slope = end[0] if end else None
     names = ("slope", "slope_r2_adjusted", "slope_points", "half_life", "auc_infinite",

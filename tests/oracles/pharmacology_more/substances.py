@@ -78,7 +78,7 @@ def round_by_round(y: F, e: F, r: F, rounds: int) -> dict[str, F]:
 
 def resolutions() -> None:
     for y, e, r in (("0.41", "0.995", "0.99"), ("0.5", "1", "1"), ("0.41", "0.995", "0"),
-                    ("0.1", "0.5", "0.9"), ("0.5", "0.9", "1"), ("0", "0.9", "0.5"),
+                    ("0.1", "0.5", "0.9"), ("0.5", "0.9", "1"), ("0", "0.9", "0.5"), ("0", "0.9", "1"),
                     ("0.05", "0", "0.99"), ("0.4999", "0.9999", "0.9999")):  # fmt: skip
         for rounds in (1, 2, 3, 5, 10, 50):
             i = {"yield": float(y), "excess": float(e), "racemised": float(r), "rounds": rounds}
@@ -89,7 +89,8 @@ def resolutions() -> None:
                     continue
                 add("resolution", name, i, quantity, value)
         endless = F(1) - (1 - F(y)) * F(r)
-        add("resolution", f"{y}, {e}, {r}, endless", i, "limit", F(y) / endless)
+        limit = F(y) / endless if F(y) else F(0)
+        add("resolution", f"{y}, {e}, {r}, endless", i, "limit", limit)
         remains = (F(1) / 2 - F(y) * (1 + F(e)) / 2) / (1 - F(y))
         add("resolution", f"{y}, {e}, {r}, mother liquor", i | {"rounds": 1},
             "excess of the other in the liquor", 1 - 2 * remains,

@@ -95,7 +95,7 @@ CASES: dict[str, tuple[float | None, list[Portion]]] = {
     "50 mg hydrochloride oral; 50 mg base oral on day 1":
         (None, at([0], 50, SALT) + at([24], 50)),
     "0.3 mg/kg base iv over 40 min, four times a week for 1 week":
-        (50.0, at(days(0, 2, 4, 6), 15, length=40 * MIN)),
+        (50.0, at(days(0, 1, 3, 5), 15, length=40 * MIN)),
     "0.3 mg/kg base iv over 40 min, 7 per week, 1 week":
         (50.0, at(days(0, 1, 2, 3, 4, 5, 6), 15, length=40 * MIN)),
 }  # fmt: skip

@@ -63,11 +63,15 @@ def timeline(
     changes: Sequence[Change],
     resets: Sequence[Reset] = (),
 ) -> list[Event]:
-    """All events in the order in which they happen; a reset cancels what earlier records bring."""
+    """All events in the order in which they happen.
+
+    A reset, and a dose that sets the steady state (SS 1), cancels what earlier records bring.
+    """
     check_doses(system, doses)
     wiped = sorted({float(r.time) for r in resets})
     if not all(math.isfinite(time) for time in wiped):
         raise InputError("the time of a reset is not a finite number of hours.")
+    replaced = sorted((float(d.time), i) for i, d in enumerate(doses) if d.steady == 1)
     ordered = sorted(changes, key=lambda c: c.time)
     events = [
         Event(time=float(c.time), kind="change", number=i, change=c) for i, c in enumerate(ordered)
@@ -77,7 +81,10 @@ def timeline(
         for change in ordered:
             if change.time <= dose.time:
                 at = at.with_parameters(change.parameters)
-        until = next((time for time in wiped if time > dose.time), math.inf)
+        until = min(
+            next((time for time in wiped if time > dose.time), math.inf),
+            next((at for at, later in replaced if (at, later) > (dose.time, number)), math.inf),
+        )
         events += [e for e in _events_of(at, dose, number) if e.time < until]
     events += [Event(time=time, kind="reset", number=i) for i, time in enumerate(wiped)]
     return sorted(events, key=Event.key)
