@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from klarsyn.errors import InputError, unknown_name
 from klarsyn.pharmacology.dose_words import (
@@ -34,6 +35,7 @@ ROUTES = {
 WEEK = 168.0
 DAY = 24.0
 MOST_DOSES = 10_000
+MOST_PORTIONS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,15 +257,18 @@ def build_step(
     """A checked step; see Step for units."""
     if not (math.isfinite(amount.value) and amount.value > 0):
         raise InputError(
-            f"a dose of {amount.value:g} mg is not above 0. State what is given as a positive "
-            f"number."
+            f"a dose of {amount.value:g} mg is not a finite amount above 0. State what is given as "
+            f"a positive number."
         )
     if route not in ROUTES:
         raise unknown_name("route", route, ROUTES)
     if not (math.isfinite(duration) and duration >= 0):
         raise InputError(f"a duration of {duration:g} h is negative. Use 0 for a bolus.")
-    if portions < 1 or gap < 0 or (portions == 1 and gap):
-        raise InputError(f"{portions} portions {gap:g} h apart cannot be given.")
+    if not (1 <= portions <= MOST_PORTIONS and 0 <= gap < math.inf) or (portions == 1 and gap):
+        raise InputError(
+            f"{portions} portions {printed_hours(gap)} apart cannot be given. Use 2 to "
+            f"{MOST_PORTIONS} portions, 0 min apart or more."
+        )
     return Step(
         amount=amount,
         route=route,
@@ -284,10 +289,18 @@ def once(hour: float = 0.0) -> Schedule:
 def at_hours(hours: Sequence[float]) -> Schedule:
     """Doses at these hours from the start."""
     times = tuple(float(h) for h in hours)
-    if not times or any(not math.isfinite(h) or h < 0 for h in times):
-        raise InputError("dose times are hours from the start: at least one, none negative.")
-    if list(times) != sorted(set(times)):
-        raise InputError("dose times must rise, none given twice.")
+    for hour in times or (math.nan,):
+        if not (math.isfinite(hour) and hour >= 0):
+            raise InputError(
+                f"a dose at {hour:g} h: dose times are hours from the start, at least one, none "
+                f"negative."
+            )
+    for before, hour in pairwise(times):
+        if hour <= before:
+            raise InputError(
+                f"a dose at {hour:g} h comes after one at {before:g} h. Dose times must rise, "
+                f"none given twice."
+            )
     if len(times) == 1:
         return once(times[0])
     if all(h % DAY == 0 for h in times):
@@ -299,7 +312,8 @@ def weekly(per_week: int, weeks: int) -> Schedule:
     """Doses spread over each week: two fall on days 0 and 3, three on days 0, 2 and 4."""
     if not (1 <= per_week <= 7 and weeks >= 1 and per_week * weeks <= MOST_DOSES):
         raise InputError(
-            f"{per_week} doses a week for {weeks} weeks: use 1 to 7 a week and at least one week."
+            f"{per_week} doses a week for {weeks} weeks: use 1 to 7 a week, at least one week and "
+            f"at most {MOST_DOSES} doses."
         )
     days = [math.floor(k * 7 / per_week) for k in range(per_week)]
     hours = tuple(WEEK * w + DAY * d for w in range(weeks) for d in days)
@@ -309,9 +323,10 @@ def weekly(per_week: int, weeks: int) -> Schedule:
 
 def every(interval: float, doses: int) -> Schedule:
     """`doses` doses `interval` hours apart."""
-    if not (interval > 0 and 1 <= doses <= MOST_DOSES):
+    if not (0 < interval < math.inf and 1 <= doses <= MOST_DOSES):
         raise InputError(
-            f"{doses} doses every {interval:g} h: the interval is above 0 and there is a dose."
+            f"{doses} doses every {interval:g} h: use an interval above 0 and 1 to {MOST_DOSES} "
+            f"doses."
         )
     return Schedule(
         hours=tuple(interval * k for k in range(doses)),

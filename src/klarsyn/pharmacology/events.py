@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from klarsyn.errors import InputError, unknown_name
-from klarsyn.pharmacology.system import Change, Dose, Reset
+from klarsyn.pharmacology.system import Change, Dose, Reset, check_dose
 from klarsyn.tables import Column, csv_text, read_table, write_text
 
 HEADER = ("ID", "TIME", "EVID", "AMT", "RATE", "II", "ADDL", "SS", "CMT", "DV", "MDV")
@@ -166,9 +166,13 @@ def _kind(record: Mapping[str, Any], where: str) -> int:
 def _dose(record: Mapping[str, Any], compartments: Sequence[str], where: str) -> Dose:
     if record.get("RATE") and record.get("DUR"):
         raise InputError(f"{where}: RATE and DUR both given. Keep one.")
-    return Dose(
+    if record.get("AMT") is None:
+        raise InputError(
+            f"{where}: a dose without AMT. Give what is given; 0 where RATE alone says it (SS 1)."
+        )
+    dose = Dose(
         time=record["TIME"],
-        amount=record.get("AMT") or 0.0,
+        amount=record["AMT"],
         compartment=_compartment(record.get("CMT"), compartments, where),
         rate=record.get("RATE") or 0.0,
         duration=record.get("DUR") or 0.0,
@@ -176,6 +180,8 @@ def _dose(record: Mapping[str, Any], compartments: Sequence[str], where: str) ->
         additional=record.get("ADDL") or 0,
         steady=record.get("SS") or 0,
     )
+    check_dose(dose, where)
+    return dose
 
 
 def _compartment(written: str | None, compartments: Sequence[str], where: str) -> str:

@@ -31,7 +31,7 @@ BEYOND = (
     "volume_terminal",
     "volume_steady",
 )
-BELOW = re.compile(r"<\s*[\d.,]*|BLQ|BQL|BLOQ|LLOQ|ND", re.IGNORECASE)
+BELOW = re.compile(r"<\s*(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?|BLQ|BQL|BLOQ|LLOQ|ND", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +168,14 @@ def analyse_profile(
     last = int(np.flatnonzero(c > 0)[-1]) if found else len(c) - 1
     peak = int(np.argmax(c))
     t, c, samples = t[: last + 1], c[: last + 1], len(t)
+    if infusion > t[-1]:
+        raise InputError(
+            f"{_named(group)}an infusion of length {infusion:g} goes on after the last level above "
+            f"the limit, at {t[-1]:g}. Give its length in the unit of time."
+        )
     auc, aumc = areas(t, c, rule)
+    if not math.isfinite(aumc):
+        raise InputError(f"{_named(group)}the area is too large a number. Use larger units.")
     line = _terminal(t, c, peak)
     return Profile(
         group=group,
@@ -187,12 +194,18 @@ def analyse_profile(
             for start, end in partial
         ),
         interval=None if tau is None else _interval(t, c, rule, line, tau, dose, infusion),
-        status=_status(t, c, line, found),
+        status=_status(t, c, line, found, [*partial, *([] if tau is None else [(0.0, tau)])]),
         **_beyond(auc, aumc, float(t[-1]), float(c[-1]), line, dose, infusion),
     )
 
 
-def _status(t: np.ndarray, c: np.ndarray, line: _Line | None, found: bool) -> str:
+def _status(
+    t: np.ndarray,
+    c: np.ndarray,
+    line: _Line | None,
+    found: bool,
+    wanted: Sequence[tuple[float, float]],
+) -> str:
     if not found:
         return "no level above the limit of quantification"
     said = []
@@ -203,6 +216,11 @@ def _status(t: np.ndarray, c: np.ndarray, line: _Line | None, found: bool) -> st
         said.append(f"fewer than {LEAST_TERMINAL} falling points after the peak: no terminal slope")
     elif line is None:
         said.append("no line through the last points falls: no terminal slope")
+    for start, end in wanted:
+        if start < t[0]:
+            said.append(f"no area from {start:g} to {end:g}: it begins before the first sample")
+        elif line is None and end > t[-1]:
+            said.append(f"no area from {start:g} to {end:g}: it ends after the last level")
     return "; ".join(said) or "ok"
 
 
@@ -299,10 +317,14 @@ def _interval(
     )
 
 
+def _named(group: tuple[str, ...]) -> str:
+    return f"profile {'/'.join(group)}: " if group else ""
+
+
 def _checked(
     times: Any, concentrations: Any, group: tuple[str, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
-    name = f"{'/'.join(group)}: " if group else ""
+    name = _named(group)
     t, c = np.asarray(times, float), np.asarray(concentrations, float)
     if t.shape != c.shape or t.ndim != 1:
         raise InputError(
@@ -320,7 +342,10 @@ def _checked(
     if len(t) < 2:
         raise InputError(f"{name}a profile needs two or more concentrations; it has {len(t)}.")
     if np.any(np.diff(t) <= 0):
-        raise InputError(f"{name}times must rise, none given twice within a profile.")
+        at = int(np.argmax(np.diff(t) <= 0))
+        raise InputError(
+            f"{name}time {t[at + 1]:g} comes after {t[at]:g}; times must rise, none given twice."
+        )
     if np.any(c < 0):
         at = t[np.argmax(c < 0)]
         raise InputError(f"{name}the concentration at {at:g} is negative. Leave it empty or use 0.")
@@ -419,7 +444,8 @@ class _Line:
 def _terminal(t: np.ndarray, c: np.ndarray, peak: int) -> _Line | None:
     usable = np.flatnonzero((np.arange(len(t)) > peak) & (c > 0))
     logs = np.zeros(len(t))
-    logs[usable] = _logs(c[usable], c[-1])
+    if len(usable):
+        logs[usable] = _logs(c[usable], float(c[-1]))
     lines = [
         _line(t[usable[-count:]], logs[usable[-count:]])
         for count in range(LEAST_TERMINAL, len(usable) + 1)
@@ -465,6 +491,9 @@ def analyse_table(
     profiles (subject, analyte, ...); without it, those of `subject`, `analyte` and `occasion` that
     the table has.
     """
+    _check_numbers(dose, infusion, partial, tau)
+    if time == concentration:
+        raise InputError(f"{path}: the column {time!r} cannot hold both time and concentration.")
     columns = [
         Column(name=time, kind="number"),
         Column(name=concentration, kind="either", may_be_empty=True),
@@ -475,12 +504,23 @@ def analyse_table(
     for name in names:
         if name not in table:
             raise missing_column(str(path), name, list(table.columns))
-    profiles = [
-        analyse_profile(
-            t, c, rule=rule, dose=dose, infusion=infusion, partial=partial, tau=tau, group=key
-        )
-        for key, (t, c) in _split(table, names, time, levels).items()
-    ]
+    profiles = []
+    for key, (t, c) in _split(table, names, time, levels).items():
+        try:
+            profiles.append(
+                analyse_profile(
+                    t,
+                    c,
+                    rule=rule,
+                    dose=dose,
+                    infusion=infusion,
+                    partial=partial,
+                    tau=tau,
+                    group=key,
+                )
+            )
+        except InputError as bad:
+            raise InputError(f"{path}: {bad}") from None
     return Analysis(
         profiles=tuple(profiles),
         groups=names,
@@ -504,6 +544,13 @@ def _split(
     table: Table, names: Sequence[str], time: str, levels: np.ndarray
 ) -> Mapping[tuple[str, ...], tuple[list[float], list[float]]]:
     found: dict[tuple[str, ...], tuple[list[float], list[float]]] = {}
+    for name in names:
+        for row, cell in zip(table.row_numbers, table[name], strict=True):
+            if cell is None:
+                raise InputError(
+                    f"{table.path}: row {row}, column {name!r} is empty. It says whose profile the "
+                    f"row belongs to."
+                )
     keys = zip(*[table[n] for n in names], strict=True) if names else [()] * table.rows
     values = zip(keys, table.numbers(time), levels, strict=True)
     for key, t, c in values:

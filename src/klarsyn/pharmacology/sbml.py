@@ -225,6 +225,9 @@ def _write(node: Any, names: _Names, local: Mapping[str, str], path: str | Path)
         return f"({float(node.getValue())!r})"
     if kind == sb.AST_NAME_TIME:
         return "t"
+    constant = {sb.AST_CONSTANT_E: math.e, sb.AST_CONSTANT_PI: math.pi}.get(kind)
+    if constant is not None:
+        return f"({constant!r})"
     if kind == sb.AST_NAME:
         return _symbol(node.getName(), names, local, path)
     if kind == sb.AST_FUNCTION and node.getName() in names.functions:

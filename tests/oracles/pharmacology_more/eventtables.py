@@ -13,7 +13,7 @@ from typing import Any
 import mpmath as mp
 from table import SOLVED, add, number
 
-PAST = 3000  # earlier doses of a steady state that are summed; rates below leave < 1e-30 beyond
+PAST = 400  # earlier doses of a steady state that are summed; rates below leave < 1e-30 beyond
 
 
 @dataclass(frozen=True)

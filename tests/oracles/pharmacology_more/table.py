@@ -16,8 +16,8 @@ OWN = "own, 50 digits"
 
 
 def number(value: Any) -> mp.mpf:
-    """The decimal that was written, not the double next to it."""
-    return mp.mpf(str(value)) if isinstance(value, float) else mp.mpf(value)
+    """The double that stands in the table, exactly."""
+    return mp.mpf(value)
 
 
 def plain(value: Any) -> Any:

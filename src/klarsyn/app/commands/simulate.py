@@ -88,6 +88,7 @@ def command(**options: Any) -> None:
             _check_suffix(path, (".parquet", ".csv"))
     if options["report_path"]:
         _check_suffix(options["report_path"], (".html",))
+    _check_one_way(options)
     first = _run(options)
     second = _second(options)
     if options["out"]:
@@ -106,6 +107,19 @@ def command(**options: Any) -> None:
     _print(first)
     if compared is not None:
         click.echo(f"\n{compared.summary()}\nSecond regimen: {second.doses_are()}")
+
+
+def _check_one_way(options: dict[str, Any]) -> None:
+    from klarsyn.errors import InputError
+
+    given = {n: options[n] for n in ("dose", "route", "infusion", "portions") if options[n]}
+    if options["schedule"] != "once":
+        given["schedule"] = options["schedule"]
+    if options["regimen"] and given:
+        name, value = next(iter(given.items()))
+        raise InputError(
+            f"--{name} {value!r} beside --regimen, which holds everything in words. Keep one of them."
+        )
 
 
 def _run(options: dict[str, Any]) -> Any:
