@@ -18,7 +18,6 @@ import numpy as np
 import pytest
 
 from klarsyn.app.cli import main
-from klarsyn.errors import InputError
 from klarsyn.pharmacology.dosing import parse_regimen
 from klarsyn.pharmacology.events import read_events, write_events
 from klarsyn.pharmacology.kinetics import is_linear, solve
@@ -212,3 +211,53 @@ def test_a_value_made_apart(row: dict[str, str], tmp_path_factory) -> None:
     else:
         found = METHODS[row["method"]](i, row["quantity"])
     close(found, expected, float(row["tolerance"]))
+
+
+def profiles() -> list[tuple[str, Inputs, dict[str, tuple[Any, float]]]]:
+    """Each profile of the table that a command can be given, with all its quantities."""
+    found: dict[str, tuple[str, Inputs, dict[str, tuple[Any, float]]]] = {}
+    for row in ROWS:
+        if row["method"] == "nca":
+            name, i = row["example_id"], json.loads(row["inputs_json"])
+            value = (json.loads(row["value"]), float(row["tolerance"]))
+            found.setdefault(name, (name, i, {}))[2][row["quantity"]] = value
+    return list(found.values())
+
+
+@pytest.mark.parametrize(("name", "i", "expected"), profiles(), ids=[p[0] for p in profiles()])
+def test_the_command_gives_the_same(name, i, expected, tmp_path, capsys) -> None:
+    file = tmp_path / "levels.csv"
+    lines = [f"{t!r},{'' if c is None else 'BLQ' if c == 0 else repr(c)}"
+             for t, c in zip(i["times"], i["levels"], strict=True)]  # fmt: skip
+    file.write_text("\n".join(["time,concentration", *lines]))
+    options = [f"--{k}={i[k]!r}" for k in ("dose", "infusion", "tau") if k in i]
+    options += [f"--partial={a},{b}" for a, b in i.get("partial", ())]
+    options += ["--linear"] * ("rule" in i)
+    main(["nca", str(file), "--json", *options])
+    (found,) = json.loads(capsys.readouterr().out)["profiles"]
+    for quantity, (value, tolerance) in expected.items():
+        close(quantity_of(found, quantity), value, tolerance)
+
+
+SAME = [
+    ("28 mg hydrochloride nasal in 2 portions 5 min apart",
+     f"{28 * 237.727 / 274.185!r} mg base nasal in 2 sprays 5 min apart", 2e-5),
+    ("0.5 mg/kg base iv over 40 min", "35 mg base intravenous over 40 minutes", 1e-12),
+    ("30 mg base nasal, 3 sprays 5 min apart",
+     "10 mg base nasal; 10 mg base nasal at 5 min; 10 mg base nasal at 10 min", 1e-9),
+    ("5000 ug base im, daily for 3 days", "5 mg base im, every 24 h, 3 doses", 1e-12),
+    ("10 mg base iv over 2 h; 20 mg base iv over 1 h at 1 h",
+     "5 mg base iv over 1 h; 25 mg base iv over 1 h at 1 h", 1e-9),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("first", "second", "tolerance"), SAME)
+def test_regimens_that_give_the_same_expose_the_same(first, second, tolerance, capsys) -> None:
+    """Molar masses of the table above; a dose per kg at 70 kg; a sum of infusions."""
+    areas = []
+    for words_given in (first, second):
+        main(["simulate", "--substance", "ketamine", "--n", "2", "--typical", "--exposure-only",
+              "--json", "--regimen", words_given])  # fmt: skip
+        found = json.loads(capsys.readouterr().out)["analytes"]
+        areas.append([a["auc"]["p50"] for a in found.values()])
+    close(areas[0], areas[1], tolerance)

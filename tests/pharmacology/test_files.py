@@ -209,7 +209,7 @@ def test_a_reset_is_a_new_subject(law) -> None:
         ("1,0,1,100", "1,0,2,100", "EVID 2 is not a dose, but AMT is 100"),
         ("1,30,0", "1,0.5,4", "TIME goes back to 0.5 at a reset. Let TIME run on from 1"),
         ("1,1,0,,", "1,0,3,,", "reset at 0 would wipe out a dose of the same time"),
-        ("1,0,1,100,0", "1,0,1,100,-3", "dose 1: rate -3"),
+        ("1,0,1,100,0", "1,0,1,100,-3", "row 2: rate -3"),
         ("GUT", "GUZ", "row 2: 'GUZ' is not a known compartment. Nearest: GUT"),
         ("25,0,0,0,2", "25,0,0,0,9", "'9' is not a known compartment"),
         ("WT", "WEIGHT", "there is no column 'WT'"),

@@ -71,7 +71,14 @@ def read_events(
         if name not in KNOWN and name not in covariates and not marks:
             raise unknown_name("column of an event table", name, KNOWN, str(path))
     grouped: dict[str, list[tuple[int, dict[str, Any]]]] = {}
+    before = None
     for row, record in table.numbered():
+        if record["ID"] in grouped and record["ID"] != before:
+            raise InputError(
+                f"{path}: row {row}: ID {record['ID']} begins again after ID {before}. Let the "
+                f"rows of each individual stand together, or give it another ID."
+            )
+        before = record["ID"]
         grouped.setdefault(record["ID"], []).append((row, record))
     return tuple(
         _subject(str(path), name, rows, compartments, covariates) for name, rows in grouped.items()
@@ -101,6 +108,8 @@ def _subject(
         where = f"{path}: row {row}"
         time = record["TIME"]
         kind = _kind(record, where)
+        if record.get("MDV") not in (None, 0, 1):
+            raise InputError(f"{where}: MDV {record['MDV']} is not 0 (seen) or 1 (missing).")
         if time < last:
             raise InputError(_backwards(where, time, last, kind))
         last = time
@@ -155,11 +164,12 @@ def _kind(record: Mapping[str, Any], where: str) -> int:
             f"{where}: EVID {kind} is not 0 (observation), 1 (dose), 2 (other), 3 (reset) or 4 "
             f"(reset and dose)."
         )
-    if kind in (OBSERVATION, OTHER) and record.get("AMT"):
-        raise InputError(
-            f"{where}: EVID {kind} is not a dose, but AMT is {record['AMT']:g}. Use EVID 1 or 4, "
-            f"or empty AMT."
-        )
+    for name in ("AMT", "RATE", "DUR", "II", "ADDL", "SS"):
+        if kind in (OBSERVATION, OTHER, RESET) and record.get(name):
+            raise InputError(
+                f"{where}: EVID {kind} is not a dose, but {name} is {record[name]:g}. Use EVID 1 "
+                f"or 4, or empty {name}."
+            )
     return kind
 
 

@@ -31,7 +31,9 @@ BEYOND = (
     "volume_terminal",
     "volume_steady",
 )
-BELOW = re.compile(r"<\s*(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?|BLQ|BQL|BLOQ|LLOQ|ND", re.IGNORECASE)
+BELOW = re.compile(
+    r"<\s*(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?|BLQ|BQL|BLOQ|LLOQ|ND", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ def read_sbml(path: str | Path) -> System:
     document = _document(Path(path))
     model = document.getModel()
     _refuse(path, model)
+    _check_consistent(path, document)
     volumes = {
         c.getId(): c.getSize() if c.isSetSize() else 1.0
         for c in _list(model.getListOfCompartments())
@@ -72,11 +74,38 @@ def _document(path: Path) -> Any:
     if path.stat().st_size > MOST_BYTES:
         raise InputError(f"{path}: larger than {MOST_BYTES >> 20} MiB.")
     document = libsbml.readSBMLFromString(path.read_text(encoding="utf-8", errors="replace"))
-    if document.getNumErrors(libsbml.LIBSBML_SEV_ERROR) or document.getModel() is None:
-        error = document.getError(0)
-        said = error.getShortMessage() if error is not None else "no model"
-        raise InputError(f"{path}: not a valid SBML file ({said}).")
+    _check_errors(path, document)
+    if document.getModel() is None:
+        raise InputError(f"{path}: not a valid SBML file (no model).")
     return document
+
+
+def _check_consistent(path: str | Path, document: Any) -> None:
+    """Whether identifiers, formulas and rules fit together, as libSBML judges."""
+    import libsbml
+
+    for category in (
+        libsbml.LIBSBML_CAT_UNITS_CONSISTENCY,
+        libsbml.LIBSBML_CAT_MODELING_PRACTICE,
+    ):
+        document.setConsistencyChecks(category, False)
+    document.checkConsistency()
+    _check_errors(path, document)
+
+
+def _check_errors(path: str | Path, document: Any) -> None:
+    import libsbml
+
+    for i in range(document.getNumErrors()):
+        error = document.getError(i)
+        if error.getSeverity() >= libsbml.LIBSBML_SEV_ERROR:
+            words = " ".join(error.getMessage().split())
+            said = re.sub(r"^.*Reference: L\dV\d Section [\d.]+\s*", "", words).rstrip(".")
+            said = f"; {said}" if said and said != words else ""
+            raise InputError(
+                f"{path}: not a valid SBML file (line {error.getLine()}: "
+                f"{error.getShortMessage()}{said})."
+            )
 
 
 def _list(items: Any) -> list[Any]:
@@ -94,6 +123,16 @@ def _refuse(path: str | Path, model: Any) -> None:
     for compartment in _list(model.getListOfCompartments()):
         if not compartment.getConstant():
             raise InputError(f"{path}: the volume of {compartment.getId()!r} varies; not read.")
+        size = compartment.getSize() if compartment.isSetSize() else math.nan
+        holds = any(
+            s.getCompartment() == compartment.getId() and not s.getHasOnlySubstanceUnits()
+            for s in _list(model.getListOfSpecies())
+        )
+        if holds and not (math.isfinite(size) and size > 0):
+            raise InputError(
+                f"{path}: compartment {compartment.getId()!r} has the size {size:g}. Give it a "
+                f"finite volume above 0."
+            )
     known = {
         x.getId() for x in (*_list(model.getListOfSpecies()), *_list(model.getListOfParameters()))
     }
@@ -117,6 +156,12 @@ def _refuse(path: str | Path, model: Any) -> None:
         if reaction.getFast():
             raise InputError(f"{path}: the fast reaction {reaction.getId()!r} is not read.")
         for one in (*_list(reaction.getListOfReactants()), *_list(reaction.getListOfProducts())):
+            given = one.isSetStoichiometry() or model.getLevel() < 3
+            if not given or not math.isfinite(one.getStoichiometry()):
+                raise InputError(
+                    f"{path}: {one.getSpecies()!r} in reaction {reaction.getId()!r} has no "
+                    f"stoichiometry. Give it a number."
+                )
             if one.isSetStoichiometryMath():
                 raise InputError(
                     f"{path}: reaction {reaction.getId()!r} has a stoichiometry that is a formula; "
@@ -224,6 +269,8 @@ def _write(node: Any, names: _Names, local: Mapping[str, str], path: str | Path)
     if kind in (sb.AST_INTEGER, sb.AST_REAL, sb.AST_REAL_E, sb.AST_RATIONAL):
         return f"({float(node.getValue())!r})"
     if kind == sb.AST_NAME_TIME:
+        if names.model.getElementBySId("t") is not None:
+            raise InputError(f"{path}: 't' is a symbol of the model beside time itself. Rename it.")
         return "t"
     constant = {sb.AST_CONSTANT_E: math.e, sb.AST_CONSTANT_PI: math.pi}.get(kind)
     if constant is not None:

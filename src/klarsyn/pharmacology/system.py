@@ -196,6 +196,17 @@ def check_dose(dose: Dose, where: str) -> None:
     if dose.additional and not dose.interval:
         raise InputError(f"{where}: ADDL {dose.additional} needs an interval II above 0.")
     constant = dose.rate > 0 and dose.amount == 0
+    if constant and not dose.steady:
+        raise InputError(
+            f"{where}: rate {dose.rate:g} without an amount never ends. Give AMT, or SS 1 for the "
+            f"steady state of a constant infusion."
+        )
+    if constant and (dose.interval or dose.additional):
+        raise InputError(
+            f"{where}: the steady state of a constant infusion (AMT 0) has no II and no ADDL."
+        )
+    if dose.steady and not dose.amount and not constant:
+        raise InputError(f"{where}: SS {dose.steady} needs AMT above 0, or AMT 0 with a rate.")
     if dose.steady and not dose.interval and not constant:
         raise InputError(f"{where}: SS {dose.steady} needs an interval II above 0.")
 

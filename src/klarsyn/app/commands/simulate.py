@@ -118,7 +118,7 @@ def _check_one_way(options: dict[str, Any]) -> None:
     if options["regimen"] and given:
         name, value = next(iter(given.items()))
         raise InputError(
-            f"--{name} {value!r} beside --regimen, which holds everything in words. Keep one of them."
+            f"--{name} {value!r} beside --regimen, which holds everything in words. Keep one."
         )
 
 

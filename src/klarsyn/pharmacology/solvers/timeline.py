@@ -10,6 +10,7 @@ from klarsyn.errors import InputError
 from klarsyn.pharmacology.system import Change, Dose, Reset, System, check_doses, value_of
 
 MOST_REPEATS = 1_000_000
+MOST_RUNNING = 10_000
 CARRIED = -1  # the number of events that a steady state brings along
 ORDER = {"change": 0, "off": 1, "reset": 2, "steady": 3, "bolus": 4, "on": 5}
 
@@ -110,6 +111,12 @@ def _events_of(system: System, dose: Dose, number: int) -> list[Event]:
     amount = dose.amount * fraction
     rate, length = _input(system, dose, amount)
     events: list[Event] = []
+    if dose.steady and max(length, lag) > MOST_RUNNING * dose.interval:
+        raise InputError(
+            f"the steady state into {dose.compartment} of an input {length:g} h long, after a lag "
+            f"of {lag:g} h, every {dose.interval:g} h: more than {MOST_RUNNING} would run or wait "
+            f"at once. Give a constant infusion (AMT 0 with RATE)."
+        )
     if dose.steady:
         steady = Steady(
             index=index,
