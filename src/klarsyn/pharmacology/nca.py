@@ -175,7 +175,8 @@ def analyse_profile(
             f"{_named(group)}an infusion of length {infusion:g} goes on after the last level above "
             f"the limit, at {t[-1]:g}. Give its length in the unit of time."
         )
-    auc, aumc = areas(t, c, rule)
+    with np.errstate(over="ignore"):
+        auc, aumc = areas(t, c, rule)
     if not math.isfinite(aumc):
         raise InputError(f"{_named(group)}the area is too large a number. Use larger units.")
     line = _terminal(t, c, peak)

@@ -138,7 +138,8 @@ def first_order() -> None:
     )  # fmt: skip
     rows = [10 * mp.exp(-F("0.4") * F(str(t))) for t in TIMES]
     written("first order", text, {"S": [r / 5 for r in rows],
-                                  "P": [(1 + 2 * (10 - r)) / 5 for r in rows]}, "linear")  # fmt: skip
+                                  "P": [(1 + 2 * (10 - r)) / 5 for r in rows]},
+            "linear")  # fmt: skip
 
 
 def two_volumes() -> None:
@@ -160,7 +161,7 @@ def two_volumes() -> None:
 
 
 def amounts_only() -> None:
-    """S named as an amount in the law, T as a concentration; law (k S + j T) of a two-litre room."""
+    """S named as an amount in the law, T as a concentration; laws k S and j T in 2 L."""
     text = level3(
         listed("Compartments", volume("v", "2")),
         listed("Species",
@@ -179,12 +180,14 @@ def amounts_only() -> None:
 def function_definition() -> None:
     """Michaelis-Menten by a function whose argument has a parameter's name."""
     body = apply("divide", apply("times", ci("k"), ci("x")), apply("plus", ci("m"), ci("x")))
+    doubled = apply("times", cn("2"), ci("x"))
+    twice = f"<lambda><bvar>{ci('x')}</bvar>{doubled}</lambda>"
     inner = "".join(f"<bvar>{ci(b)}</bvar>" for b in ("x", "k", "m"))
     text = level3(
         listed("FunctionDefinitions",
                f'<functionDefinition id="mm">{math(f"<lambda>{inner}{body}</lambda>")}'
                "</functionDefinition>",
-               f'<functionDefinition id="twice">{math("<lambda><bvar><ci>x</ci></bvar>" + apply("times", cn("2"), ci("x")) + "</lambda>")}</functionDefinition>'),
+               f'<functionDefinition id="twice">{math(twice)}</functionDefinition>'),
         ONE_VOLUME,
         listed("Species", species("S", "v", 'initialConcentration="3"'),
                species("P", "v", 'initialConcentration="0"')),
@@ -213,12 +216,12 @@ def local_parameter() -> None:
         listed("Species", plain, other),
         '<listOfParameters><parameter id="k" value="0.4"/></listOfParameters>',
         listed("Reactions",
-               '<reaction id="a" reversible="false"><listOfReactants><speciesReference species="S"/>'
-               '</listOfReactants><listOfProducts><speciesReference species="T"/></listOfProducts>'
+               '<reaction id="a" reversible="false"><listOfReactants>'
+               '<speciesReference species="S"/></listOfReactants><listOfProducts><speciesReference species="T"/></listOfProducts>'
                f'<kineticLaw>{math(apply("times", ci("v"), ci("k"), ci("S")))}{local}</kineticLaw>'
                "</reaction>",
-               '<reaction id="b" reversible="false"><listOfReactants><speciesReference species="T"/>'
-               f'</listOfReactants><kineticLaw>{math(apply("times", ci("v"), ci("k"), ci("T")))}'
+               '<reaction id="b" reversible="false"><listOfReactants>'
+               f'<speciesReference species="T"/></listOfReactants><kineticLaw>{math(apply("times", ci("v"), ci("k"), ci("T")))}'
                "</kineticLaw></reaction>"),
     )  # fmt: skip
     s = [10 * mp.exp(-2 * F(str(t))) for t in TIMES]
@@ -378,5 +381,6 @@ def written(
 
 def models() -> None:
     for made in (first_order, two_volumes, amounts_only, function_definition, local_parameter,
-                 boundary, rules, initial_assignment, modifier, clock, numbers, choice):  # fmt: skip
+                 boundary, rules, initial_assignment, modifier, clock, numbers,
+                 choice):  # fmt: skip
         made()

@@ -7,6 +7,7 @@ after the first peak, adjusted R2 within 1e-4 of the best gives way to the longe
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import mpmath as mp
@@ -39,7 +40,7 @@ def piece(a: tuple[mp.mpf, mp.mpf], b: tuple[mp.mpf, mp.mpf], rule: str) -> tupl
 
 
 def total(points: Points, rule: str) -> tuple[mp.mpf, mp.mpf]:
-    pieces = [piece(a, b, rule) for a, b in zip(points, points[1:], strict=False)]
+    pieces = [piece(a, b, rule) for a, b in pairwise(points)]
     return sum((p[0] for p in pieces), mp.mpf(0)), sum((p[1] for p in pieces), mp.mpf(0))
 
 
@@ -74,7 +75,7 @@ def terminal(points: Points) -> tuple[mp.mpf, mp.mpf, mp.mpf, int] | None:
 def level_at(points: Points, t: mp.mpf, rule: str, slope: mp.mpf | None) -> mp.mpf | None:
     if t < points[0][0]:
         return None
-    for (t1, c1), (t2, c2) in zip(points, points[1:], strict=False):
+    for (t1, c1), (t2, c2) in pairwise(points):
         if t1 <= t <= t2:
             share = (t - t1) / (t2 - t1)
             if rule == UP_DOWN and c1 > c2 > 0:
@@ -93,11 +94,9 @@ def part(
         return None
     inside = [(start, first), *[p for p in points if start < p[0] < end], (end, last)]
     area, moment = mp.mpf(0), mp.mpf(0)
-    for a, b in zip(inside, inside[1:], strict=False):
-        if a[0] >= points[-1][0] and a[1] > 0:  # beyond the last level the curve is the fit's
-            found = log_piece(*a, *b)
-        else:
-            found = piece(a, b, rule)
+    for a, b in pairwise(inside):
+        beyond = a[0] >= points[-1][0] and a[1] > 0  # there the curve is the fit's
+        found = log_piece(*a, *b) if beyond else piece(a, b, rule)
         area, moment = area + found[0], moment + found[1]
     return area, moment
 
@@ -118,7 +117,8 @@ def profile(i: dict[str, Any]) -> dict[str, Any]:
     end = terminal(points) if cmax > 0 else None
     slope = end[0] if end else None
     names = ("slope", "slope_r2_adjusted", "slope_points", "half_life", "auc_infinite",
-             "auc_infinite_predicted", "aumc_infinite", "extrapolated", "mean_residence")  # fmt: skip
+             "auc_infinite_predicted", "aumc_infinite", "extrapolated",
+             "mean_residence")  # fmt: skip
     found |= dict.fromkeys(names)
     if end:
         slope, intercept, r2, n = end

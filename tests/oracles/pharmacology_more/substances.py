@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from fractions import Fraction as F
+from fractions import Fraction
 from typing import Any
 
 from table import add
+
+F = Fraction
 
 # abridged standard atomic weights, IUPAC 2021 (Prohaska et al., Pure Appl Chem 2022, 94:573)
 WEIGHTS = {"H": "1.008", "C": "12.011", "N": "14.007", "O": "15.999", "F": "18.998",
@@ -73,12 +75,14 @@ def round_by_round(y: F, e: F, r: F, rounds: int) -> dict[str, F]:
         rest = entering - taken
         lost, entering = lost + rest * (1 - r), rest * r
     return {"product": product, "wanted": wanted, "unwanted": unwanted, "left": entering,
-            "lost": lost, "excess of product": (wanted - unwanted) / product if product else F(0)}  # fmt: skip
+            "lost": lost,
+            "excess of product": (wanted - unwanted) / product if product else F(0)}  # fmt: skip
 
 
 def resolutions() -> None:
     for y, e, r in (("0.41", "0.995", "0.99"), ("0.5", "1", "1"), ("0.41", "0.995", "0"),
-                    ("0.1", "0.5", "0.9"), ("0.5", "0.9", "1"), ("0", "0.9", "0.5"), ("0", "0.9", "1"),
+                    ("0.1", "0.5", "0.9"), ("0.5", "0.9", "1"), ("0", "0.9", "0.5"),
+                    ("0", "0.9", "1"),
                     ("0.05", "0", "0.99"), ("0.4999", "0.9999", "0.9999")):  # fmt: skip
         for rounds in (1, 2, 3, 5, 10, 50):
             i = {"yield": float(y), "excess": float(e), "racemised": float(r), "rounds": rounds}

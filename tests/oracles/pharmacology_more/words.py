@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from fractions import Fraction as F
+from fractions import Fraction
 from typing import Any
 
 from table import add
+
+F = Fraction
 
 Portion = tuple[F, F, str, F]  # hour, mg, basis, hours of infusion
 BASE, SALT = "base", "hydrochloride"
