@@ -212,7 +212,7 @@ def test_a_reset_is_a_new_subject(law) -> None:
         ("1,0,1,100", "1,0,2,100", "EVID 2 is not a dose, but AMT is 100"),
         ("1,30,0", "1,0.5,4", "TIME goes back to 0.5 at a reset. Let TIME run on from 1"),
         ("1,1,0,,", "1,0,3,,", "reset at 0 would wipe out a dose of the same time"),
-        ("1,0,1,100,0", "1,0,1,100,-3", "dose 1: rate -3"),
+        ("1,0,1,100,0", "1,0,1,100,-3", "row 2: rate -3"),
         ("GUT", "GUZ", "row 2: 'GUZ' is not a known compartment. Nearest: GUT"),
         ("25,0,0,0,2", "25,0,0,0,9", "'9' is not a known compartment"),
         ("WT", "WEIGHT", "there is no column 'WT'"),
@@ -332,9 +332,9 @@ def test_a_choice_a_logarithm_and_an_assigned_output_by_hand(tmp_path) -> None:
         ),
         (
             "<listOfReactions>",
-            f'<listOfInitialAssignments><initialAssignment symbol="A"><{MATH}><cn>3</cn></math>'
+            f'<listOfInitialAssignments><initialAssignment symbol="c"><{MATH}><cn>3</cn></math>'
             "</initialAssignment></listOfInitialAssignments><listOfReactions>",
-            "initial assignment of 'A' is not read",
+            "initial assignment of 'c', which is no species or parameter",
         ),
         (
             'size="50" constant="true"',
@@ -343,12 +343,12 @@ def test_a_choice_a_logarithm_and_an_assigned_output_by_hand(tmp_path) -> None:
         ),
         (
             "<listOfReactions>",
-            f'<listOfRules><rateRule variable="Km"><{MATH}><cn>1</cn></math></rateRule>'
+            f'<listOfRules><rateRule variable="c"><{MATH}><cn>1</cn></math></rateRule>'
             "</listOfRules><listOfReactions>",
-            "rate rule of 'Km', which is no species",
+            "rule of 'c', which is no species or parameter",
         ),
         (SATURATED, f"<apply><sech/>{SATURATED}</apply>", "a function that is not read"),
-        ('id="Vmax" value="10"', 'id="Vmax"', "parameter Vmax is nan"),
+        ('id="Vmax" value="10"', 'id="Vmax"', "'Vmax' has no finite value at the start"),
     ],
 )
 def test_what_sbml_holds_beyond_this_is_refused_by_name(tmp_path, old, new, says) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-MASS_UNITS = {"mg": 1.0, "ug": 1e-3, "µg": 1e-3, "g": 1e3}
+MASS_UNITS = {"mg": 1.0, "ug": 1e-3, "mcg": 1e-3, "g": 1e3}
 HOURS = {
     "h": 1.0,
     "hour": 1.0,
@@ -16,7 +16,22 @@ HOURS = {
     "week": 168.0,
     "weeks": 168.0,
 }
-TIMES_WORDS = {"once": 1, "twice": 2, "thrice": 3}
+COUNT_WORDS = {
+    "once": 1,
+    "twice": 2,
+    "thrice": 3,
+    "one": 1,
+    "two": 2,
+    "three": 3,
+    "four": 4,
+    "five": 5,
+    "six": 6,
+    "seven": 7,
+    "eight": 8,
+    "nine": 9,
+    "ten": 10,
+}
+COUNT = r"(\d+|" + "|".join(COUNT_WORDS) + ")"
 SALTS = (
     "base|hydrochloride|hydrobromide|sulfate|phosphate|acetate|citrate|fumarate|maleate|mesylate"
     "|tartrate|succinate"
@@ -25,11 +40,23 @@ NUMBER = r"([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)"
 UNIT = r"(hours?|h|minutes?|min|days?|d|weeks?)\b"
 
 
+def read_count(text: str) -> int:
+    """A whole number written in digits or as a word."""
+    return int(text) if text.isdigit() else COUNT_WORDS[text.casefold()]
+
+
+def milligrams_in(unit: str) -> float:
+    """Milligrams to a unit of mass, in whatever case it is written; both signs for micro."""
+    folded = unit.casefold().replace("\u03bc", "u").replace("\u00b5", "u")
+    return MASS_UNITS[folded]
+
+
 def read_length(number: str, unit: str) -> float:
     """Hours, minutes by a division so that 40 min is the same number however it is written."""
-    if unit.startswith("min"):
+    folded = unit.casefold()
+    if folded.startswith("min"):
         return float(number) / 60
-    return float(number) * HOURS[unit]
+    return float(number) * HOURS[folded]
 
 
 def printed(value: float) -> str:

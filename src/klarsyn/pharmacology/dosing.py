@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from klarsyn.errors import InputError, unknown_name
 from klarsyn.pharmacology.dose_words import (
+    COUNT,
+    COUNT_WORDS,
     HOURS,
-    MASS_UNITS,
     NUMBER,
     SALTS,
-    TIMES_WORDS,
     UNIT,
+    milligrams_in,
     printed,
     printed_hours,
+    read_count,
     read_length,
 )
 from klarsyn.pharmacology.phrases import Phrase
@@ -31,6 +35,7 @@ ROUTES = {
 WEEK = 168.0
 DAY = 24.0
 MOST_DOSES = 10_000
+MOST_PORTIONS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,17 +257,17 @@ def build_step(
     """A checked step; see Step for units."""
     if not (math.isfinite(amount.value) and amount.value > 0):
         raise InputError(
-            f"a dose of {amount.value:g} mg is not above 0 and finite. State what is given as "
+            f"a dose of {amount.value:g} mg is not a finite amount above 0. State what is given as "
             f"a positive number."
         )
     if route not in ROUTES:
         raise unknown_name("route", route, ROUTES)
     if not (math.isfinite(duration) and duration >= 0):
         raise InputError(f"a duration of {duration:g} h is negative. Use 0 for a bolus.")
-    if portions < 1 or gap < 0 or (portions == 1 and gap):
+    if not (1 <= portions <= MOST_PORTIONS and 0 <= gap < math.inf) or (portions == 1 and gap):
         raise InputError(
-            f"{portions} portions {gap:g} h apart cannot be given. Give 1 portion, or more of them "
-            f"0 h or more apart."
+            f"{portions} portions {printed_hours(gap)} apart cannot be given. Use 2 to "
+            f"{MOST_PORTIONS} portions, 0 min apart or more."
         )
     return Step(
         amount=amount,
@@ -284,10 +289,18 @@ def once(hour: float = 0.0) -> Schedule:
 def at_hours(hours: Sequence[float]) -> Schedule:
     """Doses at these hours from the start."""
     times = tuple(float(h) for h in hours)
-    if not times or any(not math.isfinite(h) or h < 0 for h in times):
-        raise InputError("dose times are hours from the start: at least one, none negative.")
-    if list(times) != sorted(set(times)):
-        raise InputError("dose times must rise, none given twice.")
+    for hour in times or (math.nan,):
+        if not (math.isfinite(hour) and hour >= 0):
+            raise InputError(
+                f"a dose at {hour:g} h: dose times are hours from the start, at least one, none "
+                f"negative."
+            )
+    for before, hour in pairwise(times):
+        if hour <= before:
+            raise InputError(
+                f"a dose at {hour:g} h comes after one at {before:g} h. Dose times must rise, "
+                f"none given twice."
+            )
     if len(times) == 1:
         return once(times[0])
     if all(h % DAY == 0 for h in times):
@@ -299,7 +312,8 @@ def weekly(per_week: int, weeks: int) -> Schedule:
     """Doses spread over each week: two fall on days 0 and 3, three on days 0, 2 and 4."""
     if not (1 <= per_week <= 7 and weeks >= 1 and per_week * weeks <= MOST_DOSES):
         raise InputError(
-            f"{per_week} doses a week for {weeks} weeks: use 1 to 7 a week and at least one week."
+            f"{per_week} doses a week for {weeks} weeks: use 1 to 7 a week, at least one week and "
+            f"at most {MOST_DOSES} doses."
         )
     days = [math.floor(k * 7 / per_week) for k in range(per_week)]
     hours = tuple(WEEK * w + DAY * d for w in range(weeks) for d in days)
@@ -309,9 +323,10 @@ def weekly(per_week: int, weeks: int) -> Schedule:
 
 def every(interval: float, doses: int) -> Schedule:
     """`doses` doses `interval` hours apart."""
-    if not (interval > 0 and 1 <= doses <= MOST_DOSES):
+    if not (0 < interval < math.inf and 1 <= doses <= MOST_DOSES):
         raise InputError(
-            f"{doses} doses every {interval:g} h: the interval is above 0 and there is a dose."
+            f"{doses} doses every {interval:g} h: use an interval above 0 and 1 to {MOST_DOSES} "
+            f"doses."
         )
     return Schedule(
         hours=tuple(interval * k for k in range(doses)),
@@ -336,7 +351,7 @@ def parse_regimen(text: str, *, basis: str | None = None, route: str | None = No
 
 def _parse_step(text: str, basis: str | None, route: str | None) -> Step:
     phrase = Phrase(text)
-    phrase.check_points(r"mg|µg|ug|g|h|hours?|min|minutes?")
+    phrase.check_points(r"mg|µg|ug|mcg|g|h|hours?|min|minutes?")
     rule = _take_rule(phrase)
     portions, gap = _take_portions(phrase)
     duration = _take_duration(phrase)
@@ -359,7 +374,7 @@ def _finished(
 ) -> Step:
     known = [n for names in ROUTES.values() for n in names]
     phrase.finish(
-        [*known, *SALTS.split("|"), *HOURS, "over", "every", "daily", "once", "twice", "per"]
+        [*known, *SALTS.split("|"), *HOURS, *COUNT_WORDS, "over", "every", "daily", "weekly", "per"]
     )
     return build_step(
         amount=amount,
@@ -373,12 +388,12 @@ def _finished(
 
 
 def _take_amount(phrase: Phrase, basis: str | None) -> Amount:
-    found = phrase.take(rf"{NUMBER}\s*(mg|µg|ug|g)\s*(/\s*kg|per kg)?\b(?!\s*/)")
+    found = phrase.take(rf"{NUMBER}\s*(mg|µg|ug|mcg|g)\s*(/\s*kg|per kg)?\b(?!\s*/)")
     if not found:
         raise InputError(
             f"{phrase.whole!r}: no amount. Write for example '0.5 mg/kg base' or '28 mg base'."
         )
-    value = float(found[1]) * MASS_UNITS[found[2].replace("u", "µ").casefold()]
+    value = float(found[1]) * milligrams_in(found[2])
     if value <= 0:
         raise InputError(
             f"{phrase.whole!r}: a dose of {found[1]} {found[2]} is not above 0. State what is "
@@ -419,12 +434,12 @@ def _take_duration(phrase: Phrase) -> float:
 
 def _take_portions(phrase: Phrase) -> tuple[int, float]:
     found = phrase.take(
-        rf"\bin\s+(\d+)\s+(?:portions|sprays|parts|devices)(?:\s+{NUMBER}\s*{UNIT}\s+apart)?"
+        rf"\b(?:in\s+)?{COUNT}\s+(?:portions|sprays|parts|devices)(?:\s+{NUMBER}\s*{UNIT}\s+apart)?"
     )
     if not found:
         return 1, 0.0
     gap = read_length(found[2], found[3]) if found[2] else 0.0
-    return int(found[1]), gap
+    return read_count(found[1]), gap
 
 
 def _take_rule(phrase: Phrase) -> ResponseRule | None:
@@ -450,25 +465,71 @@ def _take_rule(phrase: Phrase) -> ResponseRule | None:
 
 
 def _take_schedule(phrase: Phrase) -> Schedule:
-    found = phrase.take(
-        r"\b(once|twice|thrice|(\d+)(?:\s+times)?|(\d+)\s*x)\s*(?:a|per|each|every)?\s*week(?:ly)?\b"
-        r"\s*,?\s*(?:for\s+)?(\d+)\s+weeks?\b"
-    )
-    if found:
-        count = int(found[2] or found[3] or TIMES_WORDS[found[1].casefold()])
-        return weekly(count, int(found[4]))
-    found = phrase.take(rf"\bevery\s+{NUMBER}\s*{UNIT}\s*,?\s*(?:for\s+)?(\d+)\s+doses?\b")
-    if found:
-        return every(read_length(found[1], found[2]), int(found[3]))
-    found = phrase.take(r"\bdaily\s*,?\s*(?:for\s+)?(\d+)\s+days?\b")
-    if found:
-        return every(DAY, int(found[1]))
-    found = phrase.take(r"\bon days?\s+([\d.eE+-]+(?:\s*,\s*[\d.eE+-]+)*)")
-    if found:
-        return at_hours([float(d) * DAY for d in found[1].split(",")])
-    found = phrase.take(rf"\bat\s+({NUMBER}(?:\s*,\s*{NUMBER})*)\s*{UNIT}")
-    if found:
-        unit = found[found.lastindex or 0]
-        return at_hours([read_length(h.strip(), unit) for h in found[1].split(",")])
+    for take in (_take_weekly, _take_daily, _take_every, _take_apart, _take_days, _take_hours):
+        schedule = take(phrase)
+        if schedule is not None:
+            return schedule
     phrase.take(r"\bonce\b")
     return once()
+
+
+def _take_weekly(phrase: Phrase) -> Schedule | None:
+    found = phrase.take(
+        rf"\b(?:{COUNT}\s*(?:x|times)?\s*(?:a|per|each|every)?\s*week(?:ly)?|weekly|every week)\b"
+        rf"\s*,?\s*(?:for\s+)?{COUNT}\s+weeks?\b"
+    )
+    return found and weekly(read_count(found[1] or "1"), read_count(found[2]))
+
+
+def _take_daily(phrase: Phrase) -> Schedule | None:
+    """'Twice daily' is 12 hours apart, as often as the days hold."""
+    found = phrase.take(
+        rf"\b(?:{COUNT}\s*(?:x|times)?\s*(?:(?:a|per|each|every)\s+day|daily)|daily|every day)\b"
+        rf"\s*,?\s*(?:for\s+)?{COUNT}\s+(days?|weeks?)\b"
+    )
+    if not found:
+        return None
+    count = read_count(found[1] or "1")
+    days = read_count(found[2]) * (7 if found[3].casefold().startswith("week") else 1)
+    if not (1 <= count <= 24 and days >= 1):
+        raise InputError(
+            f"{phrase.whole!r}: {count} doses a day for {days} days: use 1 to 24 a day and at "
+            f"least one day."
+        )
+    return every(DAY / count, count * days)
+
+
+def _take_every(phrase: Phrase) -> Schedule | None:
+    """'Every 8 h for 2 days' fills the days: the dose at their end is not given."""
+    found = phrase.take(
+        rf"\bevery\s+(?:{NUMBER}\s*{UNIT}|other\s+day)\s*,?\s*"
+        rf"(?:(?:for\s+)?{COUNT}\s+doses?\b|for\s+{NUMBER}\s*{UNIT})"
+    )
+    if not found:
+        return None
+    interval = read_length(found[1], found[2]) if found[1] else 2 * DAY
+    if found[3]:
+        return every(interval, read_count(found[3]))
+    span = read_length(found[4], found[5])
+    if not (interval > 0 and span > 0):
+        raise InputError(f"{phrase.whole!r}: the interval and the time it is kept up are above 0.")
+    return every(interval, math.ceil(span / interval * (1 - 1e-12)))
+
+
+def _take_apart(phrase: Phrase) -> Schedule | None:
+    found = phrase.take(rf"\b{COUNT}\s+doses?\s*,?\s*{NUMBER}\s*{UNIT}\s+apart\b")
+    return found and every(read_length(found[2], found[3]), read_count(found[1]))
+
+
+AND = r"\s*(?:,\s*and\b|,|\band\b)\s*"
+ONE_NUMBER = NUMBER.replace("(", "(?:", 1)  # the same, not remembered
+
+
+def _take_days(phrase: Phrase) -> Schedule | None:
+    found = phrase.take(rf"\bon days?\s+({ONE_NUMBER}(?:{AND}{ONE_NUMBER})*)")
+    return found and at_hours([float(d) * DAY for d in re.split(AND, found[1])])
+
+
+def _take_hours(phrase: Phrase) -> Schedule | None:
+    found = phrase.take(rf"\bat\s+({ONE_NUMBER}(?:{AND}{ONE_NUMBER})*)\s*{UNIT}")
+    return found and at_hours([read_length(h, found[2]) for h in re.split(AND, found[1])])

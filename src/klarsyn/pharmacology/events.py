@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from klarsyn.errors import InputError, unknown_name
-from klarsyn.pharmacology.system import Change, Dose, Reset
+from klarsyn.pharmacology.system import Change, Dose, Reset, check_dose
 from klarsyn.tables import Column, csv_text, read_table, write_text
 
 HEADER = ("ID", "TIME", "EVID", "AMT", "RATE", "II", "ADDL", "SS", "CMT", "DV", "MDV")
@@ -71,7 +71,14 @@ def read_events(
         if name not in KNOWN and name not in covariates and not marks:
             raise unknown_name("column of an event table", name, KNOWN, str(path))
     grouped: dict[str, list[tuple[int, dict[str, Any]]]] = {}
+    before = None
     for row, record in table.numbered():
+        if record["ID"] in grouped and record["ID"] != before:
+            raise InputError(
+                f"{path}: row {row}: ID {record['ID']} begins again after ID {before}. Let the "
+                f"rows of each individual stand together, or give it another ID."
+            )
+        before = record["ID"]
         grouped.setdefault(record["ID"], []).append((row, record))
     return tuple(
         _subject(str(path), name, rows, compartments, covariates) for name, rows in grouped.items()
@@ -101,6 +108,8 @@ def _subject(
         where = f"{path}: row {row}"
         time = record["TIME"]
         kind = _kind(record, where)
+        if record.get("MDV") not in (None, 0, 1):
+            raise InputError(f"{where}: MDV {record['MDV']} is not 0 (seen) or 1 (missing).")
         if time < last:
             raise InputError(_backwards(where, time, last, kind))
         last = time
@@ -155,20 +164,25 @@ def _kind(record: Mapping[str, Any], where: str) -> int:
             f"{where}: EVID {kind} is not 0 (observation), 1 (dose), 2 (other), 3 (reset) or 4 "
             f"(reset and dose)."
         )
-    if kind in (OBSERVATION, OTHER) and record.get("AMT"):
-        raise InputError(
-            f"{where}: EVID {kind} is not a dose, but AMT is {record['AMT']:g}. Use EVID 1 or 4, "
-            f"or empty AMT."
-        )
+    for name in ("AMT", "RATE", "DUR", "II", "ADDL", "SS"):
+        if kind in (OBSERVATION, OTHER, RESET) and record.get(name):
+            raise InputError(
+                f"{where}: EVID {kind} is not a dose, but {name} is {record[name]:g}. Use EVID 1 "
+                f"or 4, or empty {name}."
+            )
     return kind
 
 
 def _dose(record: Mapping[str, Any], compartments: Sequence[str], where: str) -> Dose:
     if record.get("RATE") and record.get("DUR"):
         raise InputError(f"{where}: RATE and DUR both given. Keep one.")
-    return Dose(
+    if record.get("AMT") is None:
+        raise InputError(
+            f"{where}: a dose without AMT. Give what is given; 0 where RATE alone says it (SS 1)."
+        )
+    dose = Dose(
         time=record["TIME"],
-        amount=record.get("AMT") or 0.0,
+        amount=record["AMT"],
         compartment=_compartment(record.get("CMT"), compartments, where),
         rate=record.get("RATE") or 0.0,
         duration=record.get("DUR") or 0.0,
@@ -176,6 +190,8 @@ def _dose(record: Mapping[str, Any], compartments: Sequence[str], where: str) ->
         additional=record.get("ADDL") or 0,
         steady=record.get("SS") or 0,
     )
+    check_dose(dose, where)
+    return dose
 
 
 def _compartment(written: str | None, compartments: Sequence[str], where: str) -> str:

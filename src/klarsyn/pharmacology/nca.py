@@ -19,7 +19,43 @@ from klarsyn.tables.reading import missing_column
 
 RULES = ("linear-up log-down", "linear")
 LEAST_TERMINAL = 3
-BELOW = re.compile(r"<\s*[\d.,]*|BLQ|BQL|BLOQ|LLOQ|ND", re.IGNORECASE)
+SERIES, SERIES_TERMS = 1.0, 20  # 1/(20! 22): below a double's last digit
+BEYOND = (
+    "half_life",
+    "auc_infinite",
+    "auc_infinite_predicted",
+    "aumc_infinite",
+    "extrapolated",
+    "mean_residence",
+    "clearance",
+    "volume_terminal",
+    "volume_steady",
+)
+BELOW = re.compile(
+    r"<\s*(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?|BLQ|BQL|BLOQ|LLOQ|ND", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """One dosing interval at steady state, from 0 to `tau`; None where it cannot be had.
+
+    `average` is the area over tau, `fluctuation` (highest - lowest)/average and `swing`
+    (highest - lowest)/lowest, both shares of one; `trough` is the level at tau, `clearance` dose
+    over area, `mean_residence` that of a single dose, from areas within and beyond the interval.
+    `accumulation` is 1/(1 - exp(-slope tau)), what the terminal slope lets one expect.
+    """
+
+    tau: float
+    auc_tau: float | None = None
+    average: float | None = None
+    lowest: float | None = None
+    trough: float | None = None
+    fluctuation: float | None = None
+    swing: float | None = None
+    accumulation: float | None = None
+    mean_residence: float | None = None
+    clearance: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,16 +65,18 @@ class Profile:
     Times in the table's unit, areas in concentration x time. `half_life`, `auc_infinite` and what
     follows are None, and `status` says why, when the terminal slope cannot be fitted.
     `extrapolated` is the share of the infinite area that lies beyond the last sample.
-    `partial` holds (from, to, area) of each interval asked for; its area is None where it would
-    need a terminal slope that there is not, or a concentration before the first sample.
+    `auc_infinite` goes on from the last level, `auc_infinite_predicted` from the terminal line's
+    value at that time. `partial` holds (from, to, area) of each interval asked for; its area is
+    None where it would need a terminal slope that there is not, or a concentration before the
+    first sample. `tmax`, `clast` and `tlast` are None where no level is above the limit.
     """
 
     group: tuple[str, ...]
     samples: int
     cmax: float
-    tmax: float
-    clast: float
-    tlast: float
+    tmax: float | None
+    clast: float | None
+    tlast: float | None
     auc_last: float
     aumc_last: float
     slope: float | None
@@ -46,12 +84,20 @@ class Profile:
     slope_r2_adjusted: float | None
     half_life: float | None
     auc_infinite: float | None
+    auc_infinite_predicted: float | None
+    aumc_infinite: float | None
     extrapolated: float | None
     mean_residence: float | None
     clearance: float | None
     volume_terminal: float | None
+    volume_steady: float | None
     partial: tuple[tuple[float, float, float | None], ...]
+    interval: Interval | None
     status: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +115,9 @@ class Analysis:
         for p in self.profiles:
             name = "/".join(p.group) or "all"
             half = "not estimable" if p.half_life is None else f"{p.half_life:.4g}"
+            if p.tmax is None or p.tlast is None:
+                lines.append(f"{name}: {p.status}")
+                continue
             lines.append(
                 f"{name}: Cmax {p.cmax:.4g} at {p.tmax:.4g}, AUC {p.auc_last:.4g} to "
                 f"{p.tlast:.4g}, half-life {half}"
@@ -81,7 +130,7 @@ class Analysis:
             "method": self.method,
             "inputs": self.inputs,
             "groups": list(self.groups),
-            "profiles": [asdict(p) for p in self.profiles],
+            "profiles": [p.to_dict() for p in self.profiles],
         }
 
 
@@ -93,6 +142,7 @@ def analyse_profile(
     dose: float | None = None,
     infusion: float = 0.0,
     partial: Sequence[tuple[float, float]] = (),
+    tau: float | None = None,
     group: tuple[str, ...] = (),
 ) -> Profile:
     """Analyse one profile.
@@ -101,52 +151,100 @@ def analyse_profile(
     the log-linear fit over the last points, from three up to all after the peak, that has the
     highest adjusted R² (the longer one within 1e-4), as Phoenix and PKNCA do. `dose` gives
     clearance and volume; `infusion` (its length) corrects the mean residence time. `partial` are
-    intervals of time; their ends are interpolated by the rule and extrapolated by the slope.
+    intervals of time; their ends are interpolated by the rule and extrapolated by the slope. `tau`
+    is the dosing interval of a profile at steady state that begins with a dose at 0.
 
     A zero means below the limit of quantification: before the first level above it, it is a zero;
     between two such levels it is left out; after the last it ends the profile (as PKNCA does).
 
-    Raises InputError for unordered times, negative or fewer than two concentrations.
+    Areas begin with the first sample: nothing is added before it, and `status` says so.
+
+    Raises InputError for unordered times, negative or fewer than two concentrations, and for a
+    dose, tau, infusion or partial interval that cannot be.
     """
     if rule not in RULES:
         raise unknown_name("rule of integration", rule, RULES)
+    _check_numbers(dose, infusion, partial, tau)
     t, c = _checked(times, concentrations, group)
-    last = int(np.flatnonzero(c > 0)[-1]) if np.any(c > 0) else 0
+    found = bool(np.any(c > 0))
+    last = int(np.flatnonzero(c > 0)[-1]) if found else len(c) - 1
     peak = int(np.argmax(c))
-    auc, aumc = areas(t[: last + 1], c[: last + 1], rule)
-    slope, points, fit = _terminal(t[: last + 1], c[: last + 1], peak)
-    answer: dict[str, Any] = {
-        "half_life": None,
-        "auc_infinite": None,
-        "extrapolated": None,
-        "mean_residence": None,
-        "clearance": None,
-        "volume_terminal": None,
-    }
-    status = "ok"
-    if slope is None:
-        status = f"fewer than {LEAST_TERMINAL} falling points after the peak: no terminal slope"
-    else:
-        answer |= _beyond(auc, aumc, float(t[last]), float(c[last]), slope, dose, infusion)
+    t, c, samples = t[: last + 1], c[: last + 1], len(t)
+    if infusion > t[-1]:
+        raise InputError(
+            f"{_named(group)}an infusion of length {infusion:g} goes on after the last level above "
+            f"the limit, at {t[-1]:g}. Give its length in the unit of time."
+        )
+    with np.errstate(over="ignore"):
+        auc, aumc = areas(t, c, rule)
+    if not math.isfinite(aumc):
+        raise InputError(f"{_named(group)}the area is too large a number. Use larger units.")
+    line = _terminal(t, c, peak)
     return Profile(
         group=group,
-        samples=len(t),
+        samples=samples,
         cmax=float(c[peak]),
-        tmax=float(t[peak]),
-        clast=float(c[last]),
-        tlast=float(t[last]),
+        tmax=float(t[peak]) if found else None,
+        clast=float(c[-1]) if found else None,
+        tlast=float(t[-1]) if found else None,
         auc_last=auc,
         aumc_last=aumc,
-        slope=slope,
-        slope_points=points,
-        slope_r2_adjusted=fit,
+        slope=line.slope if line else None,
+        slope_points=line.points if line else 0,
+        slope_r2_adjusted=line.fit if line else None,
         partial=tuple(
-            (start, end, _partial(t[: last + 1], c[: last + 1], rule, slope, start, end))
+            (start, end, _partial(t, c, rule, line.slope if line else None, start, end))
             for start, end in partial
         ),
-        status=status,
-        **answer,
+        interval=None if tau is None else _interval(t, c, rule, line, tau, dose, infusion),
+        status=_status(t, c, line, found, [*partial, *([] if tau is None else [(0.0, tau)])]),
+        **_beyond(auc, aumc, float(t[-1]), float(c[-1]), line, dose, infusion),
     )
+
+
+def _status(
+    t: np.ndarray,
+    c: np.ndarray,
+    line: _Line | None,
+    found: bool,
+    wanted: Sequence[tuple[float, float]],
+) -> str:
+    if not found:
+        return "no level above the limit of quantification"
+    said = []
+    if t[0] > 0:
+        said.append(f"areas begin with the first sample, at {t[0]:g}")
+    after = len(t) - 1 - int(np.argmax(c))
+    if line is None and after < LEAST_TERMINAL:
+        said.append(f"fewer than {LEAST_TERMINAL} falling points after the peak: no terminal slope")
+    elif line is None:
+        said.append("no line through the last points falls: no terminal slope")
+    for start, end in wanted:
+        if start < t[0]:
+            said.append(f"no area from {start:g} to {end:g}: it begins before the first sample")
+        elif line is None and end > t[-1]:
+            said.append(f"no area from {start:g} to {end:g}: it ends after the last level")
+    return "; ".join(said) or "ok"
+
+
+def _check_numbers(
+    dose: float | None,
+    infusion: float,
+    partial: Sequence[tuple[float, float]],
+    tau: float | None,
+) -> None:
+    for name, value in (("dose", dose), ("tau", tau)):
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise InputError(f"the {name} is {value:g}; it must be a finite number above 0.")
+    if not (math.isfinite(infusion) and infusion >= 0):
+        raise InputError(
+            f"an infusion of length {infusion:g}: use 0 for none, or a length above 0."
+        )
+    for start, end in partial:
+        if not (math.isfinite(start) and math.isfinite(end)):
+            raise InputError(f"a partial area from {start:g} to {end:g}: both must be finite.")
+        if not start < end:
+            raise InputError(f"a partial area from {start:g} to {end:g}: the end must lie later.")
 
 
 def _beyond(
@@ -154,28 +252,90 @@ def _beyond(
     aumc: float,
     tlast: float,
     clast: float,
-    slope: float,
+    line: _Line | None,
     dose: float | None,
     infusion: float,
 ) -> dict[str, float | None]:
-    total = auc + clast / slope
-    moment = aumc + clast * tlast / slope + clast / slope**2
-    return {
-        "half_life": math.log(2) / slope,
-        "auc_infinite": total,
-        "extrapolated": 1 - auc / total,
-        "mean_residence": moment / total - infusion / 2,
-        "clearance": None if dose is None else dose / total,
-        "volume_terminal": None if dose is None else dose / total / slope,
-    }
+    if line is None:
+        return dict.fromkeys(BEYOND)
+    slope = line.slope
+    tail = clast / slope
+    total = auc + tail
+    moment = aumc + tail * tlast + tail / slope
+    residence = moment / total - infusion / 2
+    clearance = None if dose is None else dose / total
+    predicted = auc + clast * math.exp(line.level - slope * (tlast - line.centre)) / slope
+    return dict(
+        zip(
+            BEYOND,
+            (
+                math.log(2) / slope,
+                total,
+                predicted,
+                moment,
+                tail / total,
+                residence,
+                clearance,
+                None if clearance is None else clearance / slope,
+                None if clearance is None else clearance * residence,
+            ),
+            strict=True,
+        )
+    )
+
+
+def _interval(
+    t: np.ndarray,
+    c: np.ndarray,
+    rule: str,
+    line: _Line | None,
+    tau: float,
+    dose: float | None,
+    infusion: float,
+) -> Interval:
+    slope = line.slope if line else None
+    accumulation = None if slope is None else -1 / math.expm1(-slope * tau)
+    area = _partial(t, c, rule, slope, 0.0, tau)
+    trough = _level(t, c, rule, slope, tau)
+    if not area or trough is None:
+        return Interval(tau=tau, accumulation=accumulation)
+    within = c[(t >= 0) & (t <= tau)]
+    highest, lowest = max(float(within.max()), trough), min(float(within.min()), trough)
+    average = area / tau
+    residence = None
+    if slope is not None and t[-1] <= tau:
+        moment = _cut(t, c, rule, slope, 0.0, tau)[1]
+        residence = (moment + tau * trough / slope) / area - infusion / 2
+    return Interval(
+        tau=tau,
+        auc_tau=area,
+        average=average,
+        lowest=lowest,
+        trough=trough,
+        fluctuation=(highest - lowest) / average,
+        swing=(highest - lowest) / lowest if lowest > 0 else None,
+        accumulation=accumulation,
+        mean_residence=residence,
+        clearance=None if dose is None else dose / area,
+    )
+
+
+def _named(group: tuple[str, ...]) -> str:
+    return f"profile {'/'.join(group)}: " if group else ""
 
 
 def _checked(
     times: Any, concentrations: Any, group: tuple[str, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
-    name = f"{'/'.join(group)}: " if group else ""
+    name = _named(group)
     t, c = np.asarray(times, float), np.asarray(concentrations, float)
-    kept = np.isfinite(c)
+    if t.shape != c.shape or t.ndim != 1:
+        raise InputError(
+            f"{name}{t.size} times and {c.size} concentrations; each concentration needs its time."
+        )
+    if not np.all(np.isfinite(t)) or np.any(np.isinf(c)):
+        raise InputError(f"{name}a time or concentration is not finite. Leave such a row out.")
+    kept = ~np.isnan(c)
     t, c = t[kept], c[kept]
     quantified = np.flatnonzero(c != 0)
     if len(quantified):
@@ -185,7 +345,10 @@ def _checked(
     if len(t) < 2:
         raise InputError(f"{name}a profile needs two or more concentrations; it has {len(t)}.")
     if np.any(np.diff(t) <= 0):
-        raise InputError(f"{name}times must rise, none given twice within a profile.")
+        at = int(np.argmax(np.diff(t) <= 0))
+        raise InputError(
+            f"{name}time {t[at + 1]:g} comes after {t[at]:g}; times must rise, none given twice."
+        )
     if np.any(c < 0):
         at = t[np.argmax(c < 0)]
         raise InputError(f"{name}the concentration at {at:g} is negative. Leave it empty or use 0.")
@@ -200,36 +363,59 @@ def areas(t: np.ndarray, c: np.ndarray, rule: str = "linear-up log-down") -> tup
     flat = h * (a + b) / 2
     flat_moment = h * (t[:-1] * a + t[1:] * b) / 2
     falling = (rule != "linear") & (b < a) & (b > 0)
-    with np.errstate(all="ignore"):
-        k = np.log(np.where(falling, a / np.where(b > 0, b, 1), np.e)) / h
-        log_area = (a - b) / k
-        log_moment = (t[:-1] * a - t[1:] * b) / k + (a - b) / k**2
+    low = np.where(falling, b, 1.0)
+    log_area, log_moment = _falling(h, np.where(falling, a, 2.0), low)
+    log_moment += t[:-1] * log_area
     return (
         float(np.sum(np.where(falling, log_area, flat))),
         float(np.sum(np.where(falling, log_moment, flat_moment))),
     )
 
 
+def _falling(h: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Area and moment about its start of an exponential fall from a to b in h.
+
+    With x = ln(a/b): area h a (1 - e^-x)/x, moment h² a (1 - (1 + x) e^-x)/x², which loses its
+    digits where the levels are nearly equal; there it is the series sum (-x)^k / (k! (k + 2)).
+    """
+    x = np.where(a > 2 * b, np.log(a) - np.log(b), np.log1p((a - b) / b))
+    area = h * (a - b) / x
+    near = np.minimum(x, SERIES)
+    series = sum((-near) ** k / (math.factorial(k) * (k + 2)) for k in range(SERIES_TERMS))
+    far = np.maximum(x, SERIES)
+    closed = (-np.expm1(-far) - far * np.exp(-far)) / far**2
+    return area, h**2 * a * np.where(x < SERIES, series, closed)
+
+
 def _partial(
     t: np.ndarray, c: np.ndarray, rule: str, slope: float | None, start: float, end: float
 ) -> float | None:
-    if not start < end:
-        raise InputError(f"a partial area from {start:g} to {end:g}: the end must lie later.")
-    edges = [_level(t, c, rule, slope, at) for at in (start, end)]
-    if edges[0] is None or edges[1] is None:
+    if any(_level(t, c, rule, slope, at) is None for at in (start, end)):
         return None
-    beyond = 0.0
-    if end > t[-1]:
-        first = max(start, float(t[-1]))
-        level = edges[0] if start > t[-1] else float(c[-1])
-        beyond = 0.0 if slope is None else level * -math.expm1(-slope * (end - first)) / slope
+    return _cut(t, c, rule, slope, start, end)[0]
+
+
+def _cut(
+    t: np.ndarray, c: np.ndarray, rule: str, slope: float | None, start: float, end: float
+) -> tuple[float, float]:
+    """Area and first moment between two times at which there is a level."""
+    edges = [_level(t, c, rule, slope, at) for at in (start, end)]
     inside = (t > start) & (t < end)
     times, levels = list(t[inside]), list(c[inside])
+    area, moment = 0.0, 0.0
+    if end > t[-1] and slope is not None:
+        first = max(start, float(t[-1]))
+        level = edges[0] if start > t[-1] else float(c[-1])
+        assert level is not None
+        area = level * -math.expm1(-slope * (end - first)) / slope
+        fallen = level * math.exp(-slope * (end - first))
+        moment = (first * level - end * fallen + area) / slope
     if start <= t[-1]:
         times, levels = [start, *times], [edges[0], *levels]
     if end <= t[-1]:
         times, levels = [*times, end], [*levels, edges[1]]
-    return areas(np.array(times), np.array(levels), rule)[0] + beyond
+    within = areas(np.array(times), np.array(levels, float), rule)
+    return within[0] + area, within[1] + moment
 
 
 def _level(t: np.ndarray, c: np.ndarray, rule: str, slope: float | None, at: float) -> float | None:
@@ -247,25 +433,46 @@ def _level(t: np.ndarray, c: np.ndarray, rule: str, slope: float | None, at: flo
     return a + (b - a) * share
 
 
-def _terminal(t: np.ndarray, c: np.ndarray, peak: int) -> tuple[float | None, int, float | None]:
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """ln(c / last level) = level - slope (t - centre), through the last `points`."""
+
+    slope: float
+    points: int
+    fit: float
+    level: float
+    centre: float
+
+
+def _terminal(t: np.ndarray, c: np.ndarray, peak: int) -> _Line | None:
     usable = np.flatnonzero((np.arange(len(t)) > peak) & (c > 0))
-    best: tuple[float, int, float] | None = None
-    for count in range(LEAST_TERMINAL, len(usable) + 1):
-        chosen = usable[-count:]
-        slope, fit = _line(t[chosen], np.log(c[chosen]))
-        if slope <= 0:
-            continue
-        if best is None or fit > best[2] - 1e-4:
-            best = (slope, count, max(fit, best[2]) if best else fit)
-    return (None, 0, None) if best is None else best
+    logs = np.zeros(len(t))
+    if len(usable):
+        logs[usable] = _logs(c[usable], float(c[-1]))
+    lines = [
+        _line(t[usable[-count:]], logs[usable[-count:]])
+        for count in range(LEAST_TERMINAL, len(usable) + 1)
+    ]
+    falling = [line for line in lines if line.slope > 0]
+    if not falling:
+        return None
+    best = max(line.fit for line in falling)
+    return [line for line in falling if line.fit >= best - 1e-4][-1]
 
 
-def _line(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+def _logs(c: np.ndarray, unit: float) -> np.ndarray:
+    """ln(c / unit), with the digits of c - unit where the two are near."""
+    off = (c - unit) / unit
+    return np.where(abs(off) < 0.5, np.log1p(np.maximum(off, -0.5)), np.log(c) - math.log(unit))
+
+
+def _line(x: np.ndarray, y: np.ndarray) -> _Line:
     dx, dy = x - x.mean(), y - y.mean()
     slope = float(dx @ dy / (dx @ dx))
-    total = float(dy @ dy)
-    r2 = float((dx @ dy) ** 2 / ((dx @ dx) * total)) if total > 0 else 0.0
-    return -slope, 1 - (1 - r2) * (len(x) - 1) / (len(x) - 2)
+    total, off = float(dy @ dy), dy - slope * dx
+    unexplained = float(off @ off) / total if total > 0 else 1.0
+    fit = 1 - unexplained * (len(x) - 1) / (len(x) - 2)
+    return _Line(-slope, len(x), fit, float(y.mean()), float(x.mean()))
 
 
 def analyse_table(
@@ -278,6 +485,7 @@ def analyse_table(
     infusion: float = 0.0,
     rule: str = "linear-up log-down",
     partial: Sequence[tuple[float, float]] = (),
+    tau: float | None = None,
 ) -> Analysis:
     """Analyse every profile of a concentration table.
 
@@ -286,6 +494,9 @@ def analyse_table(
     profiles (subject, analyte, ...); without it, those of `subject`, `analyte` and `occasion` that
     the table has.
     """
+    _check_numbers(dose, infusion, partial, tau)
+    if time == concentration:
+        raise InputError(f"{path}: the column {time!r} cannot hold both time and concentration.")
     columns = [
         Column(name=time, kind="number"),
         Column(name=concentration, kind="either", may_be_empty=True),
@@ -296,10 +507,23 @@ def analyse_table(
     for name in names:
         if name not in table:
             raise missing_column(str(path), name, list(table.columns))
-    profiles = [
-        analyse_profile(t, c, rule=rule, dose=dose, infusion=infusion, partial=partial, group=key)
-        for key, (t, c) in _split(table, names, time, levels).items()
-    ]
+    profiles = []
+    for key, (t, c) in _split(table, names, time, levels).items():
+        try:
+            profiles.append(
+                analyse_profile(
+                    t,
+                    c,
+                    rule=rule,
+                    dose=dose,
+                    infusion=infusion,
+                    partial=partial,
+                    tau=tau,
+                    group=key,
+                )
+            )
+        except InputError as bad:
+            raise InputError(f"{path}: {bad}") from None
     return Analysis(
         profiles=tuple(profiles),
         groups=names,
@@ -323,6 +547,13 @@ def _split(
     table: Table, names: Sequence[str], time: str, levels: np.ndarray
 ) -> Mapping[tuple[str, ...], tuple[list[float], list[float]]]:
     found: dict[tuple[str, ...], tuple[list[float], list[float]]] = {}
+    for name in names:
+        for row, cell in zip(table.row_numbers, table[name], strict=True):
+            if cell is None:
+                raise InputError(
+                    f"{table.path}: row {row}, column {name!r} is empty. It says whose profile the "
+                    f"row belongs to."
+                )
     keys = zip(*[table[n] for n in names], strict=True) if names else [()] * table.rows
     values = zip(keys, table.numbers(time), levels, strict=True)
     for key, t, c in values:

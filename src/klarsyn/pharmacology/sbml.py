@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from klarsyn.errors import InputError, MissingExtraError
-from klarsyn.pharmacology.expressions import FUNCTIONS
+from klarsyn.pharmacology.expressions import FUNCTIONS, check_names, evaluate, read_expression
 from klarsyn.pharmacology.system import System, build_system
 
 MOST_BYTES = 50 << 20
@@ -16,9 +18,10 @@ MOST_BYTES = 50 << 20
 def read_sbml(path: str | Path) -> System:
     """A system whose compartments are the model's species in amounts.
 
-    Reactions with kinetic laws, rate rules, assignment rules (substituted), function definitions,
-    choices (piecewise), initial amounts and concentrations, local parameters. Events, delays,
-    algebraic rules, initial assignments and varying volumes are refused with the element's name.
+    Reactions with kinetic laws, rate rules of species and parameters, assignment rules
+    (substituted), function definitions, choices (piecewise), initial amounts, concentrations and
+    assignments, local parameters. Events, delays, algebraic rules, varying volumes and
+    stoichiometries, conversion factors and fast reactions are refused with the element's name.
     Outputs are every species' concentration, or its amount where the species is one of substance
     units only, and every variable that an assignment rule gives.
 
@@ -27,6 +30,7 @@ def read_sbml(path: str | Path) -> System:
     document = _document(Path(path))
     model = document.getModel()
     _refuse(path, model)
+    _check_consistent(path, document)
     volumes = {
         c.getId(): c.getSize() if c.isSetSize() else 1.0
         for c in _list(model.getListOfCompartments())
@@ -36,22 +40,24 @@ def read_sbml(path: str | Path) -> System:
     rules = _assignments(model)
     names = _Names(species, volumes, rules, model)
     parameters = {k: v for k, v in parameters.items() if k not in rules}
+    start = _start(path, model, names, parameters)
+    parameters = {k: start[k] for k in parameters if k not in names.rated}
     equations: dict[str, list[str]] = {s: [] for s in species if s in names.moving}
     for reaction in _list(model.getListOfReactions()):
         _add_reaction(path, reaction, equations, names, parameters)
     for rule in _list(model.getListOfRules()):
         if rule.isRate():
             _add_rate_rule(path, rule, equations, species, volumes, names)
-    fixed = {f"{s}_fixed": _initial(x, volumes) for s, x in species.items() if s not in equations}
+    fixed = {k: v for k, v in start.items() if k.endswith("_fixed")}
     return build_system(
         compartments=list(equations),
         equations={s: " + ".join(t) if t else "0" for s, t in equations.items()},
         parameters={**parameters, **{f"{c}_size": v for c, v in volumes.items()}, **fixed},
         outputs={
-            **{s: names.concentration(s) for s in equations},
-            **{v: names.write(math, {}, path) for v, math in rules.items()},
+            **{s: names.concentration(s) if s in species else s for s in equations},
+            **{v: names.write(formula, {}, path) for v, formula in rules.items()},
         },
-        initial={s: repr(_initial(species[s], volumes)) for s in equations},
+        initial={s: repr(start[s]) for s in equations},
         where=str(path),
     )
 
@@ -68,11 +74,38 @@ def _document(path: Path) -> Any:
     if path.stat().st_size > MOST_BYTES:
         raise InputError(f"{path}: larger than {MOST_BYTES >> 20} MiB.")
     document = libsbml.readSBMLFromString(path.read_text(encoding="utf-8", errors="replace"))
-    if document.getNumErrors(libsbml.LIBSBML_SEV_ERROR) or document.getModel() is None:
-        error = document.getError(0)
-        said = error.getShortMessage() if error is not None else "no model"
-        raise InputError(f"{path}: not a valid SBML file ({said}).")
+    _check_errors(path, document)
+    if document.getModel() is None:
+        raise InputError(f"{path}: not a valid SBML file (no model).")
     return document
+
+
+def _check_consistent(path: str | Path, document: Any) -> None:
+    """Whether identifiers, formulas and rules fit together, as libSBML judges."""
+    import libsbml
+
+    for category in (
+        libsbml.LIBSBML_CAT_UNITS_CONSISTENCY,
+        libsbml.LIBSBML_CAT_MODELING_PRACTICE,
+    ):
+        document.setConsistencyChecks(category, False)
+    document.checkConsistency()
+    _check_errors(path, document)
+
+
+def _check_errors(path: str | Path, document: Any) -> None:
+    import libsbml
+
+    for i in range(document.getNumErrors()):
+        error = document.getError(i)
+        if error.getSeverity() >= libsbml.LIBSBML_SEV_ERROR:
+            words = " ".join(error.getMessage().split())
+            said = re.sub(r"^.*Reference: L\dV\d Section [\d.]+\s*", "", words).rstrip(".")
+            said = f"; {said}" if said and said != words else ""
+            raise InputError(
+                f"{path}: not a valid SBML file (line {error.getLine()}: "
+                f"{error.getShortMessage()}{said})."
+            )
 
 
 def _list(items: Any) -> list[Any]:
@@ -90,11 +123,85 @@ def _refuse(path: str | Path, model: Any) -> None:
     for compartment in _list(model.getListOfCompartments()):
         if not compartment.getConstant():
             raise InputError(f"{path}: the volume of {compartment.getId()!r} varies; not read.")
-    if model.getNumInitialAssignments():
-        symbol = model.getInitialAssignment(0).getSymbol()
-        raise InputError(f"{path}: the initial assignment of {symbol!r} is not read.")
-    if model.getConversionFactor():
+        size = compartment.getSize() if compartment.isSetSize() else math.nan
+        holds = any(
+            s.getCompartment() == compartment.getId() and not s.getHasOnlySubstanceUnits()
+            for s in _list(model.getListOfSpecies())
+        )
+        if holds and not (math.isfinite(size) and size > 0):
+            raise InputError(
+                f"{path}: compartment {compartment.getId()!r} has the size {size:g}. Give it a "
+                f"finite volume above 0."
+            )
+    known = {
+        x.getId() for x in (*_list(model.getListOfSpecies()), *_list(model.getListOfParameters()))
+    }
+    for rule in _list(model.getListOfRules()):
+        if rule.getVariable() not in known:
+            raise InputError(
+                f"{path}: the rule of {rule.getVariable()!r}, which is no species or parameter, is "
+                f"not read."
+            )
+    for assignment in _list(model.getListOfInitialAssignments()):
+        if assignment.getSymbol() not in known:
+            raise InputError(
+                f"{path}: the initial assignment of {assignment.getSymbol()!r}, which is no "
+                f"species or parameter, is not read."
+            )
+    if model.getConversionFactor() or any(
+        s.getConversionFactor() for s in _list(model.getListOfSpecies())
+    ):
         raise InputError(f"{path}: conversion factors are not read.")
+    for reaction in _list(model.getListOfReactions()):
+        if reaction.getFast():
+            raise InputError(f"{path}: the fast reaction {reaction.getId()!r} is not read.")
+        for one in (*_list(reaction.getListOfReactants()), *_list(reaction.getListOfProducts())):
+            given = one.isSetStoichiometry() or model.getLevel() < 3
+            if not given or not math.isfinite(one.getStoichiometry()):
+                raise InputError(
+                    f"{path}: {one.getSpecies()!r} in reaction {reaction.getId()!r} has no "
+                    f"stoichiometry. Give it a number."
+                )
+            if one.isSetStoichiometryMath():
+                raise InputError(
+                    f"{path}: reaction {reaction.getId()!r} has a stoichiometry that is a formula; "
+                    f"only numbers are read."
+                )
+
+
+def _start(
+    path: str | Path, model: Any, names: _Names, parameters: Mapping[str, float]
+) -> dict[str, float]:
+    """What parameters and amounts are at time 0, by the names they have in an equation."""
+    start = {**parameters, **{f"{c}_size": v for c, v in names.volumes.items()}, "t": 0.0}
+    for s, x in names.species.items():
+        if s not in names.rules:
+            start[names.amount(s)] = _initial(x, names.volumes)
+    waiting = {
+        names.amount(a.getSymbol()): (
+            a.getSymbol(),
+            read_expression(names.write(a.getMath(), {}, path), str(path)),
+        )
+        for a in _list(model.getListOfInitialAssignments())
+    }
+    while waiting:
+        ready = [k for k, (_, formula) in waiting.items() if not formula.names & set(waiting)]
+        if not ready:
+            raise InputError(
+                f"{path}: the initial assignments of {', '.join(sorted(waiting))} need each other."
+            )
+        for key in ready:
+            symbol, formula = waiting.pop(key)
+            check_names(formula, start, f"{path}: initial assignment of {symbol!r}")
+            value = float(evaluate(formula, start))
+            start[key] = value * names.per_concentration(symbol)
+    for key, value in start.items():
+        if not math.isfinite(value):
+            raise InputError(
+                f"{path}: {key.removesuffix('_fixed')!r} has no finite value at the start. Give it "
+                f"one, or an initial assignment."
+            )
+    return start
 
 
 def _initial(species: Any, volumes: Mapping[str, float]) -> float:
@@ -102,7 +209,7 @@ def _initial(species: Any, volumes: Mapping[str, float]) -> float:
         return float(species.getInitialAmount())
     if species.isSetInitialConcentration():
         return float(species.getInitialConcentration()) * volumes[species.getCompartment()]
-    return 0.0
+    return math.nan
 
 
 def _assignments(model: Any) -> dict[str, Any]:
@@ -127,15 +234,27 @@ class _Names:
             if not x.getBoundaryCondition() and not x.getConstant() and s not in rules
         }
         self.moving = self.reacting | (ruled & set(species))
+        self.rated = ruled - set(species)
         self.functions = {f.getId(): f for f in _list(model.getListOfFunctionDefinitions())}
 
     def concentration(self, name: str) -> str:
         """A species as SBML means it: concentration, or amount for substance units only."""
         item = self.species[name]
-        amount = name if name in self.moving else f"{name}_fixed"
         if item.getHasOnlySubstanceUnits():
-            return amount
-        return f"({amount}/{item.getCompartment()}_size)"
+            return self.amount(name)
+        return f"({self.amount(name)}/{item.getCompartment()}_size)"
+
+    def amount(self, name: str) -> str:
+        """What a symbol's amount, or a parameter, is called in an equation."""
+        fixed = name in self.species and name not in self.moving
+        return f"{name}_fixed" if fixed else name
+
+    def per_concentration(self, name: str) -> float:
+        """What turns a symbol's value into an amount: its volume, or 1."""
+        item = self.species.get(name)
+        if item is None or item.getHasOnlySubstanceUnits():
+            return 1.0
+        return float(self.volumes[item.getCompartment()])
 
     def write(self, node: Any, local: Mapping[str, str], path: str | Path) -> str:
         """The formula as text for `read_expression`."""
@@ -150,7 +269,12 @@ def _write(node: Any, names: _Names, local: Mapping[str, str], path: str | Path)
     if kind in (sb.AST_INTEGER, sb.AST_REAL, sb.AST_REAL_E, sb.AST_RATIONAL):
         return f"({float(node.getValue())!r})"
     if kind == sb.AST_NAME_TIME:
+        if names.model.getElementBySId("t") is not None:
+            raise InputError(f"{path}: 't' is a symbol of the model beside time itself. Rename it.")
         return "t"
+    constant = {sb.AST_CONSTANT_E: math.e, sb.AST_CONSTANT_PI: math.pi}.get(kind)
+    if constant is not None:
+        return f"({constant!r})"
     if kind == sb.AST_NAME:
         return _symbol(node.getName(), names, local, path)
     if kind == sb.AST_FUNCTION and node.getName() in names.functions:
@@ -253,10 +377,8 @@ def _add_rate_rule(
     names: _Names,
 ) -> None:
     name = rule.getVariable()
-    if name not in species:
-        raise InputError(f"{path}: the rate rule of {name!r}, which is no species, is not read.")
-    item = species[name]
     text = names.write(rule.getMath(), {}, path)
-    if not item.getHasOnlySubstanceUnits():
+    item = species.get(name)
+    if item is not None and not item.getHasOnlySubstanceUnits():
         text = f"{item.getCompartment()}_size*({text})"
     equations.setdefault(name, []).append(text)

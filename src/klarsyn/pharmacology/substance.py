@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -174,7 +174,8 @@ class Resolution:
     """What a resolution with recycling yields, as shares of the racemate put in.
 
     `product` is the mass of product, `wanted` and `unwanted` its enantiomers, `left` what is
-    still in the loop after the last round, `lost` the rest. They add up to one.
+    still in the loop after the last round, `lost` the rest. They add up to one. `excess_left` is
+    the other enantiomer's excess in what one round leaves, before it is racemised.
     """
 
     product: float
@@ -183,6 +184,7 @@ class Resolution:
     left: float
     lost: float
     limit: float
+    excess_left: float
 
 
 def resolve(*, yield_per_round: float, excess: float, racemised: float, rounds: int) -> Resolution:
@@ -202,7 +204,7 @@ def resolve(*, yield_per_round: float, excess: float, racemised: float, rounds: 
     ):
         if not (math.isfinite(value) and 0 <= value <= 1):
             raise InputError(f"{name} is a share between 0 and 1; {value:g} is not.")
-    if rounds < 1:
+    if isinstance(rounds, bool) or rounds != int(rounds) or rounds < 1:
         raise InputError(f"rounds is a whole number from 1 up; {rounds} is not.")
     if yield_per_round * (1 + excess) / 2 > 0.5 + SHARES_SUM:
         raise InputError(
@@ -212,7 +214,7 @@ def resolve(*, yield_per_round: float, excess: float, racemised: float, rounds: 
     again = (1 - yield_per_round) * racemised
     product = sum(yield_per_round * again**k for k in range(rounds))
     left = again**rounds
-    limit = 1.0 if again == 1.0 else yield_per_round / (1 - again)
+    limit = yield_per_round / (1 - again) if yield_per_round else 0.0
     return Resolution(
         product=product,
         wanted=product * (1 + excess) / 2,
@@ -220,7 +222,33 @@ def resolve(*, yield_per_round: float, excess: float, racemised: float, rounds: 
         left=left,
         lost=1 - product - left,
         limit=limit,
+        excess_left=(
+            yield_per_round * excess / (1 - yield_per_round) if yield_per_round < 1 else 0.0
+        ),
     )
+
+
+def mix(parts: Sequence[tuple[Form, float]]) -> Form:
+    """What masses of several forms make together, (form, mass) in one unit and one basis.
+
+    Raises InputError without parts, for a mass below 0, or for forms of different substances.
+    """
+    if not parts:
+        raise InputError("a mixture needs at least one form and its mass.")
+    for form, mass in parts:
+        if not (math.isfinite(mass) and mass >= 0):
+            raise InputError(f"{mass:g} of {form.name}: a mass is a finite number, 0 or more.")
+        if set(form.shares) != set(parts[0][0].shares):
+            raise InputError(f"{form.name!r} and {parts[0][0].name!r} have other enantiomers.")
+    total = math.fsum(mass for _, mass in parts)
+    if total <= 0:
+        raise InputError("the masses of a mixture sum to 0; at least one lies above.")
+    shares = {
+        label: math.fsum(mass * form.shares[label] for form, mass in parts) / total
+        for label in parts[0][0].shares
+    }
+    name = " + ".join(f"{mass:g} {form.name}" for form, mass in parts)
+    return Form(name=name, shares=shares)
 
 
 def formula_mass(formula: str) -> float:

@@ -50,6 +50,9 @@ class System:
         return replace(self, parameters={**self.parameters, **parameters})
 
 
+MOST_ADDITIONAL = 100_000
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dose:
     """One dose record: an amount into a compartment at a time (h).
@@ -161,25 +164,51 @@ def check_doses(system: System, doses: Sequence[Dose]) -> None:
         where = f"dose {number}"
         if dose.compartment not in system.compartments:
             raise unknown_name("compartment", dose.compartment, system.compartments, where)
-        numbers = (dose.time, dose.amount, dose.rate, dose.duration, dose.interval)
-        if not all(math.isfinite(float(v)) for v in numbers):
-            raise InputError(f"{where}: time, amount, rate or interval is not a finite number.")
-        if dose.amount < 0:
-            raise InputError(f"{where}: amount {dose.amount:g} is negative. Give what is given.")
-        if dose.rate < 0 and dose.rate not in (-1, -2):
-            raise InputError(
-                f"{where}: rate {dose.rate:g}. Use 0 (bolus), a rate, -1 (rate of the model) or "
-                f"-2 (duration of the model)."
-            )
-        if dose.steady not in (0, 1, 2):
-            raise InputError(f"{where}: SS {dose.steady} is not 0, 1 or 2.")
-        if dose.additional < 0 or dose.interval < 0 or dose.duration < 0:
-            raise InputError(f"{where}: ADDL, II and duration cannot be negative.")
-        if dose.additional and not dose.interval:
-            raise InputError(f"{where}: ADDL {dose.additional} needs an interval II above 0.")
-        constant = dose.rate > 0 and dose.amount == 0
-        if dose.steady and not dose.interval and not constant:
-            raise InputError(f"{where}: SS {dose.steady} needs an interval II above 0.")
+        check_dose(dose, where)
+
+
+def check_dose(dose: Dose, where: str) -> None:
+    """Raise InputError, after `where`, for numbers that no dose has."""
+    numbers = (dose.time, dose.amount, dose.rate, dose.duration, dose.interval)
+    if not all(math.isfinite(float(v)) for v in numbers):
+        raise InputError(f"{where}: time, amount, rate or interval is not a finite number.")
+    if dose.amount < 0:
+        raise InputError(f"{where}: amount {dose.amount:g} is negative. Give what is given.")
+    if dose.rate < 0 and dose.rate not in (-1, -2):
+        raise InputError(
+            f"{where}: rate {dose.rate:g}. Use 0 (bolus), a rate, -1 (rate of the model) or "
+            f"-2 (duration of the model)."
+        )
+    if dose.steady not in (0, 1, 2):
+        raise InputError(f"{where}: SS {dose.steady} is not 0, 1 or 2.")
+    for name, value in (
+        ("ADDL", dose.additional),
+        ("II", dose.interval),
+        ("duration", dose.duration),
+    ):
+        if value < 0:
+            raise InputError(f"{where}: {name} {value:g} is negative. Use 0 or more.")
+    if dose.additional > MOST_ADDITIONAL:
+        raise InputError(
+            f"{where}: ADDL {dose.additional} is more than {MOST_ADDITIONAL}. Give fewer doses, or "
+            f"a steady state (SS 1)."
+        )
+    if dose.additional and not dose.interval:
+        raise InputError(f"{where}: ADDL {dose.additional} needs an interval II above 0.")
+    constant = dose.rate > 0 and dose.amount == 0
+    if constant and not dose.steady:
+        raise InputError(
+            f"{where}: rate {dose.rate:g} without an amount never ends. Give AMT, or SS 1 for the "
+            f"steady state of a constant infusion."
+        )
+    if constant and (dose.interval or dose.additional):
+        raise InputError(
+            f"{where}: the steady state of a constant infusion (AMT 0) has no II and no ADDL."
+        )
+    if dose.steady and not dose.amount and not constant:
+        raise InputError(f"{where}: SS {dose.steady} needs AMT above 0, or AMT 0 with a rate.")
+    if dose.steady and not dose.interval and not constant:
+        raise InputError(f"{where}: SS {dose.steady} needs an interval II above 0.")
 
 
 def affine_system(system: System) -> tuple[np.ndarray, np.ndarray] | None:

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+AT_TAU = ("average", "trough", "fluctuation", "swing", "accumulation")
+
 
 @click.command()
 @click.argument("file")
@@ -17,6 +19,7 @@ import click
 @click.option(
     "--partial", multiple=True, help="Also the area from one time to another: '0,24'; repeatable."
 )
+@click.option("--tau", type=float, help="Dosing interval of a profile at steady state from 0.")
 @click.option("--linear", is_flag=True, help="Linear trapezoids also on the way down.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(**options: Any) -> None:
@@ -42,6 +45,7 @@ def command(**options: Any) -> None:
         by=options["by"],
         dose=options["dose"],
         infusion=options["infusion"],
+        tau=options["tau"],
         partial=[_interval(text) for text in options["partial"]],
         rule="linear" if options["linear"] else "linear-up log-down",
     )
@@ -52,18 +56,22 @@ def command(**options: Any) -> None:
         [
             " ".join(p.group) or "all",
             f"{p.cmax:.5g}",
-            f"{p.tmax:.5g}",
+            _or_dash(p.tmax),
             f"{p.auc_last:.5g}",
             _or_dash(p.auc_infinite),
             _or_dash(p.half_life),
             _or_dash(p.clearance),
             *(_or_dash(area) for _, _, area in p.partial),
+            *(_or_dash(getattr(p.interval, name)) for name in AT_TAU if p.interval),
             p.status,
         ]
         for p in analysis.profiles
     ]
     header = ["profile", "Cmax", "Tmax", "AUC last", "AUC inf", "half-life", "CL"]
-    header += [f"AUC {text}" for text in options["partial"]] + ["status"]
+    header += [f"AUC {text}" for text in options["partial"]]
+    if options["tau"] is not None:
+        header += [f"{name} (tau)" for name in AT_TAU]
+    header += ["status"]
     print_table(header, rows, title=f"{options['file']}: {analysis.method}")
 
 

@@ -56,7 +56,9 @@ class LinearFlow:
         unique, inverse = np.unique(lengths, return_inverse=True)
         found = np.empty((len(unique), *whole.shape))
         for i, length in enumerate(unique):
-            found[i] = exponential(whole * length)
+            with np.errstate(invalid="ignore"):  # an infinite rate is refused by name below
+                scaled = whole * length
+            found[i] = exponential(scaled)
         return found[inverse]
 
     def many(

@@ -10,6 +10,7 @@ from klarsyn.errors import InputError
 from klarsyn.pharmacology.system import Change, Dose, Reset, System, check_doses, value_of
 
 MOST_REPEATS = 1_000_000
+MOST_RUNNING = 10_000
 CARRIED = -1  # the number of events that a steady state brings along
 ORDER = {"change": 0, "off": 1, "reset": 2, "steady": 3, "bolus": 4, "on": 5}
 
@@ -63,11 +64,15 @@ def timeline(
     changes: Sequence[Change],
     resets: Sequence[Reset] = (),
 ) -> list[Event]:
-    """All events in the order in which they happen; a reset cancels what earlier records bring."""
+    """All events in the order in which they happen.
+
+    A reset, and a dose that sets the steady state (SS 1), cancels what earlier records bring.
+    """
     check_doses(system, doses)
     wiped = sorted({float(r.time) for r in resets})
     if not all(math.isfinite(time) for time in wiped):
         raise InputError("the time of a reset is not a finite number of hours.")
+    replaced = sorted((float(d.time), i) for i, d in enumerate(doses) if d.steady == 1)
     ordered = sorted(changes, key=lambda c: c.time)
     events = [
         Event(time=float(c.time), kind="change", number=i, change=c) for i, c in enumerate(ordered)
@@ -77,7 +82,10 @@ def timeline(
         for change in ordered:
             if change.time <= dose.time:
                 at = at.with_parameters(change.parameters)
-        until = next((time for time in wiped if time > dose.time), math.inf)
+        until = min(
+            next((time for time in wiped if time > dose.time), math.inf),
+            next((at for at, later in replaced if (at, later) > (dose.time, number)), math.inf),
+        )
         events += [e for e in _events_of(at, dose, number) if e.time < until]
     events += [Event(time=time, kind="reset", number=i) for i, time in enumerate(wiped)]
     return sorted(events, key=Event.key)
@@ -103,6 +111,12 @@ def _events_of(system: System, dose: Dose, number: int) -> list[Event]:
     amount = dose.amount * fraction
     rate, length = _input(system, dose, amount)
     events: list[Event] = []
+    if dose.steady and max(length, lag) > MOST_RUNNING * dose.interval:
+        raise InputError(
+            f"the steady state into {dose.compartment} of an input {length:g} h long, after a lag "
+            f"of {lag:g} h, every {dose.interval:g} h: more than {MOST_RUNNING} would run or wait "
+            f"at once. Give a constant infusion (AMT 0 with RATE)."
+        )
     if dose.steady:
         steady = Steady(
             index=index,
