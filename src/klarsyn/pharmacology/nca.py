@@ -170,11 +170,6 @@ def analyse_profile(
     last = int(np.flatnonzero(c > 0)[-1]) if found else len(c) - 1
     peak = int(np.argmax(c))
     t, c, samples = t[: last + 1], c[: last + 1], len(t)
-    if infusion > t[-1]:
-        raise InputError(
-            f"{_named(group)}an infusion of length {infusion:g} goes on after the last level above "
-            f"the limit, at {t[-1]:g}. Give its length in the unit of time."
-        )
     with np.errstate(over="ignore"):
         auc, aumc = areas(t, c, rule)
     if not math.isfinite(aumc):
@@ -197,7 +192,9 @@ def analyse_profile(
             for start, end in partial
         ),
         interval=None if tau is None else _interval(t, c, rule, line, tau, dose, infusion),
-        status=_status(t, c, line, found, [*partial, *([] if tau is None else [(0.0, tau)])]),
+        status=_status(
+            t, c, line, found, infusion, [*partial, *([] if tau is None else [(0.0, tau)])]
+        ),
         **_beyond(auc, aumc, float(t[-1]), float(c[-1]), line, dose, infusion),
     )
 
@@ -207,6 +204,7 @@ def _status(
     c: np.ndarray,
     line: _Line | None,
     found: bool,
+    infusion: float,
     wanted: Sequence[tuple[float, float]],
 ) -> str:
     if not found:
@@ -219,6 +217,11 @@ def _status(
         said.append(f"fewer than {LEAST_TERMINAL} falling points after the peak: no terminal slope")
     elif line is None:
         said.append("no line through the last points falls: no terminal slope")
+    if line is not None and infusion > t[-1]:
+        said.append(
+            f"the infusion of {infusion:g} goes on after the last level, at {t[-1]:g}: no mean "
+            f"residence"
+        )
     for start, end in wanted:
         if start < t[0]:
             said.append(f"no area from {start:g} to {end:g}: it begins before the first sample")
@@ -262,7 +265,7 @@ def _beyond(
     tail = clast / slope
     total = auc + tail
     moment = aumc + tail * tlast + tail / slope
-    residence = moment / total - infusion / 2
+    residence = moment / total - infusion / 2 if infusion <= tlast else None
     clearance = None if dose is None else dose / total
     predicted = auc + clast * math.exp(line.level - slope * (tlast - line.centre)) / slope
     return dict(
@@ -277,7 +280,7 @@ def _beyond(
                 residence,
                 clearance,
                 None if clearance is None else clearance / slope,
-                None if clearance is None else clearance * residence,
+                None if clearance is None or residence is None else clearance * residence,
             ),
             strict=True,
         )
