@@ -10,13 +10,10 @@ from klarsyn.pharmacology.dosing import (
     Amount,
     Regimen,
     ResponseRule,
-    at_hours,
     build_step,
-    every,
-    once,
     parse_regimen,
-    weekly,
 )
+from klarsyn.pharmacology.schedules import at_hours, every, once, weekly
 
 LAST_BIT = 1e-15  # relative; minutes become hours
 

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from klarsyn.pharmacology.dosing import Amount, Regimen, at_hours, build_step, once
+from klarsyn.pharmacology.dosing import Amount, Regimen, build_step
 from klarsyn.pharmacology.kinetics import solve
 from klarsyn.pharmacology.model import Model, read_model
 from klarsyn.pharmacology.nca import analyse_profile
 from klarsyn.pharmacology.population import sample_individuals
+from klarsyn.pharmacology.schedules import at_hours, once
 from klarsyn.tables import Column, read_table
 
 HERE = Path(__file__).parent

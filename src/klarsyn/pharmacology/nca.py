@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from klarsyn.errors import InputError, unknown_name
+from klarsyn.pharmacology.trapezoids import areas, cut_area, level_at, partial_area
 from klarsyn.provenance import digest_of
 from klarsyn.tables import Column, Table, read_table
 from klarsyn.tables.cells import number
@@ -19,7 +20,6 @@ from klarsyn.tables.reading import missing_column
 
 RULES = ("linear-up log-down", "linear")
 LEAST_TERMINAL = 3
-SERIES, SERIES_TERMS = 1.0, 20  # 1/(20! 22): below a double's last digit
 BEYOND = (
     "half_life",
     "auc_infinite",
@@ -170,11 +170,6 @@ def analyse_profile(
     last = int(np.flatnonzero(c > 0)[-1]) if found else len(c) - 1
     peak = int(np.argmax(c))
     t, c, samples = t[: last + 1], c[: last + 1], len(t)
-    if infusion > t[-1]:
-        raise InputError(
-            f"{_named(group)}an infusion of length {infusion:g} goes on after the last level above "
-            f"the limit, at {t[-1]:g}. Give its length in the unit of time."
-        )
     with np.errstate(over="ignore"):
         auc, aumc = areas(t, c, rule)
     if not math.isfinite(aumc):
@@ -193,11 +188,13 @@ def analyse_profile(
         slope_points=line.points if line else 0,
         slope_r2_adjusted=line.fit if line else None,
         partial=tuple(
-            (start, end, _partial(t, c, rule, line.slope if line else None, start, end))
+            (start, end, partial_area(t, c, rule, line.slope if line else None, start, end))
             for start, end in partial
         ),
         interval=None if tau is None else _interval(t, c, rule, line, tau, dose, infusion),
-        status=_status(t, c, line, found, [*partial, *([] if tau is None else [(0.0, tau)])]),
+        status=_status(
+            t, c, line, found, infusion, [*partial, *([] if tau is None else [(0.0, tau)])]
+        ),
         **_beyond(auc, aumc, float(t[-1]), float(c[-1]), line, dose, infusion),
     )
 
@@ -207,6 +204,7 @@ def _status(
     c: np.ndarray,
     line: _Line | None,
     found: bool,
+    infusion: float,
     wanted: Sequence[tuple[float, float]],
 ) -> str:
     if not found:
@@ -219,6 +217,11 @@ def _status(
         said.append(f"fewer than {LEAST_TERMINAL} falling points after the peak: no terminal slope")
     elif line is None:
         said.append("no line through the last points falls: no terminal slope")
+    if line is not None and infusion > t[-1]:
+        said.append(
+            f"the infusion of {infusion:g} goes on after the last level, at {t[-1]:g}: no mean "
+            f"residence"
+        )
     for start, end in wanted:
         if start < t[0]:
             said.append(f"no area from {start:g} to {end:g}: it begins before the first sample")
@@ -262,7 +265,7 @@ def _beyond(
     tail = clast / slope
     total = auc + tail
     moment = aumc + tail * tlast + tail / slope
-    residence = moment / total - infusion / 2
+    residence = moment / total - infusion / 2 if infusion <= tlast else None
     clearance = None if dose is None else dose / total
     predicted = auc + clast * math.exp(line.level - slope * (tlast - line.centre)) / slope
     return dict(
@@ -277,7 +280,7 @@ def _beyond(
                 residence,
                 clearance,
                 None if clearance is None else clearance / slope,
-                None if clearance is None else clearance * residence,
+                None if clearance is None or residence is None else clearance * residence,
             ),
             strict=True,
         )
@@ -295,8 +298,8 @@ def _interval(
 ) -> Interval:
     slope = line.slope if line else None
     accumulation = None if slope is None else -1 / math.expm1(-slope * tau)
-    area = _partial(t, c, rule, slope, 0.0, tau)
-    trough = _level(t, c, rule, slope, tau)
+    area = partial_area(t, c, rule, slope, 0.0, tau)
+    trough = level_at(t, c, rule, slope, tau)
     if not area or trough is None:
         return Interval(tau=tau, accumulation=accumulation)
     within = c[(t >= 0) & (t <= tau)]
@@ -304,7 +307,7 @@ def _interval(
     average = area / tau
     residence = None
     if slope is not None and t[-1] <= tau:
-        moment = _cut(t, c, rule, slope, 0.0, tau)[1]
+        moment = cut_area(t, c, rule, slope, 0.0, tau)[1]
         residence = (moment + tau * trough / slope) / area - infusion / 2
     return Interval(
         tau=tau,
@@ -353,84 +356,6 @@ def _checked(
         at = t[np.argmax(c < 0)]
         raise InputError(f"{name}the concentration at {at:g} is negative. Leave it empty or use 0.")
     return t, c
-
-
-def areas(t: np.ndarray, c: np.ndarray, rule: str = "linear-up log-down") -> tuple[float, float]:
-    """Area under the curve and under its first moment, by trapezoids."""
-    if len(t) < 2:
-        return 0.0, 0.0
-    h, a, b = np.diff(t), c[:-1], c[1:]
-    flat = h * (a + b) / 2
-    flat_moment = h * (t[:-1] * a + t[1:] * b) / 2
-    falling = (rule != "linear") & (b < a) & (b > 0)
-    low = np.where(falling, b, 1.0)
-    log_area, log_moment = _falling(h, np.where(falling, a, 2.0), low)
-    log_moment += t[:-1] * log_area
-    return (
-        float(np.sum(np.where(falling, log_area, flat))),
-        float(np.sum(np.where(falling, log_moment, flat_moment))),
-    )
-
-
-def _falling(h: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Area and moment about its start of an exponential fall from a to b in h.
-
-    With x = ln(a/b): area h a (1 - e^-x)/x, moment h² a (1 - (1 + x) e^-x)/x², which loses its
-    digits where the levels are nearly equal; there it is the series sum (-x)^k / (k! (k + 2)).
-    """
-    x = np.where(a > 2 * b, np.log(a) - np.log(b), np.log1p((a - b) / b))
-    area = h * (a - b) / x
-    near = np.minimum(x, SERIES)
-    series = sum((-near) ** k / (math.factorial(k) * (k + 2)) for k in range(SERIES_TERMS))
-    far = np.maximum(x, SERIES)
-    closed = (-np.expm1(-far) - far * np.exp(-far)) / far**2
-    return area, h**2 * a * np.where(x < SERIES, series, closed)
-
-
-def _partial(
-    t: np.ndarray, c: np.ndarray, rule: str, slope: float | None, start: float, end: float
-) -> float | None:
-    if any(_level(t, c, rule, slope, at) is None for at in (start, end)):
-        return None
-    return _cut(t, c, rule, slope, start, end)[0]
-
-
-def _cut(
-    t: np.ndarray, c: np.ndarray, rule: str, slope: float | None, start: float, end: float
-) -> tuple[float, float]:
-    """Area and first moment between two times at which there is a level."""
-    edges = [_level(t, c, rule, slope, at) for at in (start, end)]
-    inside = (t > start) & (t < end)
-    times, levels = list(t[inside]), list(c[inside])
-    area, moment = 0.0, 0.0
-    if end > t[-1] and slope is not None:
-        first = max(start, float(t[-1]))
-        level = edges[0] if start > t[-1] else float(c[-1])
-        assert level is not None
-        area = level * -math.expm1(-slope * (end - first)) / slope
-        fallen = level * math.exp(-slope * (end - first))
-        moment = (first * level - end * fallen + area) / slope
-    if start <= t[-1]:
-        times, levels = [start, *times], [edges[0], *levels]
-    if end <= t[-1]:
-        times, levels = [*times, end], [*levels, edges[1]]
-    within = areas(np.array(times), np.array(levels, float), rule)
-    return within[0] + area, within[1] + moment
-
-
-def _level(t: np.ndarray, c: np.ndarray, rule: str, slope: float | None, at: float) -> float | None:
-    """The concentration at a time between or after the samples."""
-    if at < t[0] or (at > t[-1] and slope is None):
-        return None
-    if at > t[-1]:
-        assert slope is not None
-        return float(c[-1]) * math.exp(-slope * (at - float(t[-1])))
-    after = min(int(np.searchsorted(t, at, side="right")), len(t) - 1)
-    a, b = float(c[after - 1]), float(c[after])
-    share = (at - float(t[after - 1])) / float(t[after] - t[after - 1])
-    if rule != "linear" and 0 < b < a:
-        return a * (b / a) ** share
-    return a + (b - a) * share
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,7 +214,8 @@ def resolve(*, yield_per_round: float, excess: float, racemised: float, rounds: 
     again = (1 - yield_per_round) * racemised
     product = sum(yield_per_round * again**k for k in range(rounds))
     left = again**rounds
-    limit = yield_per_round / (1 - again) if yield_per_round else 0.0
+    used = (1 - racemised) + yield_per_round * racemised  # 1 - again, with its digits
+    limit = yield_per_round / used if used else 0.0
     return Resolution(
         product=product,
         wanted=product * (1 + excess) / 2,

@@ -217,11 +217,13 @@ def local_parameter() -> None:
         '<listOfParameters><parameter id="k" value="0.4"/></listOfParameters>',
         listed("Reactions",
                '<reaction id="a" reversible="false"><listOfReactants>'
-               '<speciesReference species="S"/></listOfReactants><listOfProducts><speciesReference species="T"/></listOfProducts>'
+               '<speciesReference species="S"/></listOfReactants><listOfProducts>'
+               '<speciesReference species="T"/></listOfProducts>'
                f'<kineticLaw>{math(apply("times", ci("v"), ci("k"), ci("S")))}{local}</kineticLaw>'
                "</reaction>",
                '<reaction id="b" reversible="false"><listOfReactants>'
-               f'<speciesReference species="T"/></listOfReactants><kineticLaw>{math(apply("times", ci("v"), ci("k"), ci("T")))}'
+               '<speciesReference species="T"/></listOfReactants>'
+               f'<kineticLaw>{math(apply("times", ci("v"), ci("k"), ci("T")))}'
                "</kineticLaw></reaction>"),
     )  # fmt: skip
     s = [10 * mp.exp(-2 * F(str(t))) for t in TIMES]
