@@ -25,6 +25,8 @@ from klarsyn.bias.findings_table import absolute_per_1000, row_from_difference, 
 from klarsyn.bias.missingresults import result_matrix, studies_to_flip
 from klarsyn.errors import InputError, UnknownNameError
 from klarsyn.stats.estimate import Estimate
+from klarsyn.stats.fail_safe import fail_safe
+from klarsyn.synthesis.pairwise import pool
 
 PER_1000 = 1e-10  # rounding of a share, times 1,000
 
@@ -118,7 +120,12 @@ def test_indirectness_and_publication_bias_need_a_reason():
     assert "Nobody recorded" in publication_bias(None, None, 6, nulls_to_flip=None).reason
     assert "no number tried" in publication_bias(0, 0, 6, nulls_to_flip=math.inf).reason
     assert publication_bias(0, 2, 6, nulls_to_flip=2).change == -1
-    assert publication_bias(0, 0, 6, nulls_to_flip=12).change == 0
+    assert publication_bias(0, 2, 6, nulls_to_flip=3).change == 0
+
+
+def test_a_fragile_result_of_which_nothing_is_missing_is_imprecise_not_unpublished():
+    assert publication_bias(0, 0, 6, nulls_to_flip=1).change == 0
+    assert publication_bias(None, None, 6, nulls_to_flip=1).change == 0
 
 
 def suggestions(change: int = 0) -> list[Suggestion]:
@@ -211,10 +218,30 @@ class TestMissingResults:
     def test_an_interval_that_holds_the_threshold_needs_no_unseen_study(self):
         assert studies_to_flip([0.1, -0.1], [0.05, 0.05]) == 0
 
-    def test_one_study_less_does_not_flip(self):
-        y, v = np.array([-0.5, -0.45, -0.55]), np.full(3, 0.05)
-        count = studies_to_flip(y, v)
+    def test_with_a_common_effect_it_is_rosenbergs_number(self):
+        y, v = np.array([-0.5, -0.3, -0.55, -0.4]), np.array([0.05, 0.02, 0.08, 0.03])
+        of_mean_weight = 1 / np.mean(1 / v)
+        count = studies_to_flip(y, v, method="EE", test="z", unseen_variance=of_mean_weight)
+        assert count == fail_safe(y, v, kind="Rosenberg").number
+
+    # Bounds stated before the run: 400 draws of one half lie within 0.5 ± 0.1 (4 standard errors).
+    @pytest.mark.parametrize(
+        ("y", "v"),
+        [
+            ([-2.44, -1.44, -1.05, -0.38, -0.89, -0.34], [0.7, 0.39, 0.13, 0.21, 0.07, 0.02]),
+            ([-0.8, -0.2, -0.6, -0.1, -0.9, -0.7, -0.4, -0.3], [0.02] * 8),
+        ],
+    )
+    def test_at_the_number_half_of_random_unseen_studies_flip(self, y: list, v: list):
+        count, seen, added = studies_to_flip(y, v), pool(y, v, test="adhoc"), float(np.median(v))
         assert count is not None
-        before = studies_to_flip(np.r_[y, np.zeros(count - 1)], np.r_[v, np.full(count - 1, 0.05)])
-        assert before == 1
-        assert studies_to_flip([-5.0], [1e-4], unseen_effect=-5.0, most=5) is None
+        rng = np.random.default_rng(20261122)
+        flips = 0
+        for _ in range(400):
+            unseen = rng.normal(0, np.sqrt(seen.tau2 + added), count)
+            made = pool([*y, *unseen], [*v, *[added] * count], test="adhoc")
+            flips += made.ci_lower <= 0 <= made.ci_upper
+        assert 0.4 <= flips / 400 <= 0.6
+
+    def test_unseen_studies_like_those_seen_never_flip(self):
+        assert studies_to_flip([-5.0], [1e-4], test="z", unseen_effect=-5.0, most=5) is None

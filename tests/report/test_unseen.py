@@ -34,8 +34,9 @@ def test_seen_are_the_trials_of_the_forest_plot(base: str) -> None:
         effects = derive_effects(opened, read_questions(opened)[row.window]).effects
         mine = [e for e in effects if e.comparator == row.comparator]
         assert row.counts["available"] == len(mine)
-        found = studies_to_flip([e.y for e in mine], [e.v for e in mine])
-        assert row.to_flip in (0, found)
+        y, v = [e.y for e in mine], [e.v for e in mine]
+        settings = read_settings(opened)
+        assert row.to_flip == studies_to_flip(y, v, method=settings.method, test=settings.test)
 
 
 @pytest.mark.parametrize("base", BASES)

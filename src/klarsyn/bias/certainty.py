@@ -284,9 +284,10 @@ def publication_bias(
 
     `missing_results` are known to be withheld because of what they show. None means that nobody
     looked, or computed; `nulls_to_flip` is infinite where no number tried overturns the result.
+    That few would overturn it speaks of imprecision: only results that the matrix misses count.
     """
     lost = (missing_results or 0) + (unclear_results or 0)
-    fragile = nulls_to_flip is not None and nulls_to_flip <= max(lost, 1)
+    fragile = nulls_to_flip is not None and nulls_to_flip <= lost
     change = -1 if missing_results or fragile else 0
     if missing_results is None:
         matrix = f"Nobody recorded whether results are missing beside {studies} with results"

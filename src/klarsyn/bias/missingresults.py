@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from klarsyn.errors import InputError, unknown_name
 from klarsyn.provenance import digest_of
-from klarsyn.stats.many_fits import fit_many
+from klarsyn.synthesis.pairwise import pool
 
+Array = NDArray[np.float64]
 AVAILABILITY = ("available", "partial", "missing_because_of_result", "missing_otherwise", "unclear")
 
 
@@ -70,37 +71,46 @@ def studies_to_flip(
     effects: ArrayLike,
     variances: ArrayLike,
     *,
+    method: str = "REML",
+    test: str = "adhoc",
     unseen_effect: float = 0.0,
     unseen_variance: float | None = None,
     threshold: float = 0.0,
     level: float = 0.95,
     most: int = 200,
 ) -> int | None:
-    """How many unseen studies of one effect take the interval back over `threshold`.
+    """How many unseen studies take the interval of those seen back over `threshold`.
 
-    Random effects (DerSimonian–Laird, Wald) after each addition; `unseen_variance` is by default
-    the median of those seen. 0 where the interval holds the threshold already; None beyond `most`.
+    Each number is pooled anew by `method` and `test` (as in `pool`). The unseen studies lie about
+    `unseen_effect` as far apart as those seen, at normal scores of variance τ² + their own: copies
+    of one value would make any body of evidence look more alike, and ask for many times as many.
+    `unseen_variance` is by default the median of those seen. A single seen study has τ² = 0 and a
+    normal interval. 0 where the interval holds the threshold already; None beyond `most`.
     """
-    from scipy import special
-
     y, v = np.asarray(effects, dtype=float), np.asarray(variances, dtype=float)
     if y.size == 0 or np.any(v <= 0):
         raise InputError("At least one study with a variance above 0 is needed.")
     added = float(np.median(v)) if unseen_variance is None else unseen_variance
-    z = float(special.ndtri(0.5 + level / 2))
-    first, half = _pooled(y, v, z)
-    side = math.copysign(1.0, first - threshold)
-    if half >= abs(first - threshold):
+    seen = pool(y, v, method=method, test=test if y.size > 1 else "z", level=level)
+    if seen.ci_lower <= threshold <= seen.ci_upper:
         return 0
+    apart = math.sqrt(added + (seen.tau2 if y.size > 1 else 0.0))
     for count in range(1, most + 1):
-        mean, half = _pooled(
-            np.r_[y, np.full(count, unseen_effect)], np.r_[v, np.full(count, added)], z
+        made = pool(
+            np.r_[y, unseen_effect + apart * _scores(count)],
+            np.r_[v, np.full(count, added)],
+            method=method,
+            test=test,
+            level=level,
         )
-        if side * (mean - threshold) <= half:
+        if made.ci_lower <= threshold <= made.ci_upper:
             return count
     return None
 
 
-def _pooled(y: np.ndarray, v: np.ndarray, z: float) -> tuple[float, float]:
-    fit = fit_many(y[None], v[None], np.ones((1, y.size), bool), "DL")
-    return float(fit.mean[0, 0]), z * float(fit.se[0, 0])
+def _scores(count: int) -> Array:
+    """Normal scores of mean 0 and sample variance 1; a single one is 0."""
+    from scipy import special
+
+    scores = special.ndtri((np.arange(count) + 0.5) / count)
+    return scores / scores.std(ddof=1) if count > 1 else scores

@@ -149,7 +149,7 @@ def grade_body(context: Context, body: Body, ground: Ground) -> Graded:
     bias, bias_facts = _risk_of_bias(context, body, ground)
     spread, spread_facts = _inconsistency(body, thresholds)
     precision, precision_facts = _imprecision(body, thresholds, ground.sd)
-    missing, missing_facts = _publication(body)
+    missing, missing_facts = _publication(body, context.settings.method)
     suggestions = (
         bias,
         spread,
@@ -277,10 +277,11 @@ def _imprecision(
     return made, {"crossed": crossed, "share": body.participants / size, "needed": size}
 
 
-def _publication(body: Body) -> tuple[Suggestion, dict[str, Any]]:
+def _publication(body: Body, method: str) -> tuple[Suggestion, dict[str, Any]]:
     count: float | None = None
     if not body.null_inside:
-        found = studies_to_flip([e.y for e in body.effects], [e.v for e in body.effects])
+        y, v = [e.y for e in body.effects], [e.v for e in body.effects]
+        found = studies_to_flip(y, v, method=method, test=body.test)
         count = math.inf if found is None else float(found) if found > 0 else None
     made = publication_bias(None, None, len(body.effects), nulls_to_flip=count)
     return made, {"k": len(body.effects), "nulls": count}

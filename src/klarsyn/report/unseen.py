@@ -10,14 +10,7 @@ from klarsyn.bias.missingresults import AVAILABILITY, ResultMatrix, result_matri
 from klarsyn.evidence.trial import Base
 from klarsyn.provenance import digest_of
 from klarsyn.report.settings import Settings
-from klarsyn.synthesis.extraction import (
-    Extraction,
-    TrialEffect,
-    Unanswered,
-    as_effects,
-    derive_effects,
-)
-from klarsyn.synthesis.pairwise import pool
+from klarsyn.synthesis.extraction import Extraction, TrialEffect, Unanswered, derive_effects
 
 # A program cannot know that a result was held back because of what it was: a person records that.
 FROM_REASON = {
@@ -33,8 +26,8 @@ MOST = 200
 class Unseen:
     """One time and class: trials by availability of the result, and the null trials that flip it.
 
-    `to_flip` is 0 where the interval holds no difference already, by the page's own method or by
-    the one that counts; None where `MOST` do not suffice or no trial is seen.
+    `to_flip` is 0 where the page's interval holds no difference already; None where `MOST` do not
+    suffice.
     """
 
     window: str
@@ -105,9 +98,9 @@ def derive_unseen(base: Base, settings: Settings) -> UnseenResults | None:
         matrix=matrix,
         rows=tuple(rows),
         findings=tuple(dict.fromkeys(used)),
-        method=f"ROB-ME matrix from the base; null trials of median variance until the interval "
-        f"(DerSimonian–Laird, Wald) holds zero, at most {MOST}; none where the interval of the "
-        f"page ({settings.method}, {settings.test}) does",
+        method=f"ROB-ME matrix from the base; null trials of median variance, as far apart as "
+        f"those seen, until the page's interval ({settings.method}, {settings.test}) holds zero, "
+        f"at most {MOST}",
         digest=digest_of(matrix.digest, [(r.window, r.comparator, r.to_flip) for r in rows]),
     )
 
@@ -139,9 +132,5 @@ def _unseen(
 
 
 def _to_flip(settings: Settings, effects: Sequence[TrialEffect]) -> int | None:
-    """0 where the page's interval holds zero: nobody can overturn what is not concluded."""
-    if len(effects) > 1:
-        made = pool(as_effects(effects), method=settings.method, test=settings.test)
-        if made.ci_lower <= 0 <= made.ci_upper:
-            return 0
-    return studies_to_flip([e.y for e in effects], [e.v for e in effects], most=MOST)
+    y, v = [e.y for e in effects], [e.v for e in effects]
+    return studies_to_flip(y, v, method=settings.method, test=settings.test, most=MOST)
