@@ -93,6 +93,71 @@ def test_pooling_keeps_double_zero_trials_in_at_least_one_method():
     assert appraised(counts[:2]).pooled is None
 
 
+def pairs(*trials: tuple[int, int, int, int]) -> list[HarmRecord]:
+    """Records of trials given as events and patients with the drug, then with control."""
+    out = []
+    for i, (x1, n1, x2, n2) in enumerate(trials):
+        out += [record(f"T{i}", "test", x1, n1), record(f"T{i}", "control", x2, n2)]
+    return out
+
+
+def test_one_trials_difference_has_newcombes_limits():
+    # Newcombe 1998, Stat Med 17:873, table II, example (a), method 10: 56/70 against 48/80
+    found = appraised(pairs((56, 70, 48, 80))).difference
+    assert found is not None
+    assert (found.value, found.low, found.high) == pytest.approx((0.2, 0.0524, 0.3339), abs=5e-5)
+
+
+def test_a_harm_seen_in_control_only_is_as_uncertain_as_one_seen_with_the_drug():
+    less = appraised(pairs((0, 91, 1, 91))).difference
+    more = appraised(pairs((1, 91, 0, 91))).difference
+    assert less is not None
+    assert more is not None
+    assert (less.low, less.high) == pytest.approx((-more.high, -more.low), rel=ROUNDING)
+    assert less.high > 0.02
+
+
+def test_trials_that_disagree_widen_the_difference_and_trials_that_agree_do_not():
+    # By hand: two trials of 100 and 100 a group, differences 0.5 and 0.1 about their mean of 0.3;
+    # variances .6·.4/100 + .1·.9/100 and .2·.8/100 + .1·.9/100, so Q = 0.04/.0033 + 0.04/.0025.
+    made = appraised(pairs((60, 100, 10, 100), (20, 100, 10, 100)))
+    found = made.difference
+    assert found is not None
+    assert found.value == pytest.approx(0.3, rel=ROUNDING)
+    assert found.apart == pytest.approx(0.04 / 0.0033 + 0.04 / 0.0025, rel=ROUNDING)
+    assert made.pooled is not None
+    common = made.pooled.fit("MH RD").estimate
+    assert common is not None
+    half = 1.959963984540054 * common.se * found.apart**0.5
+    assert found.high - found.value == pytest.approx(half, rel=ROUNDING)
+    same = appraised(pairs((20, 100, 10, 100), (20, 100, 10, 100))).difference
+    assert same is not None
+    assert same.apart == 1
+
+
+def test_a_harm_added_in_every_trial_is_added_even_where_they_disagree():
+    found = appraised(pairs((90, 100, 10, 100), (30, 100, 10, 100))).difference
+    assert found is not None
+    assert found.low < 0
+    assert found.adds
+
+
+def test_patients_of_trials_that_disagree_count_less():
+    # By hand: shares 0.6 and 0.2 of 100 each about 0.4: X² = 2 · 20² / (100 · 0.4 · 0.6) = 33.3.
+    apart = 2 * 20**2 / (100 * 0.4 * 0.6)
+    found = appraised([record("A", "test", 60, 100), record("B", "test", 20, 100)]).exposures[0]
+    assert found.apart == pytest.approx(apart, rel=ROUNDING)
+    assert found.upper == pytest.approx(upper_limit(80 / apart, 200 / apart), rel=ROUNDING)
+    assert found.shares == (0.2, 0.6)
+    assert found.upper > found.shares[1]
+
+
+def test_trials_that_agree_exclude_as_much_as_one_trial_of_all_their_patients():
+    apart = appraised([record("A", "test", 2, 100), record("B", "test", 4, 200)]).exposures[0]
+    together = appraised([record("A", "test", 6, 300)]).exposures[0]
+    assert (apart.apart, apart.upper) == (1, together.upper)
+
+
 def test_rates_per_person_year_only_where_the_years_are_known():
     found = appraised([record("A", "test", 2, 100, years=40.0), record("B", "test", 0, 100)])
     rate, low, high = found.exposures[0].per_year or (0, 0, 0)

@@ -8,16 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from klarsyn.errors import InputError, unknown_name
 from klarsyn.provenance import digest_of
 from klarsyn.stats.information import information_size_shares
+from klarsyn.stats.proportions import difference_interval, two_sided_z
 from klarsyn.stats.rates import (
     clopper_pearson,
+    overdispersion,
     patients_to_exclude,
     poisson_limits,
     upper_limit,
 )
-from klarsyn.synthesis.rare import RareEvents, count_table, pool_rare
+from klarsyn.synthesis.rare import RareEvents, pool_rare
+from klarsyn.synthesis.rare_counts import Counts, count_table
 from klarsyn.tables import Column, read_table
 
 ROLES = ("test", "control", "single")
@@ -71,10 +76,13 @@ class Exclusion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exposure:
-    """All exposed patients of one kind of ascertainment, added up as if the share were one.
+    """All exposed patients of one kind of ascertainment, added up.
 
     `effective` counts patients divided by the multiplier of their ascertainment; limits are for the
-    true share under it. `per_year` holds the rate with limits where person-years are known.
+    true share under it. `apart` says how many times as far apart the studies lie as chance would
+    have them (`overdispersion`): events and patients count that many times less for the limits, so
+    that studies that disagree exclude less. `shares` are the lowest and highest seen in a study.
+    `per_year` holds the rate with limits where person-years are known.
     """
 
     name: str
@@ -83,6 +91,8 @@ class Exposure:
     events: int
     patients: int
     effective: float
+    apart: float
+    shares: tuple[float, float]
     upper: float
     interval: tuple[float, float]
     exclusions: tuple[Exclusion, ...]
@@ -92,6 +102,31 @@ class Exposure:
         """JSON-ready."""
         plain = {name: getattr(self, name) for name in type(self).__slots__}
         return plain | {"exclusions": [e.to_dict() for e in self.exclusions]}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RiskDifference:
+    """Test minus control, as shares, with limits; `trials` holds each trial's own, the same way.
+
+    One trial: Newcombe 1998, method 10. Several: Mantel–Haenszel, which keeps trials without
+    events, its standard error times √(Q/(k − 1)) where that is above 1, so that trials that
+    disagree widen it (Stanley & Doucouliagos 2015, Stat Med 34:2116).
+    """
+
+    value: float
+    low: float
+    high: float
+    apart: float
+    trials: tuple[tuple[float, float, float], ...]
+
+    @property
+    def adds(self) -> bool:
+        """Whether the harm is commoner with the test, taken together or in every trial alone."""
+        return self.low > 0 or all(low > 0 for _, low, _ in self.trials)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {name: getattr(self, name) for name in type(self).__slots__}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +147,7 @@ class HarmAppraisal:
     comparative_ratio: float
     comparative_background: float | None
     pooled: RareEvents | None
+    difference: RiskDifference | None
     multipliers: Mapping[str, float]
     confidence: float
     method: str
@@ -140,6 +176,8 @@ class HarmAppraisal:
                 if worst.needed
                 else f"A share of {_percent(worst.rate)} is what was seen, or less than that."
             )
+        if whole.studies > 1:
+            text.append(_spread(whole))
         return " ".join(text)
 
     def to_dict(self) -> dict[str, Any]:
@@ -147,6 +185,7 @@ class HarmAppraisal:
         plain = {name: getattr(self, name) for name in type(self).__slots__}
         return plain | {
             "pooled": self.pooled.to_dict() if self.pooled else None,
+            "difference": self.difference.to_dict() if self.difference else None,
             "exposures": [e.to_dict() for e in self.exposures],
             "multipliers": dict(self.multipliers),
             "summary": self.summary(),
@@ -216,6 +255,8 @@ def appraise_harm(
     groups = {"all": exposed} | {k: [r for r in exposed if r.ascertainment == k] for k in kinds}
     arms = _controlled(mine)
     zero = [pair for pair in arms.values() if not any(r.events for r in pair)]
+    counts = _counts(arms)
+    pooled = pool_rare(counts, POOLING, level=confidence) if counts else None
     return HarmAppraisal(
         harm=harm,
         exposures=tuple(
@@ -228,10 +269,12 @@ def appraise_harm(
         comparative_have=sum(r.patients for pair in arms.values() for r in pair),
         comparative_ratio=ratio,
         comparative_background=background,
-        pooled=_pooled(arms, confidence),
+        pooled=pooled,
+        difference=_difference(counts, pooled, confidence) if counts and pooled else None,
         multipliers=dict(multipliers),
         confidence=confidence,
-        method="exact limits of added-up patients (Clopper–Pearson, Garwood)",
+        method="exact limits of added-up patients (Clopper–Pearson, Garwood), wider where studies "
+        "lie further apart than by chance (Pearson's statistic over its degrees of freedom)",
         digest=digest_of(mine, list(rates), dict(multipliers), confidence, background, ratio),
     )
 
@@ -254,8 +297,8 @@ def _controlled(records: Sequence[HarmRecord]) -> dict[str, list[HarmRecord]]:
     return {s: rs for s, rs in studies.items() if {r.arm for r in rs} == {"test", "control"}}
 
 
-def _pooled(arms: Mapping[str, Sequence[HarmRecord]], confidence: float) -> RareEvents | None:
-    """Test against control, the arms of a study added up."""
+def _counts(arms: Mapping[str, Sequence[HarmRecord]]) -> Counts | None:
+    """Test against control, the arms of a study added up; None where nobody had the harm."""
 
     def total(study: str, arm: str, what: str) -> float:
         return float(sum(getattr(r, what) for r in arms[study] if r.arm == arm))
@@ -267,7 +310,30 @@ def _pooled(arms: Mapping[str, Sequence[HarmRecord]], confidence: float) -> Rare
         for arm in ("test", "control")
         for what in ("events", "patients")
     ]
-    return pool_rare(count_table(list(arms), *columns), POOLING, level=confidence)
+    return count_table(list(arms), *columns)
+
+
+def _difference(counts: Counts, pooled: RareEvents, confidence: float) -> RiskDifference | None:
+    x1, n1, x2, n2 = counts.arrays
+    limits = difference_interval(x1, n1, x2, n2, method="newcombe", level=confidence)
+    each = np.stack([x1 / n1 - x2 / n2, limits.low, limits.high], axis=1)
+    own = tuple((float(d), float(low), float(high)) for d, low, high in each)
+    if len(own) == 1:
+        value, low, high = own[0]
+        return RiskDifference(value=value, low=low, high=high, apart=1.0, trials=own)
+    fit = pooled.fit("MH RD")
+    if fit.estimate is None:
+        return None
+    value = fit.estimate.value
+    apart = max([1.0, *(t.value / t.df for t in fit.tests if t.name == "Cochran Q" and t.df)])
+    half = two_sided_z(confidence) * fit.estimate.se * math.sqrt(apart)
+    return RiskDifference(
+        value=value,
+        low=max(-1.0, value - half),
+        high=min(1.0, value + half),
+        apart=apart,
+        trials=own,
+    )
 
 
 def _exposure(
@@ -279,19 +345,27 @@ def _exposure(
 ) -> Exposure:
     events, patients = sum(r.events for r in group), sum(r.patients for r in group)
     effective = sum(r.patients / multipliers[r.ascertainment] for r in group)
-    bounded = max(effective, float(events))
-    limit = upper_limit(events, bounded, confidence)
+    studies = dict.fromkeys(r.study for r in group)
+    of = [[r for r in group if r.study == s] for s in studies]
+    seen = [sum(r.events for r in some) for some in of]
+    counting = [sum(r.patients / multipliers[r.ascertainment] for r in some) for some in of]
+    shares = [x / sum(r.patients for r in some) for x, some in zip(seen, of, strict=True)]
+    apart = overdispersion(seen, counting)
+    told, counted = events / apart, max(effective, float(events)) / apart
+    limit = upper_limit(told, counted, confidence)
     return Exposure(
         name=name,
-        studies=len({r.study for r in group}),
+        studies=len(of),
         studies_without_event=len({r.study for r in group if r.events == 0}),
         events=events,
         patients=patients,
         effective=effective,
+        apart=apart,
+        shares=(min(shares), max(shares)),
         upper=limit,
-        interval=clopper_pearson(events, bounded, confidence),
+        interval=clopper_pearson(told, counted, confidence),
         exclusions=tuple(
-            _exclusion(rate, limit, events, patients, patients / effective, confidence)
+            _exclusion(rate, limit, events, patients, patients / effective, apart, confidence)
             for rate in rates
         ),
         per_year=_per_year(group, confidence),
@@ -299,7 +373,13 @@ def _exposure(
 
 
 def _exclusion(
-    rate: float, limit: float, events: int, patients: int, multiplier: float, confidence: float
+    rate: float,
+    limit: float,
+    events: int,
+    patients: int,
+    multiplier: float,
+    apart: float,
+    confidence: float,
 ) -> Exclusion:
     if limit < rate:
         return Exclusion(rate=rate, excluded=True, needed=patients, missing=0)
@@ -307,7 +387,7 @@ def _exclusion(
     if seen >= rate:
         return Exclusion(rate=rate, excluded=False, needed=None, missing=None)
     alone = patients_to_exclude(rate, background=seen, confidence=confidence)
-    needed = max(patients, round(alone * multiplier))
+    needed = max(patients, round(alone * multiplier * apart))
     return Exclusion(rate=rate, excluded=False, needed=needed, missing=needed - patients)
 
 
@@ -323,6 +403,17 @@ def _comparative(background: float | None, ratio: float) -> float | None:
     if background is None:
         return None
     return information_size_shares(background, background * ratio)
+
+
+def _spread(whole: Exposure) -> str:
+    """What several studies do to the limit: `validation/rare` says how far to trust it."""
+    if whole.apart == 1:
+        return "The studies seem to differ only by chance; if they do not, the limit is too low."
+    lowest, highest = (_percent(x) for x in whole.shares)
+    return (
+        f"The studies lie {whole.apart:.2g} times as far apart as by chance ({lowest} to {highest} "
+        "seen): the limit is wider for it and speaks of the average study."
+    )
 
 
 def _percent(share: float) -> str:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+
+import numpy as np
 
 from klarsyn.errors import InputError
 
@@ -20,6 +23,20 @@ def upper_limit(events: float, patients: float, confidence: float = 0.95) -> flo
     if events >= patients:
         return 1.0
     return float(special.betaincinv(events + 1, patients - events, confidence))
+
+
+def overdispersion(events: Sequence[float], patients: Sequence[float]) -> float:
+    """How many times as far apart the groups' shares lie as chance would have them, at least 1.
+
+    Pearson's statistic over its degrees of freedom (McCullagh & Nelder 1989, §4.5). 1 for a single
+    group and where nobody or everybody has the event.
+    """
+    x, n = np.asarray(events, dtype=float), np.asarray(patients, dtype=float)
+    share = x.sum() / n.sum()
+    if x.size < 2 or not 0 < share < 1:
+        return 1.0
+    pearson = ((x - share * n) ** 2 / (n * share * (1 - share))).sum()
+    return max(1.0, float(pearson) / (x.size - 1))
 
 
 def lower_limit(events: float, patients: float, confidence: float = 0.95) -> float:

@@ -93,6 +93,11 @@ def _show(h: HarmAppraisal, confidence: float) -> None:
         title=h.harm,
     )
     click.echo(h.summary())
+    if d := h.difference:
+        click.echo(
+            f"Test minus control: {100 * d.value:.1f} ({100 * d.low:.1f} to {100 * d.high:.1f}) "
+            f"percentage points in {len(d.trials)} trials; wider where they disagree."
+        )
     if h.pooled:
         click.echo(h.pooled.summary())
     click.echo("")

@@ -64,9 +64,9 @@ def commoner(context: Context, outcomes: Sequence[str], most: int) -> list[tuple
     """The harms that the drug clearly adds, with the risk difference, largest first."""
     found = []
     for seen in filter(None, (_seen(context, o) for o in outcomes)):
-        difference = _difference(seen.appraisal)
-        if difference is not None and difference[1] > 0:
-            found.append((seen, difference[0]))
+        difference = seen.appraisal.difference
+        if difference is not None and difference.adds:
+            found.append((seen, difference.value))
     return sorted(found, key=lambda pair: -pair[1])[:most]
 
 
@@ -108,45 +108,25 @@ def _result(outcome: str, made: HarmAppraisal, counts: Sequence[Count]) -> Resul
         "patients": whole.patients,
         "trials": whole.studies,
         "upper": whole.upper,
+        "shares": list(whole.shares),
         "excluded": [e.rate for e in whole.exclusions if e.excluded],
         "not_excluded": [e.rate for e in whole.exclusions if not e.excluded],
         "still_needed": [e.needed for e in whole.exclusions],
     }
-    if (difference := _difference(made)) is not None:
-        value |= {"risk_difference": difference[0], "risk_difference_ci": list(difference[1:])}
-    if len(apart := _trial_differences(counts)) > 1:
-        value["risk_difference_trials"] = [len(apart), min(apart), max(apart)]
+    if (d := made.difference) is not None:
+        value |= {"risk_difference": d.value, "risk_difference_ci": [d.low, d.high]}
+        if (k := len(d.trials)) > 1:
+            own = [v for v, _, _ in d.trials]
+            value["risk_difference_trials"] = [k, min(own), max(own)]
     return Result(
         id=f"harm.{outcome}",
         value=value,
-        method=f"{made.method}; Mantel–Haenszel risk difference, trials without events kept; "
-        "counts as told, ascertainment unknown",
+        method=f"{made.method}; risk difference of one trial by Newcombe, of several by "
+        "Mantel–Haenszel, trials without events kept and the interval wider where trials lie "
+        "further apart than by chance; counts as told, ascertainment unknown",
         inputs=tuple(f.id for c in counts for f in c.rows),
         digest=made.digest,
     )
-
-
-def _trial_differences(counts: Sequence[Count]) -> list[float]:
-    """Each compared trial's own risk difference, all its arms of a role together."""
-    out = []
-    for trial in dict.fromkeys(c.trial.id for c in counts):
-        shares = []
-        for role in ("test", "control"):
-            arms = [c for c in counts if c.trial.id == trial and c.arm.role == role]
-            total = sum(c.n for c in arms)
-            shares += [sum(c.events for c in arms) / total] if total else []
-        if len(shares) == 2:
-            out.append(shares[0] - shares[1])
-    return out
-
-
-def _difference(made: HarmAppraisal) -> tuple[float, float, float] | None:
-    if made.pooled is None:
-        return None
-    fit = made.pooled.fit("MH RD")
-    if fit.estimate is None:
-        return None
-    return (fit.estimate.value, *fit.estimate.interval(made.confidence))
 
 
 def _figure(context: Context, found: Mapping[str, Sequence[Seen]]) -> Figure:
@@ -218,7 +198,7 @@ def _table(context: Context, harm: Mapping[str, Any], seen: Sequence[Seen]) -> T
 def _answer(context: Context, seen: Sequence[Seen]) -> Any:
     """What the drug clearly adds, and of the other outcomes what is not excluded."""
     w, n = context.words, context.numbers
-    added = [s for s in seen if (d := _difference(s.appraisal)) is not None and d[1] > 0]
+    added = [s for s in seen if (d := s.appraisal.difference) is not None and d.adds]
     parts = []
     if added:
         names = [context.term("outcome", s.outcome) for s in added]
@@ -257,7 +237,7 @@ def _cells(context: Context, s: Seen) -> tuple[Any, ...]:
     def claim(text: str) -> Any:
         return context.result_claim(s.result, text)
 
-    difference = _difference(s.appraisal)
+    d = s.appraisal.difference
     apart = s.result.value.get("risk_difference_trials")
     counted = w(
         "harms.seen",
@@ -268,7 +248,18 @@ def _cells(context: Context, s: Seen) -> tuple[Any, ...]:
     return (
         context.heading("outcome", s.outcome),
         counted,
-        w("harms.more", upper=claim(n.percent(e.upper, 1))),
-        claim(n.with_interval(*(100 * x for x in difference), digits=1)) if difference else "–",
+        _excluded(context, s),
+        claim(n.with_interval(100 * d.value, 100 * d.low, 100 * d.high, digits=1)) if d else "–",
         claim(n.interval(100 * apart[1], 100 * apart[2], 0)) if apart else "–",
     )
+
+
+def _excluded(context: Context, s: Seen) -> Any:
+    """What the counts exclude; where trials lie apart, for an average one, with their range."""
+    w, n, e = context.words, context.numbers, s.exposure
+    upper = context.result_claim(s.result, n.percent(e.upper, 1))
+    if e.apart <= 1:
+        return w("harms.more", upper=upper)
+    lowest, highest = e.shares
+    shares = n.interval(100 * lowest, 100 * highest, 0)
+    return w("harms.more_apart", upper=upper, shares=context.result_claim(s.result, shares))

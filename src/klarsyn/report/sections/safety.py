@@ -20,7 +20,7 @@ from klarsyn.report.document import (
     unique,
 )
 from klarsyn.report.sections.harms import Seen, commoner, harm_blocks
-from klarsyn.stats.rates import patients_without_event, upper_limit
+from klarsyn.stats.rates import overdispersion, patients_without_event, upper_limit
 
 COMMON = 3  # harms that the drug clearly adds, named in the first screen
 
@@ -78,15 +78,21 @@ def _rare(context: Context, outcome: str) -> Rare:
     if not counts:
         return outcome, [], None
     events, n = sum(c.events for c in counts), sum(c.n for c in counts)
+    trials = dict.fromkeys(c.trial.id for c in counts)
+    of = [[c for c in counts if c.trial.id == t] for t in trials]
+    apart = overdispersion(
+        [sum(c.events for c in x) for x in of], [sum(c.n for c in x) for x in of]
+    )
     result = Result(
         id=f"rare.{outcome}",
         value={
             "events": events,
             "patients": n,
-            "trials": len({c.trial.id for c in counts}),
-            "upper": upper_limit(events, n),
+            "trials": len(trials),
+            "upper": upper_limit(events / apart, n / apart),
         },
-        method="one-sided exact 95 % upper limit of all test arms together",
+        method="one-sided exact 95 % upper limit of all test arms together, wider where trials "
+        "lie further apart than by chance",
         inputs=tuple(f.id for c in counts for f in c.rows),
         digest=digest_of([(c.trial.id, c.arm.id, c.events, c.n) for c in counts]),
     )
