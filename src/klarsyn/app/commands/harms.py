@@ -94,10 +94,10 @@ def _show(h: HarmAppraisal, confidence: float) -> None:
     )
     click.echo(h.summary())
     if d := h.difference:
-        click.echo(
-            f"Test minus control: {100 * d.value:.1f} ({100 * d.low:.1f} to {100 * d.high:.1f}) "
-            f"percentage points in {len(d.trials)} trials; wider where they disagree."
-        )
+        k = len(d.trials)
+        told = "one trial" if k == 1 else f"{k} trials, wider where they disagree"
+        points = f"{100 * d.value:.1f} ({100 * d.low:.1f} to {100 * d.high:.1f})"
+        click.echo(f"Test minus control: {points} percentage points in {told}.")
     if h.pooled:
         click.echo(h.pooled.summary())
     click.echo("")
