@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from units import HOURS, area_unit, hours_of, level_unit
 
 from klarsyn.pharmacology.dosing import Amount, Regimen, build_step
 from klarsyn.pharmacology.kinetics import solve
@@ -61,14 +62,6 @@ AMOUNT = re.compile(
     r"(ug|µg|mcg|mg|g)(/kg)?(/h|/min)?(?: ?\(?(base|(?:HCl|hydrochloride)(?: salt)?|salt)\)?)?"
 )
 GRAMS = {"ug": 1e-3, "µg": 1e-3, "mcg": 1e-3, "mg": 1.0, "g": 1e3}
-CONCENTRATIONS = {
-    **dict.fromkeys(("ng/mL", "ug/L", "µg/L"), (1.0, False)),
-    **dict.fromkeys(("ug/mL", "µg/mL", "mg/L"), (1e-3, False)),
-    "pg/mL": (1e3, False),
-    **dict.fromkeys(("nmol/mL", "umol/L", "µmol/L", "uM", "µM"), (1.0, True)),
-    **dict.fromkeys(("nmol/L", "nM", "pmol/mL"), (1e3, True)),
-}
-HOURS = {"h": 1.0, "hr": 1.0, "min": 1 / 60}
 AT = re.compile(
     r"(?:(?:geometric )?(?:mean|median) )?(?:conc(?:entration)?|C|level) ?(?:at )?([\d.]+) ?(h|min)"
 )
@@ -448,29 +441,6 @@ def property_of(metric, unit, regimen, model, analyte, weight, course, row) -> t
         return volume / per_kg * {"L": 1.0, "mL": 1000.0}[unit], True
     per = {"mL/min": 1000 / 60, "L/min": 1 / 60, "L/h": 1.0, "mL/h": 1000.0}[unit]
     return clearance / per_kg * per, True
-
-
-def level_unit(unit: str, mass: float) -> float:
-    """What turns ng/mL into the unit."""
-    factor, molar = CONCENTRATIONS[unit]
-    return factor / mass if molar else factor
-
-
-def area_unit(unit: str, mass: float) -> float:
-    """What turns ng.h/mL into the unit: ng.min/mL, ng*h/mL, h*ng/mL, umol.h/L and the like."""
-    for word, hours in sorted(HOURS.items(), key=lambda x: -len(x[0])):
-        for mark in ".*·×":
-            for rest in (
-                unit.replace(f"{mark}{word}", "", 1),
-                unit.replace(f"{word}{mark}", "", 1),
-            ):
-                if rest in CONCENTRATIONS:
-                    return level_unit(rest, mass) / hours
-    raise KeyError(unit)
-
-
-def hours_of(unit: str) -> float:
-    return HOURS[unit]
 
 
 def total(model: Model, outputs, analyte: str) -> np.ndarray:
