@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from klarsyn.bias.noninferiority import (
@@ -15,6 +16,7 @@ from klarsyn.bias.noninferiority import (
 )
 from klarsyn.errors import InputError, NumericalError
 from klarsyn.stats.estimate import Estimate
+from klarsyn.stats.proportions import difference_interval
 
 ARITHMETIC = 1e-12
 FOUR_DECIMALS = 5e-5  # methods §5.4
@@ -94,6 +96,36 @@ def test_the_observed_rate_as_history_changes_nothing() -> None:
     found = assay_sensitivity(AS_TREATED, TEN, history_rate=70 / 170)
     base = noninferiority([AS_TREATED], TEN).sets[0]
     assert found.reanchored.interval == pytest.approx(base.interval, abs=ARITHMETIC)
+
+
+def test_a_rate_from_another_trial_is_no_surer_than_its_patients() -> None:
+    """57 of 91 in place of 37 of 170: the interval of 74/195 against 57/91 itself."""
+    remission = Counts(
+        name="remission", new_events=74, new_total=195, reference_events=37, reference_total=170
+    )
+    found = assay_sensitivity(remission, TEN, history_rate=57 / 91, history_total=91)
+    limits = difference_interval(74, 195, 57, 91, method="miettinen_nurminen")
+    assert found.reanchored.interval == pytest.approx((limits.low, limits.high), abs=ARITHMETIC)
+    kept = assay_sensitivity(remission, TEN, history_rate=57 / 91)
+    assert kept.reanchored.interval[0] > found.reanchored.interval[0]
+
+
+def test_the_interval_at_a_rate_from_elsewhere_holds_the_truth() -> None:
+    """True rates 38 and 63 %: 94–96 % of 20 000; with the own arm's size it was under 91 %."""
+    rng = np.random.default_rng(3)
+    new, seen = rng.binomial(195, 0.38, 20_000), rng.binomial(91, 0.63, 20_000)
+    found = difference_interval(new, 195, seen, 91, method="miettinen_nurminen")
+    own = difference_interval(new, 195, seen / 91 * 170, 170, method="miettinen_nurminen")
+    held, kept = (float(np.mean((x.low <= -0.25) & (x.high >= -0.25))) for x in (found, own))
+    assert 0.94 <= held <= 0.96
+    assert kept < 0.91
+
+
+def test_a_rate_pooled_elsewhere_is_as_sure_as_one_more_trial() -> None:
+    """Variance of log odds 0.04 + 0.05 at a rate of a half is that of 1/(0.09·0.25) patients."""
+    history = (Estimate(value=0.0, se=0.2, method=""), 0.05)
+    found = assay_sensitivity(AS_TREATED, TEN, history_rate=0.5, history=history)
+    assert found.reanchored.counts.reference_total == pytest.approx(1 / (0.09 * 0.25))
 
 
 def test_z_of_the_reference_arm_is_zero_at_the_mean_of_history() -> None:

@@ -13,6 +13,7 @@ from klarsyn.stats.estimate import Estimate
 from klarsyn.stats.information import with_heterogeneity
 
 LEVELS = ("Very low", "Low", "Moderate", "High")
+OPPOSED = "One trial finds clearly more and another clearly less."
 DOMAINS = (
     "risk of bias",
     "inconsistency",
@@ -169,15 +170,15 @@ def risk_of_bias(
 ) -> Suggestion:
     """Risk of bias from the weight in high-risk trials, and functional unblinding, once.
 
-    `conclusion_survives` says whether it stands without those trials, None where none would be
-    left. Unblinding adds at most one level, here and in no other domain.
+    `conclusion_survives` says whether it stands without those trials, None where too few would be
+    left to tell. Unblinding adds at most one level, here and in no other domain.
     """
     if not 0 <= weight_in_high <= 1 + 1e-12:
         raise InputError(f"The weight in high-risk trials is a share; {weight_in_high:g} is not.")
     change, reasons = 0, [f"{weight_in_high:.0%} of the weight lies in trials at high risk"]
     if weight_in_high > 0:
         if conclusion_survives is None:
-            change, extra = -1, "without them no trial is left"
+            change, extra = -1, "without them too few trials are left to tell"
         elif not conclusion_survives:
             change, extra = (
                 (-2 if weight_in_high > 0.5 else -1),
@@ -232,12 +233,15 @@ def inconsistency(
     *,
     i2: float,
     studies: int,
+    opposed: bool = False,
     level: float = 0.95,
 ) -> Suggestion:
     """Inconsistency: what new settings could see (prediction interval) beyond the mean's interval.
 
-    Extra borders that only the prediction interval crosses: one −1, two or more −2. I² is told, but
-    decides nothing: it grows with the size of the trials.
+    Extra borders that only the prediction interval crosses: one −1, two or more −2. `opposed`
+    trials, the interval of one wholly below no effect and that of another wholly above, are −1 at
+    least: a mean whose interval holds both does not make them agree (GRADE guidelines 7, Guyatt
+    2011). I² is told, but decides nothing: it grows with the size of the trials.
     """
     if studies < 2:
         return Suggestion(
@@ -249,9 +253,10 @@ def inconsistency(
     shown = math.exp if estimate.scale == "log" else float
     return Suggestion(
         domain="inconsistency",
-        change=-min(len(extra), 2),
+        change=-max(int(opposed), min(len(extra), 2)),
         reason=(
-            f"A new setting may see {shown(prediction[0]):.3g} to {shown(prediction[1]):.3g} "
+            (f"{OPPOSED} " if opposed else "")
+            + f"A new setting may see {shown(prediction[0]):.3g} to {shown(prediction[1]):.3g} "
             f"(I² {i2:.0%}, {studies} studies), which crosses "
             f"{', '.join(f'{shown(b):g}' for b in extra) or 'nothing'} beyond the mean's own "
             f"interval."

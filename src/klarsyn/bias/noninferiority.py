@@ -258,14 +258,18 @@ def assay_sensitivity(
     margin: Margin,
     *,
     history_rate: float,
+    history_total: float | None = None,
     history: tuple[Estimate, float] | None = None,
     interval_method: str = "miettinen_nurminen",
     level: float = 0.95,
 ) -> AssaySensitivity:
     """What if the reference had done as in other trials, the new arm as it did?
 
-    `history_rate` is the rate to put in its place. `history`, when there are several trials, is
-    their random-effects mean log odds and τ², and gives the z of the observed arm.
+    `history_rate` is the rate to put in its place and `history_total` the patients it was seen in,
+    whose number then takes the place of the arm's own: a rate is no surer than where it was seen.
+    Without it the arm's size is kept. `history`, when there are several trials, is their
+    random-effects mean log odds and τ², and gives the z of the observed arm; the rate is then as
+    sure as that of one more such trial.
     """
     if not 0 <= history_rate <= 1:
         raise InputError(
@@ -276,12 +280,13 @@ def assay_sensitivity(
     ):
         raise InputError("History needs a mean log odds, its standard error and τ², 0 or more.")
     observed = counts.reference_events / counts.reference_total
+    size = history_total or _as_many(history_rate, history) or counts.reference_total
     other = Counts(
         name=f"{counts.name}, reference at {100 * history_rate:.0f} %",
         new_events=counts.new_events,
         new_total=counts.new_total,
-        reference_events=history_rate * counts.reference_total,
-        reference_total=counts.reference_total,
+        reference_events=history_rate * size,
+        reference_total=size,
     )
     result = _set_result(other, margin.value, interval_method, level)
     low, high = result.interval
@@ -299,9 +304,25 @@ def assay_sensitivity(
         reanchored=result,
         lost_at=lost,
         sentence=sentence,
-        method="reference arm's rate replaced, its size kept",
-        inputs=digest_of(counts, margin, history_rate),
+        method="reference arm's rate replaced, "
+        + (
+            "its size kept"
+            if size == counts.reference_total
+            else f"as sure as in {size:.0f} patients"
+        ),
+        inputs=digest_of(counts, margin, history_rate, size),
     )
+
+
+def _as_many(rate: float, history: tuple[Estimate, float] | None) -> float | None:
+    """Patients that tell a rate as well as history predicts that of one more trial.
+
+    Variance of log odds 1 / (n p (1 − p)) = se² + τ².
+    """
+    if history is None or not 0 < rate < 1:
+        return None
+    variance = history[0].se ** 2 + history[1]
+    return 1 / (variance * rate * (1 - rate)) if variance > 0 else None
 
 
 def _set_result(c: Counts, margin: float, method: str, level: float) -> SetResult:

@@ -9,6 +9,7 @@ from typing import Any
 
 from klarsyn.bias.belief import BeliefEvidence
 from klarsyn.bias.certainty import (
+    OPPOSED,
     Certainty,
     Confirmation,
     Suggestion,
@@ -26,6 +27,7 @@ from klarsyn.bias.missingresults import studies_to_flip
 from klarsyn.bias.riskofbias_from_base import TrialJudgement, judgements_of
 from klarsyn.errors import unknown_name
 from klarsyn.report.context import Context
+from klarsyn.report.control_shares import control_shares
 from klarsyn.report.grids import MASKED, belief_evidence_of
 from klarsyn.report.guessing import ArmGuess, arm_guesses, guessed_by_chance
 from klarsyn.report.pooling import Group, limits, pool_effects
@@ -36,7 +38,8 @@ from klarsyn.stats.information import information_size_means, information_size_s
 from klarsyn.synthesis.extraction import TrialEffect, derive_effects
 
 Pool = Callable[[Sequence[TrialEffect]], Any]
-GUIDE = 1.25  # the ratio that GRADE takes as appreciable where no thresholds are declared
+DIFFER = 0.05  # p of Cochran's Q below which trials on opposite sides contradict each other
+GUIDE = 1.25  # with 0.75 what GRADE takes as appreciable where no thresholds are declared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,21 +61,26 @@ class Ground:
 class Body:
     """The evidence on one outcome: an estimate with its limits, in the unit it is graded in.
 
-    `tip` is the belief effect (in points) that takes the conclusion away, infinite where none is
-    needed, None where it was not asked for.
+    `weights` are the trials' shares of the estimate. `tip` is the belief effect (in points) that
+    takes the conclusion away, infinite where none is needed, None where it was not asked for.
+    `spread_open` says that the spread between trials could be none or large.
     """
 
     id: str
     outcome: str
     comparator: str
     effects: tuple[TrialEffect, ...]
+    weights: Mapping[str, float]
+    spread_open: bool
     estimate: Estimate
     interval: tuple[float, float]
     prediction: tuple[float, float]
     i2: float
+    q_p: float
     participants: int
     unit: str
     baseline: float | None
+    baseline_range: tuple[float, float] | None
     tip: float | None
     repool: Pool
     test: str
@@ -190,8 +198,7 @@ def _risk_of_bias(
         unblinding = UnblindingTip(
             tip=body.tip, plausible=abs(evidence.value), unit="points", source=evidence.label
         )
-    total = sum(1 / e.v for e in body.effects)
-    weight = {e.trial: 1 / e.v / total for e in body.effects}
+    weight = body.weights
     judged = {t: ground.judged[t] for t in weight if t in ground.judged}
     spared = {t for t, j in judged.items() if unblinding and j.only_measurement}
     unmasked = {
@@ -216,6 +223,7 @@ def _risk_of_bias(
         "drafts": sum(j.draft for j in judged.values()),
         "spared": len(spared),
         "trials": len(body.effects),
+        "left": len([t for t in weight if t not in risky]),
         "survives": survives,
         "tip": body.tip,
         "plausible": abs(evidence.value) if evidence else None,
@@ -225,9 +233,12 @@ def _risk_of_bias(
 
 
 def _survives_without(risky: set[str], body: Body) -> bool | None:
-    """Whether the other trials alone say the same of no effect; None where nothing is left out."""
+    """Whether the other trials alone say the same of no effect; None where that cannot be told.
+
+    One trial left has an interval without the spread between trials: not to be held against theirs.
+    """
     kept = [e for e in body.effects if e.trial not in risky]
-    if not risky or not kept:
+    if not risky or len(kept) < min(2, len(body.effects)):
         return None
     low, high = body.repool(kept)
     return (low > 0 or high < 0) == (not body.null_inside)
@@ -244,13 +255,29 @@ def _masking_unweighed(body: Body, ground: Ground) -> bool:
 
 
 def _inconsistency(body: Body, thresholds: Thresholds | None) -> tuple[Suggestion, dict[str, Any]]:
+    """From two trials on whether they contradict each other; from three on what a new one may see.
+
+    Two trials leave a prediction interval no degree of freedom (Higgins 2009, k − 2).
+    """
     k = len(body.effects)
-    known = all(math.isfinite(x) for x in body.prediction)
-    facts = {"k": k, "prediction": body.prediction if known else None, "i2": body.i2}
-    if k < 2 or not known:
+    ends = [limits(e) for e in body.effects]
+    sides = any(low > 0 for low, _ in ends) and any(high < 0 for _, high in ends)
+    opposed = sides and body.q_p < DIFFER
+    known = k > 2 and all(math.isfinite(x) for x in body.prediction)
+    facts = {
+        "k": k,
+        "prediction": body.prediction if known else None,
+        "i2": body.i2,
+        "opposed": opposed,
+        "spread_open": body.spread_open,
+    }
+    if not known:
         told = "One study cannot contradict itself." if k < 2 else "No prediction is possible."
-        return Suggestion(domain="inconsistency", change=0, reason=told), facts
-    made = inconsistency(body.estimate, body.prediction, thresholds, i2=body.i2, studies=k)
+        told = OPPOSED if opposed else told
+        return Suggestion(domain="inconsistency", change=-int(opposed), reason=told), facts
+    made = inconsistency(
+        body.estimate, body.prediction, thresholds, i2=body.i2, studies=k, opposed=opposed
+    )
     return made, facts
 
 
@@ -273,7 +300,7 @@ def _imprecision(
         made = imprecision_of_ratio(
             low, high, participants=body.participants, information_size=size
         )
-        crossed = sum(low < b < high for b in (1 / GUIDE, 1.0, GUIDE))
+        crossed = sum(low < b < high for b in (2 - GUIDE, 1.0, GUIDE))
     return made, {"crossed": crossed, "share": body.participants / size, "needed": size}
 
 
@@ -326,13 +353,17 @@ def _symptoms(
         outcome=window,
         comparator=comparator,
         effects=effects,
+        weights=found["weights"],
+        spread_open=found["spread_open"],
         estimate=estimate,
         interval=interval,
         prediction=(prediction[0], prediction[1]),
         i2=found["i2"],
+        q_p=found["q_p"],
         participants=participants(effects, comparator),
         unit="points",
         baseline=None,
+        baseline_range=None,
         tip=tip_of(context, ground, comparator, interval),
         repool=lambda kept: interval_of(context, kept),
         test=context.settings.test,
@@ -378,6 +409,9 @@ def summary(context: Context, effects: Sequence[TrialEffect], test: str = "") ->
             "high": high,
             "prediction": (math.nan, math.nan),
             "i2": 0.0,
+            "q_p": 1.0,
+            "weights": {e.trial: 1.0},
+            "spread_open": False,
         }
     p = pool_effects(context, effects, test)
     return {
@@ -388,6 +422,9 @@ def summary(context: Context, effects: Sequence[TrialEffect], test: str = "") ->
         "high": p.ci_upper,
         "prediction": (p.pi_lower, p.pi_upper),
         "i2": p.i2 / 100 if math.isfinite(p.i2) else 0.0,
+        "q_p": p.q_p,
+        "weights": dict(zip((e.trial for e in effects), p.weights / p.weights.sum(), strict=True)),
+        "spread_open": "prediction" in dict(p.warnings),
     }
 
 
@@ -427,8 +464,8 @@ def event_body(
     test: str = "",
 ) -> Body | None:
     """One event against one class; None where no control arm gives counts."""
-    baseline = control_share(context, effects)
-    if baseline is None or not 0 < baseline < 1:
+    shares = control_shares(context, effects)
+    if shares is None or not 0 < shares.together < 1:
         return None
     found = summary(context, effects, test)
     return Body(
@@ -436,36 +473,20 @@ def event_body(
         outcome=name.split(".")[0],
         comparator=effects[0].comparator,
         effects=effects,
+        weights=found["weights"],
+        spread_open=found["spread_open"],
         estimate=Estimate(
             value=found["estimate"], se=found["se"], method="pooled", scale="log", df=found["df"]
         ),
         interval=(found["low"], found["high"]),
         prediction=found["prediction"],
         i2=found["i2"],
+        q_p=found["q_p"],
         participants=participants(effects, effects[0].comparator),
         unit="per 1000",
-        baseline=baseline,
+        baseline=shares.together,
+        baseline_range=(shares.lowest, shares.highest),
         tip=tip,
         repool=lambda kept: interval_of(context, kept, test),
         test=test or context.settings.test,
     )
-
-
-def control_share(context: Context, effects: Sequence[TrialEffect]) -> float | None:
-    """The share with the event over all control arms whose counts the effects used."""
-    known = context.known
-    events = patients = 0.0
-    for e in effects:
-        trial = context.base.trial(e.trial)
-        control = next((a.id for a in trial.arms if a.treatment == e.control), "")
-        stats = {
-            known[i].statistic: known[i].value
-            for i in e.findings
-            if i in known and known[i].arm == control
-        }
-        count, share = stats.get("events"), stats.get("percent")
-        if count is None and share is not None:
-            count = share * e.n_control / 100
-        if count is not None:
-            events, patients = events + count, patients + e.n_control
-    return events / patients if patients else None

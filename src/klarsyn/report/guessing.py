@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from klarsyn.bias.blinding import ArmIndex, arm_index, classify
+from klarsyn.bias.blinding import RANDOM, ArmIndex, arm_index, classify
 from klarsyn.bias.guesses import ArmGuesses, guesses_from_percent
 from klarsyn.errors import InputError
 from klarsyn.evidence.trial import Arm, Guess, Trial
@@ -53,6 +53,14 @@ class ArmGuess:
         """`random guess`, `unblinded`, `opposite guess`, or "" where the bounds do not agree."""
         classes = {classify(v, CUT) for v in self.allowed}
         return classes.pop() if len(classes) == 1 else ""
+
+    @property
+    def settled(self) -> bool:
+        """Whether the interval allows no other reading: off chance, or within the cut for it."""
+        low, high = self.interval or self.allowed
+        if self.reading() == RANDOM:
+            return low >= -CUT and high <= CUT
+        return low > 0 or high < 0
 
 
 def arm_guesses(context: Context) -> tuple[ArmGuess, ...]:

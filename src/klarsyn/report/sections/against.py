@@ -85,7 +85,10 @@ class _Margin:
         self.assay: AssaySensitivity | None = None
         if self.anchor is not None and self.elsewhere is not None:
             self.assay = assay_sensitivity(
-                self.anchor.counts, self.margin, history_rate=self.elsewhere.reference_rate
+                self.anchor.counts,
+                self.margin,
+                history_rate=self.elsewhere.reference_rate,
+                history_total=self.elsewhere.counts.reference_total,
             )
 
     @classmethod

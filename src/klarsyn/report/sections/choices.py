@@ -64,7 +64,7 @@ def build_choices(context: Context) -> tuple[Section, Any] | None:
             Prose(paragraphs=paragraphs(_asymmetry(context, len(group.effects))), tone="caution"),
             *adjusted,
         ],
-        results=[result, *behind, *([ranges[2]] if ranges else [])],
+        results=[result, *behind, *(ranges[2] if ranges else [])],
     )
     return section, sentence
 

@@ -23,7 +23,6 @@ from klarsyn.stats.estimate import Estimate
 from klarsyn.synthesis.pairwise import Pooled
 
 FEW = 3  # arms below which nothing is pooled: how such arms vary would not be known
-UNUSUAL = 1.96  # distance from the usual control, in predictive standard deviations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +39,19 @@ class Changed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """The pooled control against a usual one: `gap` is what it improved more, with its doubt."""
+
+    usual: Elsewhere
+    benchmark: ControlBenchmark
+    gap: Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Improved:
     """The control arms of one span of days, pooled, beside the drug arms of the same trials.
 
-    `benchmarks` hold the pooled control against each usual one; a usual mean that comes without
-    its variance between trials is lent the one of these arms.
+    `benchmarks` hold the pooled control against each usual one.
     """
 
     name: str
@@ -52,7 +59,7 @@ class Improved:
     actives: tuple[Changed, ...]
     pooled: Pooled
     active: Estimate | None
-    benchmarks: tuple[tuple[Elsewhere, ControlBenchmark], ...]
+    benchmarks: tuple[Beside, ...]
     result: Result
 
 
@@ -113,7 +120,7 @@ def _improved(
         both = pool_changes([a.improvement for a in actives], method=s.method, test=s.test)
         active = Estimate(value=both.estimate, se=both.se, method=both.method, df=both.df)
     mean = Estimate(value=pooled.estimate, se=pooled.se, method=pooled.method, df=pooled.df)
-    benchmarks = tuple((u, _benchmark(mean, active, pooled.tau2, u)) for u in usual)
+    benchmarks = tuple(against_usual(mean, pooled.k, active, u) for u in usual)
     return Improved(
         name=name,
         controls=controls,
@@ -125,26 +132,37 @@ def _improved(
     )
 
 
-def _benchmark(
-    mean: Estimate, active: Estimate | None, tau2: float, usual: Elsewhere
-) -> ControlBenchmark:
-    return control_benchmark(
+def against_usual(mean: Estimate, arms: int, active: Estimate | None, usual: Elsewhere) -> Beside:
+    """Two means are compared, so the spread between trials enters through their errors only.
+
+    A usual mean that comes without an error is lent the one these arms would have as so many:
+    se √(k / trials).
+    """
+    reference = Estimate(
+        value=usual.value, se=mean.se * math.sqrt(arms / usual.trials), method="published"
+    )
+    benchmark = control_benchmark(
         mean,
         reference_class=usual.label["en"],
-        reference_mean=Estimate(
-            value=usual.value, se=math.sqrt(tau2 / usual.trials), method="published"
-        ),
-        reference_tau2=tau2,
+        reference_mean=reference,
+        reference_tau2=0.0,
         standardised_by=STANDARDISED_BY,
         active=active,
     )
+    gap = Estimate(
+        value=mean.value - usual.value,
+        se=math.hypot(mean.se, reference.se),
+        df=mean.df,
+        method="difference of two means",
+    )
+    return Beside(usual=usual, benchmark=benchmark, gap=gap)
 
 
 def _result(
     name: str,
     pooled: Pooled,
     active: Estimate | None,
-    benchmarks: Sequence[tuple[Elsewhere, ControlBenchmark]],
+    benchmarks: Sequence[Beside],
     changed: Sequence[Changed],
 ) -> Result:
     value: dict[str, Any] = {
@@ -154,13 +172,14 @@ def _result(
         "tau2": pooled.tau2,
         "arms": pooled.k,
         "usual": {
-            u.label["en"]: {
-                "mean": u.value,
-                "trials": u.trials,
-                "z": b.z,
-                "contrast_with_it": b.contrast_if_reference and b.contrast_if_reference.value,
+            b.usual.label["en"]: {
+                "mean": b.usual.value,
+                "trials": b.usual.trials,
+                "difference": b.gap.value,
+                "difference_ci": list(b.gap.interval()),
+                "contrast_with_it": _contrast(b),
             }
-            for u, b in benchmarks
+            for b in benchmarks
         },
     }
     if active is not None:
@@ -173,7 +192,7 @@ def _result(
         id=f"told.controls.{name}",
         value=value,
         method=f"mean change over the {STANDARDISED_BY} (SMCC), random effects, {pooled.method}, "
-        f"{pooled.test}; usual arms with the variance between trials of these",
+        f"{pooled.test}; usual means with the error these arms would have as so many",
         inputs=tuple(dict.fromkeys(f.id for c in changed for f in c.rows)),
         digest=digest_of([(c.trial.id, c.arm.id, c.improvement) for c in changed], value["usual"]),
     )
@@ -263,7 +282,7 @@ def _figure(context: Context, made: Sequence[Improved]) -> Figure:
         rows.append(_pooled_row(context, m))
         if m.active is not None:
             rows.append(_active_row(context, m, m.active))
-        rows += [_usual_row(context, m, u, b) for u, b in m.benchmarks]
+        rows += [_usual_row(context, m, b) for b in m.benchmarks]
     ends = [x for r in rows for x in (r.lower, r.upper) if x is not None]
     limits = (min(0.0, *ends) - 0.1, max(ends) + 0.1)
     axis = ForestAxis(title=w.plain("controls.x"), limits=limits)
@@ -283,7 +302,7 @@ def _figure(context: Context, made: Sequence[Improved]) -> Figure:
 
 def _cited(context: Context, made: Sequence[Improved]) -> str:
     """The citations of the usual arms, in brackets."""
-    ids = dict.fromkeys(u.source for m in made for u, _ in m.benchmarks)
+    ids = dict.fromkeys(b.usual.source for m in made for b in m.benchmarks)
     cited = [context.base.sources[i].citation for i in ids if i in context.base.sources]
     return f" ({'; '.join(c.rstrip('.') for c in cited)})" if cited else ""
 
@@ -367,10 +386,8 @@ def _active_row(context: Context, m: Improved, active: Estimate) -> ForestRow:
     )
 
 
-def _usual_row(
-    context: Context, m: Improved, usual: Elsewhere, benchmark: ControlBenchmark
-) -> ForestRow:
-    w, n = context.words, context.numbers
+def _usual_row(context: Context, m: Improved, beside: Beside) -> ForestRow:
+    w, n, usual = context.words, context.numbers, beside.usual
     source = context.base.sources.get(usual.source)
     label = w.plain(
         "controls.row_usual",
@@ -385,7 +402,9 @@ def _usual_row(
         upper=usual.value,
         weight=0.2,
         numbers=w.plain(
-            "controls.usual_numbers", value=n.fixed(usual.value), z=n.fixed(benchmark.z, 1)
+            "controls.usual_numbers",
+            value=n.fixed(usual.value),
+            difference=n.with_interval(beside.gap.value, *beside.gap.interval()),
         ),
         colour=SOFT,
         link="#" + anchor_of("result", m.result.id),
@@ -421,14 +440,14 @@ def _sentence(context: Context, m: Improved) -> Any:
             )
         )
     if m.benchmarks:
-        texts.append(_against_usual(context, m, *m.benchmarks[0]))
-    for usual, benchmark in m.benchmarks[1:]:
+        texts.append(_against_usual(context, m, m.benchmarks[0]))
+    for beside in m.benchmarks[1:]:
         texts.append(
             w(
                 "controls.also",
-                name=usual.label[context.lang],
-                value=n.fixed(usual.value),
-                z=claim(n.fixed(benchmark.z, 1)),
+                name=beside.usual.label[context.lang],
+                value=n.fixed(beside.usual.value),
+                difference=claim(n.with_interval(beside.gap.value, *beside.gap.interval())),
             )
         )
     out = texts[0]
@@ -437,29 +456,36 @@ def _sentence(context: Context, m: Improved) -> Any:
     return out
 
 
-def _against_usual(
-    context: Context, m: Improved, usual: Elsewhere, benchmark: ControlBenchmark
-) -> Any:
+def _against_usual(context: Context, m: Improved, beside: Beside) -> Any:
     w, n = context.words, context.numbers
 
     def claim(text: str) -> Any:
         return context.result_claim(m.result, text)
 
-    far = "as_usual" if abs(benchmark.z) < UNUSUAL else "less" if benchmark.z < 0 else "more"
+    low, high = beside.gap.interval()
+    far = "less" if high < 0 else "more" if low > 0 else "as_usual"
     text = w(
         f"controls.{far}",
-        name=usual.label[context.lang],
-        value=n.fixed(usual.value),
-        z=claim(n.fixed(benchmark.z, 1)),
+        name=beside.usual.label[context.lang],
+        value=n.fixed(beside.usual.value),
+        difference=claim(n.with_interval(beside.gap.value, low, high)),
+        shortfall=claim(n.fixed(max(0.0, -low))),
     )
-    if benchmark.contrast_if_reference is None or benchmark.contrast_as_observed is None:
+    observed, contrast = beside.benchmark.contrast_as_observed, _contrast(beside)
+    if contrast is None or observed is None:
         return text
     return (
         text
         + " "
         + w(
             "controls.held",
-            observed=claim(n.fixed(benchmark.contrast_as_observed)),
-            contrast=claim(n.fixed(benchmark.contrast_if_reference.value)),
+            observed=claim(n.fixed(observed)),
+            contrast=claim(n.with_interval(*contrast)),
         )
     )
+
+
+def _contrast(beside: Beside) -> tuple[float, float, float] | None:
+    """The drug's advantage over the usual control with its limits; None without drug arms."""
+    found = beside.benchmark.contrast_if_reference
+    return None if found is None else (found.value, *found.interval())

@@ -96,6 +96,7 @@ def _result(context: Context, graded: Graded) -> Result:
             "risk_ratio": math.exp(body.estimate.value),
             "risk_ratio_ci": [math.exp(x) for x in body.interval],
             "baseline": body.baseline,
+            "baseline_range": body.baseline_range,
         }
     told |= {
         "certainty": certainty.confirmed or f"{certainty.suggested} (suggested)",
@@ -169,8 +170,10 @@ def _size(context: Context, body: Body) -> str:
         text = n.with_interval(*absolute(body), digits=1)
         return w.plain("findings.points", value=text, scale=context.settings.points_scale)
     value, low, high = (_more(context, x) for x in absolute(body))
-    share = n.whole(1000 * (body.baseline or 0.0))
-    return w.plain("findings.per_1000", value=value, low=low, high=high, baseline=share)
+    share, *ends = (n.whole(1000 * x) for x in (body.baseline or 0.0, *(body.baseline_range or ())))
+    key = "per_1000" if len(set(ends)) < 2 else "per_1000_range"
+    told = dict(zip(("lowest", "highest"), ends, strict=False))
+    return w.plain(f"findings.{key}", value=value, low=low, high=high, baseline=share, **told)
 
 
 def _more(context: Context, per_1000: float) -> str:
@@ -286,12 +289,14 @@ def _reason(context: Context, domain: str, graded: Graded) -> str:
     if domain == "inconsistency":
         if facts["k"] < 2:
             return w.plain("findings.one_trial")
+        opposed = w.plain("findings.opposed") + " " if facts["opposed"] else ""
         if facts["prediction"] is None:
-            return w.plain("findings.no_prediction", k=facts["k"])
+            return opposed + w.plain("findings.no_prediction", k=facts["k"])
         ends = n.ratio_interval(*(math.exp(min(x, 700.0)) for x in facts["prediction"]))
         if graded.body.unit == "points":
             ends = n.interval(*facts["prediction"], digits=1)
-        return w.plain("findings.prediction", interval=ends, i2=n.percent(facts["i2"]))
+        told = w.plain("findings.prediction", interval=ends, i2=n.percent(facts["i2"]))
+        return opposed + told + (w.plain("works.few.prediction") if facts["spread_open"] else "")
     if domain == "indirectness":
         given = ", ".join(context.term("treatment", t) for t in facts["treatments"])
         return w.plain("findings.indirect", treatments=given.rstrip("."))
@@ -314,7 +319,8 @@ def _bias_reason(context: Context, graded: Graded) -> str:
     facts, w, n = graded.facts["risk of bias"], context.words, context.numbers
     told = [_risk_share(context, facts)]
     if facts["high_share"] > 0:
-        state = {None: "none_left", True: "stands", False: "falls"}[facts["survives"]]
+        alone = "one_left" if facts["left"] == 1 else "none_left"
+        state = {None: alone, True: "stands", False: "falls"}[facts["survives"]]
         told.append(w.plain(f"findings.without_{state}"))
     if facts["unknown_share"] > 0:
         unknown = n.percent(facts["unknown_share"])

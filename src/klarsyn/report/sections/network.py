@@ -12,9 +12,16 @@ from klarsyn.figures.theme import finish
 from klarsyn.report.context import Context
 from klarsyn.report.document import Figure, Prose, Result, Section, TableBlock, paragraphs
 from klarsyn.report.pooling import effect_result
+from klarsyn.report.registrations import shared_registrations
 from klarsyn.synthesis.extraction import TrialEffect, derive_effects
 from klarsyn.synthesis.network import NetworkFit, fit_network
 from klarsyn.synthesis.network_data import network_from_contrasts
+from klarsyn.synthesis.network_spread import (
+    at_spread,
+    hung_by_one_trial,
+    spread_interval,
+    told_apart,
+)
 from klarsyn.synthesis.simulated import NETWORK_OF_12
 
 Edge = tuple[TrialEffect, str, str]
@@ -42,7 +49,14 @@ def build_network(context: Context) -> tuple[Section, Any] | None:
             Prose(paragraphs=paragraphs(sentence), tone="finding"),
             _graph(context, fit, wanted.get("nodes", {})),
             _league(context, fit, result),
-            Prose(paragraphs=paragraphs(_cautions(context, fit)), tone="caution"),
+            Prose(
+                paragraphs=paragraphs(
+                    _cautions(context, fit),
+                    *_rests(context, fit, result),
+                    *shared_registrations(context, [e for e, _, _ in piece]),
+                ),
+                tone="caution",
+            ),
         ],
         results=[result, *(effect_result("network", e) for e, _, _ in piece)],
         findings=[i for e, _, _ in piece for i in e.findings],
@@ -109,6 +123,7 @@ def _result(fit: NetworkFit, edges: Sequence[Edge]) -> Result:
             "treatments": list(fit.treatments),
             "studies": fit.studies,
             "tau": fit.tau,
+            "tau_ci": [x**0.5 for x in spread_interval(fit)] if fit.df > 0 else None,
             "q": fit.Q,
             "df": fit.df,
             "league": league,
@@ -133,7 +148,12 @@ def _sentence(
         "network.sentence",
         treatments=context.result_claim(result, str(len(fit.treatments))),
         trials=context.result_claim(result, w.count("page.trials_count", fit.studies)),
-        tau=context.result_claim(result, n.fixed(fit.tau)),
+        tau=context.result_claim(
+            result,
+            n.with_interval(fit.tau, *result.value["tau_ci"])
+            if result.value["tau_ci"]
+            else n.fixed(fit.tau),
+        ),
         q=context.result_claim(result, n.fixed(result.value["q"], 1)),
         df=fit.df,
         **{name: n.general(float(day)) for name, day in wanted["days"].items()},
@@ -157,6 +177,26 @@ def _cautions(context: Context, fit: NetworkFit) -> str:
         for name, _ in fit.cautions
     ]
     return " ".join([*own, w.plain("network.caution")])
+
+
+def _rests(context: Context, fit: NetworkFit, result: Result) -> list[Any]:
+    """What the table takes as known, and the treatments that one trial alone joins to it."""
+    w, n, texts = context.words, context.numbers, []
+    if result.value["tau_ci"]:
+        upper = result.value["tau_ci"][1]
+        apart = told_apart(fit)
+        texts.append(
+            w(
+                "network.spread",
+                upper=context.result_claim(result, n.fixed(upper)),
+                apart=len(apart),
+                kept=len(apart & told_apart(at_spread(fit, upper**2))),
+            )
+        )
+    if alone := hung_by_one_trial(fit):
+        names = ", ".join(context.term("treatment", t) for t in alone)
+        texts.append(w("network.one_trial", names=names, count=len(alone), all=len(fit.treatments)))
+    return texts
 
 
 def _graph(context: Context, fit: NetworkFit, nodes: Mapping[str, str]) -> Figure:

@@ -23,16 +23,21 @@ from klarsyn.synthesis.subsets import subsets
 
 ESTIMATORS = ("REML", "ML", "DL", "PM", "EB", "SJ", "HS", "HE", "EE")
 KINDS = ("estimators", "measures", "sets")
+FEWEST = 3  # trials that must stay when one is left out
 EXHAUSTIVE, SAMPLE = 16, 4095  # trials up to which every set is fitted; sets drawn beyond
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranged:
-    """A pooled number with the estimates that each kind of choice gives for it."""
+    """A pooled number with the estimates that each kind of choice gives for it.
+
+    `undecided` names the choices under which its interval holds no difference.
+    """
 
     name: str
     group: Group
     estimates: dict[str, list[float]]
+    undecided: list[str]
 
     @property
     def every(self) -> list[float]:
@@ -40,8 +45,8 @@ class Ranged:
         return [x for found in self.estimates.values() for x in found]
 
 
-def range_blocks(context: Context) -> tuple[Figure, Any, Result] | None:
-    """The figure, its sentence and its result; None where no two trials are pooled."""
+def range_blocks(context: Context) -> tuple[Figure, Any, list[Result]] | None:
+    """The figure, its sentence and its results; None where no two trials are pooled."""
     if context.settings.measure != "SMD":
         return None
     views = [
@@ -53,8 +58,9 @@ def range_blocks(context: Context) -> tuple[Figure, Any, Result] | None:
     found = [_ranged(context, w, g, cells) for w, gs in views for g in gs if g.pooled is not None]
     if not found:
         return None
-    result = _result(found)
-    return _figure(context, found, result), _sentence(context, found, result), result
+    result, held = _result(found), _undecided_result(context, found)
+    sentence = _sentence(context, found, result, held)
+    return _figure(context, found, result), sentence, [result, held]
 
 
 def _ranged(context: Context, window: Window, group: Group, cells: Cells) -> Ranged:
@@ -81,7 +87,31 @@ def _ranged(context: Context, window: Window, group: Group, cells: Cells) -> Ran
             ),
             "sets": every.estimate[every.size >= 2].tolist(),
         },
+        undecided=_undecided(context, group, dict(zip(MEASURES, like, strict=True))),
     )
+
+
+def _undecided(context: Context, group: Group, like: dict[str, list[TrialEffect]]) -> list[str]:
+    """Estimators, measures and trials left out that let the interval hold no difference.
+
+    A trial is left out only where three stay: two have an interval that depends on little else.
+    """
+    s, kept = context.settings, group.effects
+    asked = [(m, kept, m) for m in ESTIMATORS]
+    asked += [(m, tuple(effects), s.method) for m, effects in like.items() if len(effects) > 1]
+    if len(kept) > FEWEST:
+        asked += [
+            (f"without {e.trial}", tuple(x for x in kept if x is not e), s.method) for e in kept
+        ]
+    out = []
+    for name, effects, method in asked:
+        try:
+            found = pool(as_effects(effects), method=method, test=s.test)
+        except NumericalError:
+            continue
+        if found.ci_lower <= 0 <= found.ci_upper:
+            out.append(name)
+    return out
 
 
 def _estimates(options: Iterable[Any], make: Callable[[Any], float]) -> list[float]:
@@ -112,7 +142,19 @@ def _result(found: Sequence[Ranged]) -> Result:
     )
 
 
-def _sentence(context: Context, found: Sequence[Ranged], result: Result) -> Any:
+def _undecided_result(context: Context, found: Sequence[Ranged]) -> Result:
+    value = {r.group.result.id: r.undecided for r in found if r.group.result is not None}
+    return Result(
+        id="choices.undecided",
+        value=value,
+        method="choices under which the interval holds no difference: estimators, measures, one "
+        f"trial left out where {FEWEST} stay; {context.settings.test}",
+        inputs=tuple(value),
+        digest=digest_of([(r.name, r.undecided) for r in found]),
+    )
+
+
+def _sentence(context: Context, found: Sequence[Ranged], result: Result, held: Result) -> Any:
     w, n = context.words, context.numbers
     turned = sum(min(r.every) <= 0 <= max(r.every) for r in found)
     widest = max(found, key=lambda r: max(r.every) - min(r.every))
@@ -120,9 +162,16 @@ def _sentence(context: Context, found: Sequence[Ranged], result: Result) -> Any:
         "ranges.sentence",
         numbers=len(found),
         turned=context.result_claim(result, str(turned)),
+        undecided=context.result_claim(held, str(sum(bool(r.undecided) for r in found))),
+        before=sum(_holds_none(r) for r in found),
         widest=widest.name[:1].lower() + widest.name[1:],
         range=context.result_claim(result, n.interval(min(widest.every), max(widest.every))),
     )
+
+
+def _holds_none(ranged: Ranged) -> bool:
+    pooled = ranged.group.pooled
+    return pooled is not None and pooled.ci_lower <= 0 <= pooled.ci_upper
 
 
 def _figure(context: Context, found: Sequence[Ranged], result: Result) -> Figure:

@@ -104,6 +104,7 @@ def _tipped(
         "belief_range": list(found.belief_interval),
         "at_limit": None if found.fallen else found.at_limit,
         "at_estimate": found.at_estimate,
+        "at_limit_range": None if found.fallen else found.at_limit_range,
         "sd": sd,
     }
     result = Result(
@@ -146,6 +147,22 @@ def tip_figure(context: Context, tipped: Sequence[Tipped], main: Reading | None)
             f"told.{key}",
             differences="; ".join(_difference(context, t) for t in tipped),
         ),
+    )
+
+
+def _tip_range(context: Context, t: Tipped) -> str:
+    """The tipping point at either end of how much oftener the drug arm may believe."""
+    if t.seen is None or t.seen[0] >= t.seen[1] or t.seen[0] <= SMALLEST:
+        return ""
+    effect, ends = t.tipping.effect.value, t.tipping.interval
+    gap = abs(effect) if t.tipping.fallen else min(map(abs, ends))
+    high, low = (gap / x for x in t.seen)
+    return context.words.plain(
+        "told.tip_range",
+        low=context.numbers.fixed(low, 1),
+        high=context.numbers.fixed(high, 1),
+        few=context.numbers.percent(t.seen[0]),
+        many=context.numbers.percent(t.seen[1]),
     )
 
 
@@ -248,6 +265,7 @@ def tip_prose(context: Context, tipped: Sequence[Tipped], main: Reading | None) 
             parts["limit"] = context.result_claim(
                 t.result, n.fixed(abs(t.tipping.at_limit or 0.0), 1)
             )
+        parts["range"] = _tip_range(context, t)
         texts.append(w(f"told.{key}", **parts))
     if main is not None and (evidence := belief_of(context, main)) is not None:
         result = evidence_result(main, evidence)

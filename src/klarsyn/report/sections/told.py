@@ -253,8 +253,7 @@ def _class(context: Context, g: ArmGuess) -> str:
     w = context.words
     if not reading:
         return w.plain("told.cannot_tell")
-    low, high = g.interval or g.allowed
-    key = "unsure" if reading != "random" and low <= 0 <= high else "sure"
+    key = "sure" if g.settled else "unsure_random" if reading == "random" else "unsure"
     return w.plain(f"told.reading_{key}", reading=w.plain(f"told.class.{reading}"))
 
 
@@ -300,6 +299,7 @@ def _scenarios(context: Context, guesses: Sequence[ArmGuess]) -> Any:
         if len(ends["active"]) == 1 and len(ends["control"]) == 1:
             a, c = ends["active"][0], ends["control"][0]
             name, _ = scenario(a.allowed[0], c.allowed[0], CUT)
+            name = name if a.settled and c.settled else "unsettled"
             text = f"{a.trial.label} ({w.plain(f'told.by_{who}')}): " + w.plain(
                 f"told.scenario.{name}"
             )

@@ -16,6 +16,7 @@ from klarsyn.provenance import digest_of
 from klarsyn.report.context import Context
 from klarsyn.report.document import Figure, Prose, Result, Section, paragraphs
 from klarsyn.report.pooling import Group, derive_groups, effect_result, forest_rows, limits
+from klarsyn.report.registrations import shared_registrations
 from klarsyn.report.settings import Window
 from klarsyn.report.words import capital
 from klarsyn.synthesis.extraction import Extraction, derive_effects
@@ -141,7 +142,8 @@ def _unanswered(view: View) -> Result:
 def _sentences(context: Context, view: View, sd: float | None) -> tuple[Any, ...]:
     texts = [_group_sentence(context, view, g, sd) for g in view.groups]
     texts += [_between_sentence(context, r) for r in _between(view)]
-    texts += _shared(context, view)
+    for group in view.groups:
+        texts += shared_registrations(context, group.effects)
     heading = Markup("<strong>{}</strong>: ").format(capital(view.window.label[context.lang]))
     return (heading + Markup(" ").join(texts),)
 
@@ -163,22 +165,6 @@ def _group_sentence(context: Context, view: View, group: Group, sd: float | None
         effect=context.result_claim(result, text),
         few=_few(context, group),
     )
-
-
-def _shared(context: Context, view: View) -> list[Any]:
-    """Trials of one group under one registration, unless the base knows their patients differ."""
-    found = []
-    for group in view.groups:
-        by_registry: dict[str, list[str]] = {}
-        for effect in group.effects:
-            trial = context.base.trial(effect.trial)
-            if trial.registry and trial.id not in context.settings.disjoint:
-                by_registry.setdefault(trial.registry, []).append(trial.label)
-        for registry, labels in by_registry.items():
-            if len(labels) > 1:
-                trials = _list(context.words, labels)
-                found.append(context.words("works.shared", trials=trials, registry=registry))
-    return found
 
 
 def _few(context: Context, group: Group) -> str:
@@ -322,12 +308,6 @@ def _clause(
         when=when,
         trials=trials,
     )
-
-
-def _list(words: Any, names: Sequence[str]) -> str:
-    if len(names) == 1:
-        return names[0]
-    return ", ".join(names[:-1]) + f" {words.plain('page.and')} " + names[-1]
 
 
 def _choices(context: Context) -> list[Any]:
