@@ -75,7 +75,14 @@ def test_without_thresholds_only_the_null_counts():
 
 @pytest.mark.parametrize(
     ("low", "high", "participants", "change"),
-    [(0.6, 0.9, 2000, 0), (0.7, 1.1, 2000, -1), (0.7, 1.4, 2000, -2), (0.6, 0.9, 900, -1)],
+    [
+        (0.6, 0.9, 2000, 0),
+        (0.7, 1.1, 2000, -1),
+        (0.7, 1.4, 2000, -2),
+        (0.6, 0.9, 900, -1),
+        (0.6, 0.9, 400, -2),
+        (0.7, 1.4, 400, -3),
+    ],
 )
 def test_imprecision_of_a_ratio(low, high, participants, change):
     found = imprecision_of_ratio(low, high, participants=participants, information_size=1000)

@@ -13,7 +13,13 @@ from klarsyn.errors import UnknownNameError
 from klarsyn.evidence import Base, open_base
 from klarsyn.report.appraisal import build_report
 from klarsyn.report.document import Section
-from klarsyn.report.gradings import Graded, derive_ground, grade_body, symptom_bodies
+from klarsyn.report.gradings import (
+    Graded,
+    derive_ground,
+    event_bodies,
+    grade_body,
+    symptom_bodies,
+)
 from klarsyn.report.sections.findings_summary import build_findings_summary, unweighed
 
 # No trial in the base gives the outcome by guess; the size is made up for the test.
@@ -61,13 +67,23 @@ def test_the_certainty_beside_it_is_told_with_the_one_that_would_hold() -> None:
     section, text = told(shipped())
     table = next(b for b in section.blocks if getattr(b, "id", "") == "findings")
     cells = [str(row[4]) for row in table.rows]
-    assert cells.count("Low (suggested; very low if broken masking counts)") == 2
+    assert cells.count("Low (suggested; very low if broken masking counts)") == 1
     results = {r.id: r.value for r in section.results}
     assert results["findings.primary.inert.symptoms"]["if_masking_counts"] == "Very low"
     assert "if_masking_counts" not in results["findings.session1.inert.symptoms"]
     assert "placebo with therapy: 75" in text
     assert "how each patient guessed" in text
     assert "a level lower if broken masking counts" in text
+
+
+def test_masking_is_not_counted_where_the_interval_holds_no_effect_already() -> None:
+    opened = shipped()
+    _, context = build_report(opened)
+    ground = derive_ground(context)
+    bodies = [*symptom_bodies(context, ground), *event_bodies(context, ground)]
+    held = [b for b in bodies if b.null_inside and b.tip is not None]
+    assert any(b.unit == "per 1000" for b in held)
+    assert all(math.isinf(b.tip or 0.0) for b in held)
 
 
 def test_a_belief_effect_declared_from_elsewhere_is_counted_once() -> None:

@@ -139,7 +139,11 @@ def imprecision_of_ratio(
     information_size: float,
     diversity_share: float = 0.0,
 ) -> Suggestion:
-    """Imprecision where no absolute thresholds exist: a ratio's limits against 0.75 and 1.25."""
+    """Imprecision where no absolute thresholds exist: a ratio's limits against 0.75 and 1.25.
+
+    An interval that holds 1 and one of them: −1; both: −2. Less than half of the information size:
+    −2, and −3 where it holds both; less than all of it: −1.
+    """
     if not 0 < low <= high:
         raise InputError(f"The limits of a ratio must rise from above 0: {low:g}, {high:g}.")
     _check_participants(participants)
@@ -148,7 +152,7 @@ def imprecision_of_ratio(
     share = participants / information_size
     change = -min(2, len([b for b in crossed if b != 1.0])) if 1.0 in crossed else 0
     if share < 0.5:
-        change = -2
+        change = -3 if change == -2 else -2
     elif share < 1 and change == 0:
         change = -1
     return Suggestion(

@@ -486,7 +486,7 @@ def event_body(
         unit="per 1000",
         baseline=shares.together,
         baseline_range=(shares.lowest, shares.highest),
-        tip=tip,
+        tip=math.inf if tip is not None and found["low"] <= 0 <= found["high"] else tip,
         repool=lambda kept: interval_of(context, kept, test),
         test=test or context.settings.test,
     )

@@ -312,7 +312,8 @@ def _reason(context: Context, domain: str, graded: Graded) -> str:
         return w.plain("findings.nulls_none", trials=trials)
     if math.isinf(facts["nulls"]):
         return w.plain("findings.nulls_never", trials=trials)
-    return w.plain("findings.nulls", trials=trials, count=n.whole(facts["nulls"]))
+    few = w.count("findings.nulls_few", n.whole(facts["nulls"]))
+    return w.plain("findings.nulls", trials=trials, count=few)
 
 
 def _bias_reason(context: Context, graded: Graded) -> str:
