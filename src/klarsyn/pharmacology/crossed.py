@@ -25,7 +25,7 @@ from klarsyn.pharmacology.follow import UNBOUND
 from klarsyn.pharmacology.parting import Parting, partings
 from klarsyn.pharmacology.population import Individuals
 from klarsyn.pharmacology.runs import Study, check_days
-from klarsyn.pharmacology.spread import Spread, spread, spread_of_shares
+from klarsyn.pharmacology.spread import Spread, spread, spread_at_percentiles, spread_of_shares
 from klarsyn.provenance import digest_of, uniforms
 
 BLOCK = 40
@@ -144,8 +144,11 @@ def _last(s: Spread) -> str:
 
 def _at(s: Spread, at: int) -> str:
     o, p = s.sets, s.patients
+    left_open = f"sets {_brief(o['p5'][at])} to {_brief(o['p95'][at])}"
+    if o["p5"][at] == o["p95"][at] != 0:
+        left_open = "the same in all sets (what is not known of it is not drawn)"
     return (
-        f"{_brief(o['p50'][at])}; sets {_brief(o['p5'][at])} to {_brief(o['p95'][at])}, "
+        f"{_brief(o['p50'][at])}; {left_open}, "
         f"patients {_brief(p['p5'][at])} to {_brief(p['p95'][at])}"
     )
 
@@ -272,7 +275,7 @@ def _courses(
     plan = run.plan
     points = f"{measure} points"
     found = {
-        "occupancy": spread(whole["occupancy"], plan.occupied, "share of channels"),
+        "occupancy": spread_at_percentiles(whole["occupancy"], plan.occupied, "share of channels"),
         "score": spread(whole["scores"], plan.shown, points),
         "placebo": spread(whole.get("placebo", placebo[None]), plan.shown, points),
         "below_placebo": spread(gap, plan.shown, points),
