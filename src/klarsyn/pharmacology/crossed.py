@@ -17,10 +17,11 @@ from klarsyn.errors import InputError, NumericalError
 from klarsyn.pharmacology.between import Between
 from klarsyn.pharmacology.constants import Constants
 from klarsyn.pharmacology.crossing import Plan, Run
-from klarsyn.pharmacology.dosing import Regimen, parse_regimen
+from klarsyn.pharmacology.dosing import Regimen
 from klarsyn.pharmacology.effects import UNITS
 from klarsyn.pharmacology.ensemble import Band, Ensemble, band
 from klarsyn.pharmacology.exposing import subset
+from klarsyn.pharmacology.extrapolated import Extrapolated, extrapolated
 from klarsyn.pharmacology.follow import UNBOUND
 from klarsyn.pharmacology.parting import Parting, partings
 from klarsyn.pharmacology.population import Individuals
@@ -45,9 +46,10 @@ class Crossed:
     whose sign is built in. `sizes` are those of what is the patients' own (5th, 50th and 95th
     percentile over the sets), `response` the points from which down a patient counts in
     `surviving`, `partings` how far their changes lie apart beside what trials report: empty and
-    None where only kinetics differ. `scores` (n, m, T) and `felt` (n, m), the peak of dissociation,
-    let two regimens be compared patient by patient; `placebo` (m, T) is the typical patient's
-    course without drug; `given` (n, m, D) says which doses were given.
+    None where only kinetics differ; `extrapolated` is set where relapse is asked for after other
+    numbers of doses than it was calibrated with. `scores` (n, m, T) and `felt` (n, m), the peak of
+    dissociation, let two regimens be compared patient by patient; `placebo` (m, T) is the typical
+    patient's course without drug; `given` (n, m, D) says which doses were given.
     """
 
     label: str
@@ -72,6 +74,7 @@ class Crossed:
     response: float | None
     sizes: Mapping[str, Sequence[float]]
     partings: tuple[Parting, ...]
+    extrapolated: Extrapolated | None
     notes: tuple[str, ...]
     method: str
     seed: int
@@ -122,6 +125,9 @@ class Crossed:
                 k: dict(zip(("p5", "p50", "p95"), v, strict=True)) for k, v in self.sizes.items()
             },
             "sd_of_change": [p.to_dict() for p in self.partings],
+            "relapse_extrapolated": None
+            if self.extrapolated is None
+            else self.extrapolated.to_dict(),
             "notes": list(self.notes),
             "method": self.method,
             "seed": self.seed,
@@ -188,6 +194,8 @@ def cross(
     placebo = run.placebo[stable]
     gap = whole.get("placebo", placebo[None]) - whole["scores"]
     scattered = () if between is None else partings(between, whole, plan.shown, stable)
+    courses = _courses(run, whole, placebo, gap, measure)
+    beyond = None if plan.driven else extrapolated(study, len(plan.checks), between, courses)
     inputs = (people.inputs, ensemble.digest, str(regimen), form, plan.times)
     drawn = () if between is None else (between.digest,)
     return Crossed(
@@ -197,7 +205,7 @@ def cross(
         model=people.model.id,
         measure=measure,
         times=plan.shown,
-        courses=_courses(run, whole, placebo, gap, measure),
+        courses=courses,
         peaks=spread(whole["peaks"], np.arange(1, whole["peaks"].shape[2] + 1), _felt_unit())
         if not plan.driven
         else None,
@@ -215,10 +223,11 @@ def cross(
         response=None if between is None else between.response,
         sizes={} if between is None else between.sizes(),
         partings=scattered,
+        extrapolated=beyond,
         notes=(
             *_notes(people, plan, run.warnings, int((~stable).sum()), between, measure),
             *_uncounted(run, whole),
-            *_extrapolated(study, plan),
+            *(() if beyond is None else beyond.notes()),
             *_sampled(plan, gap, between, measure),
         ),
         method=f"{ensemble.method}; patients: {people.method}",
@@ -371,19 +380,6 @@ def _uncounted(run: Run, whole: Mapping[str, np.ndarray]) -> tuple[str, ...]:
         return ()
     sets = whole["scores"].shape[1]
     return (f"Nobody has responded in {nobody} of {sets} sets; relapse is that of the others.",)
-
-
-def _extrapolated(study: Study, plan: Plan) -> tuple[str, ...]:
-    """Where relapse is asked for after other numbers of doses than it was calibrated with."""
-    parts = (study.data["hazard"]["first"], study.data["hazard"]["second"])
-    doses = sorted(parse_regimen(study.run(p["run"])["regimen"]).administrations for p in parts)
-    n = len(plan.checks)
-    if plan.driven or doses[0] <= n <= doses[1]:
-        return ()
-    return (
-        f"Relapse was calibrated after {doses[0]} and after {doses[1]} doses. With {n} it is "
-        f"extrapolated along the consolidation, and with fewer doses it comes out too fast.",
-    )
 
 
 def _sampled(plan: Plan, gap: np.ndarray, between: Between | None, measure: str) -> tuple[str, ...]:

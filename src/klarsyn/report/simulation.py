@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 import numpy as np
+from markupsafe import Markup
 
 from klarsyn import __version__
 from klarsyn.figures.bands import Band, bands
@@ -301,23 +302,47 @@ def _single(
 
 def _relapse(crossed: Crossed, w: Words, n: Numbers) -> Figure:
     s = crossed.courses["surviving"]
-    if crossed.response is None:
-        return _single(w, "relapse", s, 24.0, "days_last", "share", 100.0)
-    low, _, high = crossed.sizes["frailty"]
+    caption, words = w("simulation.relapse_caption"), _words(w)
+    if crossed.response is not None:
+        words = _words(w, "open_share", "patients_chance")
+        low, _, high = crossed.sizes["frailty"]
+        caption = w(
+            "simulation.relapse_own_caption",
+            response=n.fixed(crossed.response, 1),
+            low=n.fixed(low, 1),
+            high=n.fixed(high, 1),
+        )
     return _figure(
         w,
         "relapse",
         _curves(s, "relapse", 24.0, 100.0, ("open", "patients")),
         x="days_last",
         y=w.plain("simulation.share"),
-        words=_words(w, "open_share", "patients_chance"),
-        caption=w(
-            "simulation.relapse_own_caption",
-            response=n.fixed(crossed.response, 1),
-            low=n.fixed(low, 1),
-            high=n.fixed(high, 1),
-        ),
+        words=words,
+        caption=_beyond(crossed, w, n) + caption,
     )
+
+
+def _beyond(crossed: Crossed, w: Words, n: Numbers) -> Markup:
+    """What stands before the curve's caption where relapse is extrapolated; empty otherwise."""
+    e = crossed.extrapolated
+    if e is None:
+        return Markup("")
+    kind = "too_fast" if e.fewer else "extrapolated"
+    first, second = e.calibrated
+    said = w(f"simulation.relapse_{kind}", first=first, second=second, doses=e.doses) + " "
+    if e.seen is not None and e.modelled is not None and e.day is not None:
+        low, middle, high = e.modelled
+        said += w(
+            "simulation.relapse_seen",
+            day=n.general(e.day),
+            seen=n.percent(e.seen),
+            middle=n.percent(middle),
+            low=n.percent(low),
+            high=n.percent(high),
+        )
+        said += " "
+    return said
 
 
 def _score(crossed: Crossed, w: Words) -> Figure:
