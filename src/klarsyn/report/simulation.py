@@ -14,6 +14,7 @@ from klarsyn import __version__
 from klarsyn.figures.bands import Band, bands
 from klarsyn.figures.spreads import SpreadCurve, SpreadWords, spread_panels
 from klarsyn.figures.theme import PALETTE, finish
+from klarsyn.pharmacology.compare import Comparison
 from klarsyn.pharmacology.crossed import BUILT_IN, Crossed
 from klarsyn.pharmacology.crossing import ACUTE_HOURS
 from klarsyn.pharmacology.ensemble import CANNOT
@@ -21,6 +22,7 @@ from klarsyn.pharmacology.session import Simulation
 from klarsyn.pharmacology.simulate import METRICS, Exposure
 from klarsyn.pharmacology.spread import Spread
 from klarsyn.pharmacology.substance import BASE
+from klarsyn.report.compared import comparison_section
 from klarsyn.report.document import Figure, Prose, Section, TableBlock, paragraphs
 from klarsyn.report.drawing import draw_svg
 from klarsyn.report.html import localised, templates
@@ -37,8 +39,13 @@ PERCENT = ("occupancy", "pressure", "heart_rate", "cardiac_output")
 ACUTE = ("occupancy", "dissociation", "pressure", "heart_rate", "eeg", "pain", "cardiac_output")
 
 
-def render_simulation(simulation: Simulation, words: Words) -> str:
-    """The page as HTML: one file, pictures inlined, no network, equal bytes for equal inputs."""
+def render_simulation(
+    simulation: Simulation, words: Words, against: tuple[Comparison, Simulation] | None = None
+) -> str:
+    """The page as HTML: one file, pictures inlined, no network, equal bytes for equal inputs.
+
+    `against` is a second simulation of the same patients, with what it compares to.
+    """
     exposure = simulation.exposure
     numbers = Numbers(words.lang)
     sections = [_exposure(exposure, words, numbers)]
@@ -46,6 +53,11 @@ def render_simulation(simulation: Simulation, words: Words) -> str:
     if simulation.crossed is not None:
         sections.append(_follows(simulation.crossed, words, numbers))
         notes += simulation.crossed.notes
+    if against is not None:
+        compared, second = against
+        measure = "" if simulation.crossed is None else simulation.crossed.measure
+        doses = _doses_are(second, words)
+        sections.append(comparison_section(compared, second, doses, measure, words, numbers))
     figures = [b for s in sections for b in s.blocks if isinstance(b, Figure)]
     return (
         templates()
@@ -64,13 +76,7 @@ def render_simulation(simulation: Simulation, words: Words) -> str:
                 model=exposure.model,
                 seed=exposure.seed,
             ),
-            doses=words.plain(
-                "simulation.read_as" if simulation.read_as else "simulation.doses_of",
-                basis=", ".join(
-                    words.plain("simulation.base") if b == BASE else spoken_name(b, words.lang)
-                    for b in simulation.bases
-                ),
-            ),
+            doses=_doses_are(simulation, words),
             sections=sections,
             pictures={f.id: _pictures(f, words.lang) for f in figures},
             notes=[spoken_sentence(note, words.lang) for note in notes],
@@ -82,6 +88,16 @@ def render_simulation(simulation: Simulation, words: Words) -> str:
                 method=spoken_sentence(exposure.method, words.lang),
             ),
         )
+    )
+
+
+def _doses_are(simulation: Simulation, words: Words) -> str:
+    return words.plain(
+        "simulation.read_as" if simulation.read_as else "simulation.doses_of",
+        basis=", ".join(
+            words.plain("simulation.base") if b == BASE else spoken_name(b, words.lang)
+            for b in simulation.bases
+        ),
     )
 
 

@@ -95,9 +95,10 @@ def command(**options: Any) -> None:
         _write_table(first.exposure.rows(), options["out"])
     if options["courses"]:
         _write_courses(first, options["courses"])
-    if options["report_path"]:
-        _write_report(first, options["report_path"], options["lang"])
     compared = _compared(first, second)
+    if options["report_path"]:
+        against = None if compared is None else (compared, second)
+        _write_report(first, against, options["report_path"], options["lang"])
     if options["as_json"]:
         found = first.to_dict()
         if compared is not None:
@@ -330,9 +331,9 @@ def _write_table(rows: list[dict[str, Any]], path: str) -> None:
     whole_files(Path(path).parent, {Path(path).name: buffer.getvalue()})
 
 
-def _write_report(simulation: Any, path: str, lang: str) -> None:
+def _write_report(simulation: Any, against: Any, path: str, lang: str) -> None:
     from klarsyn.report.simulation import render_simulation
     from klarsyn.report.words import read_words
     from klarsyn.tables import write_text
 
-    write_text(path, render_simulation(simulation, read_words(lang)))
+    write_text(path, render_simulation(simulation, read_words(lang), against))
