@@ -73,6 +73,9 @@ def command(**options: Any) -> None:
         header += [f"{name} (tau)" for name in AT_TAU]
     header += ["status"]
     print_table(header, rows, title=f"{options['file']}: {analysis.method}")
+    for p in analysis.profiles:
+        for caution in p.cautions:
+            click.echo(f"{' '.join(p.group) or 'all'}: {caution}.")
 
 
 def _interval(text: str) -> tuple[float, float]:
