@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from klarsyn.app.cli import main
 from klarsyn.pharmacology.nca import analyse_profile
 
 ROUNDING = 1e-12
@@ -61,3 +62,25 @@ def test_a_line_through_scattered_points_is_said_to_fit_badly() -> None:
 
 def test_without_a_terminal_line_there_is_no_caution_on_it() -> None:
     assert analyse_profile([0.0, 1.0, 2.0], [0.0, 5.0, 4.0]).cautions == ()
+
+
+def test_at_steady_state_clearance_is_dose_over_the_area_of_the_interval(tmp_path, capsys) -> None:
+    """One compartment, V 10, CL 10 ln 2 / 4, 100 every 4 h: levels 20 to 10.
+
+    Dose over the area to infinity would give half of it: earlier doses lie in that area.
+    """
+    clearance = 10 * math.log(2) / 4
+    t = np.linspace(0.0, 4.0, 17)
+    c = 20.0 * 0.5 ** (t / 4)
+    found = analyse_profile(t, c, dose=100.0, tau=4.0)
+    assert found.interval is not None
+    assert found.interval.clearance == pytest.approx(clearance, rel=1e-9)
+    assert found.clearance == pytest.approx(clearance / 2, rel=1e-9)
+    assert any("holds what earlier doses left" in x for x in found.cautions)
+    table = tmp_path / "steady.csv"
+    rows = "\n".join(f"{a!r},{b!r}" for a, b in zip(t.tolist(), c.tolist(), strict=True))
+    table.write_text("time,concentration\n" + rows)
+    main(["nca", str(table), "--dose", "100", "--tau", "4"])
+    printed = capsys.readouterr().out
+    assert "CL (tau)" in printed
+    assert f"{clearance:.5g}" in printed

@@ -198,7 +198,7 @@ def analyse_profile(
         status=_status(
             t, c, line, found, infusion, [*partial, *([] if tau is None else [(0.0, tau)])]
         ),
-        cautions=cautions_on(line, beyond["extrapolated"]),
+        cautions=cautions_on(line, beyond["extrapolated"], steady=tau is not None),
         **beyond,
     )
 

@@ -63,8 +63,13 @@ def _line(x: np.ndarray, y: np.ndarray) -> Line:
     return Line(-slope, len(x), fit, float(y.mean()), float(x.mean()), float(x[-1] - x[0]))
 
 
-def cautions_on(line: Line | None, beyond: float | None) -> tuple[str, ...]:
-    """Why a half-life or an infinite area of which the share `beyond` is extrapolated is weak."""
+def cautions_on(
+    line: Line | None, beyond: float | None, *, steady: bool = False
+) -> tuple[str, ...]:
+    """Why a half-life or an infinite area of which the share `beyond` is extrapolated is weak.
+
+    In a profile at steady state (`steady`) the infinite area holds what earlier doses left.
+    """
     if line is None:
         return ()
     said = []
@@ -78,7 +83,12 @@ def cautions_on(line: Line | None, beyond: float | None) -> tuple[str, ...]:
         said.append(
             f"the terminal line fits badly (adjusted R² {line.fit:.2f}, below {LEAST_FIT:g})"
         )
-    if beyond is not None and beyond > MOST_BEYOND:
+    if steady:
+        said.append(
+            "at steady state the area to infinity holds what earlier doses left: clearance and "
+            "volumes from it are too small, so take the clearance of the interval"
+        )
+    elif beyond is not None and beyond > MOST_BEYOND:
         said.append(
             f"{100 * beyond:.0f} % of the area to infinity lies beyond the last level (more than "
             f"{100 * MOST_BEYOND:.0f} %): it, clearance and volumes rest on the extrapolation"
