@@ -220,3 +220,28 @@ def test_the_regimen_of_a_rule_reads_back() -> None:
     assert str(parse_regimen(text)) == text
     falling = parse_regimen(RULE).given(70, score=lambda hour, given: 20 if hour != 72 else 5)
     assert [g.time for g in falling] == [0.0]
+
+
+def test_a_peak_is_each_patient_s_own_however_late_it_comes() -> None:
+    """By mouth uptake differs, so no hour holds everybody's peak; by hand from each own maximum."""
+    regimen = parse_regimen("1 mg/kg base oral")
+    model = read_model("KSR-1")
+    fixed = {k: p.number.value for k, p in model.parameters.items() if p.uncertain is not None}
+    people = sample_individuals(model, 40, seed=1, uncertain=fixed)
+    one = cross(people, STUDY, SETS, regimen=regimen, form="S", effects="ketamine_effects", days=2)
+    own = np.sort(one.occupied[:, 2])  # the median of the prior
+    top = one.tops["occupancy"].patients
+    assert top["p50"][0] == pytest.approx((own[19] + own[20]) / 2, rel=EXP)
+    assert top["p95"][0] == pytest.approx(0.95 * own[37] + 0.05 * own[38], rel=0.02)
+    # The hour at which the median is highest would leave out those who peak earlier or later.
+    course = one.courses["occupancy"].patients
+    at = int(np.argmax(course["p50"]))
+    assert top["p95"][0] > 1.03 * course["p95"][at]
+    assert top["p5"][0] > 1.03 * course["p5"][at]
+
+
+def test_after_an_infusion_everybody_peaks_at_its_end() -> None:
+    one = _run("0.5 mg/kg base iv over 40 min", 8)
+    for name in ("occupancy", "pressure"):
+        course, top = one.courses[name].patients, one.tops[name].patients
+        assert top["p50"][0] == pytest.approx(course["p50"].max(), rel=0.01)

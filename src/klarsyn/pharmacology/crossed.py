@@ -42,7 +42,8 @@ class Crossed:
 
     `courses` by name are spreads over hours from the first dose: occupancy, score, placebo,
     below_placebo, surviving (hours from the last dose), and the acute effects; `peaks` are
-    dissociation at its peak by number of the dose. `told` are the differences from placebo,
+    dissociation at its peak by number of the dose, `tops` each patient's own largest occupancy and
+    acute effect after the first dose, whenever it comes. `told` are the differences from placebo,
     whose sign is built in. `sizes` are those of what is the patients' own (5th, 50th and 95th
     percentile over the sets), `response` the points from which down a patient counts in
     `surviving`, `partings` how far their changes lie apart beside what trials report: empty and
@@ -60,6 +61,7 @@ class Crossed:
     times: np.ndarray
     courses: Mapping[str, Spread]
     peaks: Spread | None
+    tops: Mapping[str, Spread]
     told: tuple[Band, ...]
     doses: Spread | None
     given: np.ndarray
@@ -92,10 +94,8 @@ class Crossed:
             f"({self.model}); sets: what the data leave open in the median patient; patients: how "
             f"they differ in the middle set"
         ]
-        for name, s in self.courses.items():
-            if name in ("score", "placebo", "below_placebo", "surviving"):
-                continue
-            lines.append(f"{name.replace('_', ' ')} at its peak, {s.unit}: {_peak(s)}")
+        for name, s in self.tops.items():
+            lines.append(f"{name.replace('_', ' ')} at its peak, {s.unit}: {_last(s)}")
         lines += [b.summary() for b in self.told]
         lines += [p.summary(self.measure) for p in self.partings]
         if "surviving" in self.courses:
@@ -119,6 +119,7 @@ class Crossed:
             "unstable_sets": self.unstable,
             "courses": {k: v.to_dict() for k, v in self.courses.items()},
             "dissociation_by_dose": None if self.peaks is None else self.peaks.to_dict(),
+            "peaks_of_patients": {k: v.to_dict() for k, v in self.tops.items()},
             "doses_given": None if self.doses is None else self.doses.to_dict(),
             "told": [b.to_dict() for b in self.told],
             "own_of_patients": {
@@ -137,11 +138,6 @@ class Crossed:
     def rows(self) -> list[dict[str, Any]]:
         """One plain row a quantity, time and kind of spread, for a table."""
         return [row for name, s in self.courses.items() for row in s.rows(name)]
-
-
-def _peak(s: Spread) -> str:
-    at = int(np.argmax(np.abs(s.sets["p50"])))
-    return _at(s, at)
 
 
 def _last(s: Spread) -> str:
@@ -209,6 +205,7 @@ def cross(
         peaks=spread(whole["peaks"], np.arange(1, whole["peaks"].shape[2] + 1), _felt_unit())
         if not plan.driven
         else None,
+        tops=_tops(whole),
         told=_told(plan, gap, measure, agreement),
         doses=_doses(plan, whole["given"]) if plan.driven else None,
         given=whole["given"],
@@ -293,6 +290,17 @@ def _courses(
         found["surviving"] = _surviving(run, whole)
     for name, unit in UNITS.items():
         found[name] = spread(whole[name], plan.acute, unit)
+    return found
+
+
+def _tops(whole: Mapping[str, np.ndarray]) -> dict[str, Spread]:
+    """Each patient's own largest change: at no hour do all patients peak whose uptake differs."""
+    top = whole["occupancy"].max(axis=2, keepdims=True)
+    found = {"occupancy": spread_at_percentiles(top, [0.0], "share of channels")}
+    for name, unit in UNITS.items():
+        path = whole[name]
+        at = np.abs(path).argmax(axis=2)[:, :, None]
+        found[name] = spread(np.take_along_axis(path, at, axis=2), [0.0], unit)
     return found
 
 
