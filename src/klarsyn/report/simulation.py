@@ -128,12 +128,13 @@ def _table(exposure: Exposure, w: Words, n: Numbers) -> TableBlock:
         for a in exposure.analytes
     ]
     header = ["analyte", "unit", *METRICS]
+    end = "to_infinity" if exposure.to_infinity else "to_last"
     return TableBlock(
         id="exposure",
         title=w.plain("simulation.table"),
         header=[w.plain(f"simulation.{h}") for h in header],
         rows=rows,
-        caption=w("simulation.table_caption"),
+        caption=w("simulation.table_caption", end=w.plain(f"simulation.{end}")),
         numeric=(2, 3, 4, 5),
     )
 

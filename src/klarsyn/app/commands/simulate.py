@@ -289,9 +289,13 @@ def _print(simulation: Any) -> None:
         rows.append(cells)
     title = f"{exposure.form}: {exposure.regimen}\n{simulation.doses_are()}\n"
     title += f"{exposure.model}, n {len(exposure.subjects)}"
-    header = ["analyte", "unit", "Cmax", "Tmax (h)", "AUC to infinity", "half-life (h)"]
+    area = "AUC to infinity" if exposure.to_infinity else "AUC to 3 days after"
+    header = ["analyte", "unit", "Cmax", "Tmax (h)", area, "half-life (h)"]
     print_table(header, rows, title=title)
-    click.echo("Median (5th to 95th percentile).")
+    click.echo(
+        "Median (5th to 95th percentile). Cmax is the highest of all doses, AUC that of all doses "
+        "together."
+    )
     for note in exposure.notes:
         click.echo(f"- {note}")
     if simulation.crossed is not None:
