@@ -17,7 +17,7 @@ from klarsyn.pharmacology.model import read_model
 from klarsyn.pharmacology.population import sample_individuals
 from klarsyn.pharmacology.response import survival
 from klarsyn.pharmacology.runs import hazard_course, read_study, simulate_run
-from klarsyn.pharmacology.spread import spread
+from klarsyn.pharmacology.spread import spread, spread_at_percentiles
 
 TRAPEZOIDS = 0.01  # shares: the hazard is summed on the run's grid of hours
 PERCENTILE = 0.02  # shares: the median of curves is not the curve of the median set
@@ -79,6 +79,56 @@ def test_the_typical_patient_is_the_one_that_is_followed_alone() -> None:
     assert occupied.patients["p50"] == pytest.approx(
         alone.occupancy["p50"][: len(occupied.times)], rel=EXP
     )
+
+
+def test_the_band_of_occupancy_is_5_to_95_percent_of_the_unbound_share() -> None:
+    """By hand: x = share sum(C/K) at the peak, K scaled so that the racemate has the rat's 1.42 uM.
+
+    The share is log-uniform from 0.4 to 1, so its 5th and 95th percentile are 0.4 * 2.5^0.05 and
+    0.4 * 2.5^0.95; a band over five percentiles of it would hold only 9 to 91 %.
+    """
+    one = _run(SIX, 1, typical=True)
+    alone = follow(
+        STUDY,
+        SETS,
+        model="KSR-1-arterial",
+        form="racemate",
+        regimen=SIX,
+        days=20,
+        effects="ketamine_effects",
+        seed=1,
+    )
+    masses = {"S-ketamine": 237.73, "R-ketamine": 237.73}
+    masses |= {"S-norketamine": 223.70, "R-norketamine": 223.70}
+    ki = dict(zip(masses, (0.3, 1.4, 1.7, 13.0), strict=True))  # Ebert 1997
+    scale = 1.42 / (2 / (1 / 0.3 + 1 / 1.4))
+    at = int(np.searchsorted(alone.times, 2 / 3 - 1e-9))
+    unscaled = sum(alone.plasma[a][at] / masses[a] / (scale * ki[a]) for a in masses)
+    occupied = one.courses["occupancy"]
+    here = int(np.searchsorted(occupied.times, 2 / 3 - 1e-9))
+    for name, p in (("p5", 0.05), ("p25", 0.25), ("p50", 0.5), ("p75", 0.75), ("p95", 0.95)):
+        x = 0.4 * 2.5**p * unscaled
+        assert occupied.sets[name][here] == pytest.approx(x / (1 + x), rel=0.01), name
+
+
+def test_percentiles_of_a_prior_are_taken_as_they_stand() -> None:
+    """Two patients, the second twice the first: the median lies between, at each percentile."""
+    prior = np.array([1.0, 2.0, 3.0, 4.0, 9.0])
+    s = spread_at_percentiles(np.stack([prior, 2 * prior])[:, :, None], [0.0], "1")
+    assert [float(v[0]) for v in s.sets.values()] == [1.5, 3.0, 4.5, 6.0, 13.5]
+    assert s.patients["p5"][0] == pytest.approx(3.15)  # 3 + 5 % of the way to 6
+    assert s.patients["p95"][0] == pytest.approx(5.85)
+
+
+def test_a_peak_of_many_patients_is_called_the_highest_of_any() -> None:
+    notes = " ".join(_run("0.5 mg/kg base iv over 40 min", 12).notes)
+    assert "The highest peak of any patient" in notes
+    assert "The peak of" not in notes
+
+
+def test_what_is_the_same_in_all_sets_is_not_printed_as_a_range() -> None:
+    line = next(x for x in _run(SIX, 3).summary().splitlines() if x.startswith("eeg"))
+    assert "the same in all sets (what is not known of it is not drawn)" in line
 
 
 def test_the_share_not_relapsed_is_that_of_the_published_course() -> None:
@@ -170,3 +220,28 @@ def test_the_regimen_of_a_rule_reads_back() -> None:
     assert str(parse_regimen(text)) == text
     falling = parse_regimen(RULE).given(70, score=lambda hour, given: 20 if hour != 72 else 5)
     assert [g.time for g in falling] == [0.0]
+
+
+def test_a_peak_is_each_patient_s_own_however_late_it_comes() -> None:
+    """By mouth uptake differs, so no hour holds everybody's peak; by hand from each own maximum."""
+    regimen = parse_regimen("1 mg/kg base oral")
+    model = read_model("KSR-1")
+    fixed = {k: p.number.value for k, p in model.parameters.items() if p.uncertain is not None}
+    people = sample_individuals(model, 40, seed=1, uncertain=fixed)
+    one = cross(people, STUDY, SETS, regimen=regimen, form="S", effects="ketamine_effects", days=2)
+    own = np.sort(one.occupied[:, 2])  # the median of the prior
+    top = one.tops["occupancy"].patients
+    assert top["p50"][0] == pytest.approx((own[19] + own[20]) / 2, rel=EXP)
+    assert top["p95"][0] == pytest.approx(0.95 * own[37] + 0.05 * own[38], rel=0.02)
+    # The hour at which the median is highest would leave out those who peak earlier or later.
+    course = one.courses["occupancy"].patients
+    at = int(np.argmax(course["p50"]))
+    assert top["p95"][0] > 1.03 * course["p95"][at]
+    assert top["p5"][0] > 1.03 * course["p5"][at]
+
+
+def test_after_an_infusion_everybody_peaks_at_its_end() -> None:
+    one = _run("0.5 mg/kg base iv over 40 min", 8)
+    for name in ("occupancy", "pressure"):
+        course, top = one.courses[name].patients, one.tops[name].patients
+        assert top["p50"][0] == pytest.approx(course["p50"].max(), rel=0.01)

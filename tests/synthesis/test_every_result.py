@@ -57,7 +57,7 @@ INPUTS = {
     "Group", "CodedTerm", "Inner", "Intercepts", "Slopes", "Model",
 }  # fmt: skip
 PARTS = {
-    "Coefficient", "Deviation", "Ignored", "Influence", "Look", "NodeSplit", "Omnibus",
+    "Coefficient", "Deviation", "Ignored", "Influence", "Look", "NodeSplit", "Omnibus", "Unread",
     "Prediction", "ProfileInterval", "RegressionCase", "Shrunken", "Step", "StudyRow", "Summary",
     "Wald",
 }  # fmt: skip

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from klarsyn.errors import InputError, unknown_name
 from klarsyn.evidence.schema import TABLES, Field, TableSchema
 from klarsyn.evidence.trial import (
+    TOGETHER,
     Arm,
     Base,
     Correlation,
@@ -222,10 +223,11 @@ def _check_arms(place: Path, rows: Mapping[str, Sequence[Row]]) -> None:
 
 
 def _check_arm_id(file: str, r: Row) -> None:
-    if r["arm_id"] == "all" or "|" in r["arm_id"]:
+    if r["arm_id"] in TOGETHER or "|" in r["arm_id"]:
         raise InputError(
-            f"{file}: row {r['row']}: {r['arm_id']!r} cannot name an arm; `all` means everyone "
-            f"and `|` joins two arms to a contrast. Choose another id."
+            f"{file}: row {r['row']}: {r['arm_id']!r} cannot name an arm; `all` means everyone, "
+            f"`all_test` all given the drug, and `|` joins two arms to a contrast. Choose another "
+            f"id."
         )
 
 
@@ -237,9 +239,10 @@ def _check_arm(file: str, r: Row, arms: Sequence[str], contrasts: bool) -> None:
             f"{where}: {r['arm_id']!r} is not an arm"
             + (" or a contrast `a|b` of two different arms." if contrasts else " or `all`.")
         )
+    together = TOGETHER if contrasts else TOGETHER[:1]
     for part in parts:
-        if part not in arms and not (part == "all" and len(parts) == 1):
-            raise unknown_name("arm", part, [*arms, "all"], where)
+        if part not in arms and not (part in together and len(parts) == 1):
+            raise unknown_name("arm", part, [*arms, *together], where)
 
 
 def _check_scales(file: str, rows: Sequence[Row]) -> None:

@@ -146,7 +146,12 @@ FINDINGS = TableSchema(
     fields=(
         _must("finding_id", "stable and unique, such as trial:12", attribute="id"),
         _TRIAL,
-        _must("arm_id", "an arm, `all`, or a contrast `a|b` (first minus second)", attribute="arm"),
+        _must(
+            "arm_id",
+            "an arm, `all`, `all_test` (all given the drug), or a contrast `a|b` (first minus "
+            "second)",
+            attribute="arm",
+        ),
         _must("outcome", "what was measured", list="outcome"),
         _SCALE,
         _DAYS,

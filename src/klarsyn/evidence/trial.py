@@ -47,6 +47,9 @@ class Arm:
         return next(map(float, known), None)
 
 
+TOGETHER = ("all", "all_test")  # in place of one arm: everyone, or all who were given the drug
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One number of one arm (or of a contrast `a|b`, first minus second), or a recorded absence.

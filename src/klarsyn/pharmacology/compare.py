@@ -70,7 +70,10 @@ class Comparison:
 
     def summary(self) -> str:
         """What is compared, then one line a quantity."""
-        head = f"{self.first}\nagainst {self.second}\nin the same {self.n} patients"
+        head = (
+            f"{self.first}\nagainst {self.second}\nin the same {self.n} patients; AUC is of all "
+            f"doses, days count from the first dose of each"
+        )
         lines = [r.summary() for r in self.ratios] + [p.summary() for p in self.points]
         return "\n".join([head, *lines])
 

@@ -17,15 +17,16 @@ from klarsyn.errors import InputError, NumericalError
 from klarsyn.pharmacology.between import Between
 from klarsyn.pharmacology.constants import Constants
 from klarsyn.pharmacology.crossing import Plan, Run
-from klarsyn.pharmacology.dosing import Regimen, parse_regimen
+from klarsyn.pharmacology.dosing import Regimen
 from klarsyn.pharmacology.effects import UNITS
 from klarsyn.pharmacology.ensemble import Band, Ensemble, band
 from klarsyn.pharmacology.exposing import subset
+from klarsyn.pharmacology.extrapolated import Extrapolated, extrapolated
 from klarsyn.pharmacology.follow import UNBOUND
 from klarsyn.pharmacology.parting import Parting, partings
 from klarsyn.pharmacology.population import Individuals
 from klarsyn.pharmacology.runs import Study, check_days
-from klarsyn.pharmacology.spread import Spread, spread, spread_of_shares
+from klarsyn.pharmacology.spread import Spread, spread, spread_at_percentiles, spread_of_shares
 from klarsyn.provenance import digest_of, uniforms
 
 BLOCK = 40
@@ -41,13 +42,15 @@ class Crossed:
 
     `courses` by name are spreads over hours from the first dose: occupancy, score, placebo,
     below_placebo, surviving (hours from the last dose), and the acute effects; `peaks` are
-    dissociation at its peak by number of the dose. `told` are the differences from placebo,
+    dissociation at its peak by number of the dose, `tops` each patient's own largest occupancy and
+    acute effect after the first dose, whenever it comes. `told` are the differences from placebo,
     whose sign is built in. `sizes` are those of what is the patients' own (5th, 50th and 95th
     percentile over the sets), `response` the points from which down a patient counts in
     `surviving`, `partings` how far their changes lie apart beside what trials report: empty and
-    None where only kinetics differ. `scores` (n, m, T) and `felt` (n, m), the peak of dissociation,
-    let two regimens be compared patient by patient; `placebo` (m, T) is the typical patient's
-    course without drug; `given` (n, m, D) says which doses were given.
+    None where only kinetics differ; `extrapolated` is set where relapse is asked for after other
+    numbers of doses than it was calibrated with. `scores` (n, m, T) and `felt` (n, m), the peak of
+    dissociation, let two regimens be compared patient by patient; `placebo` (m, T) is the typical
+    patient's course without drug; `given` (n, m, D) says which doses were given.
     """
 
     label: str
@@ -58,6 +61,7 @@ class Crossed:
     times: np.ndarray
     courses: Mapping[str, Spread]
     peaks: Spread | None
+    tops: Mapping[str, Spread]
     told: tuple[Band, ...]
     doses: Spread | None
     given: np.ndarray
@@ -72,6 +76,7 @@ class Crossed:
     response: float | None
     sizes: Mapping[str, Sequence[float]]
     partings: tuple[Parting, ...]
+    extrapolated: Extrapolated | None
     notes: tuple[str, ...]
     method: str
     seed: int
@@ -89,10 +94,8 @@ class Crossed:
             f"({self.model}); sets: what the data leave open in the median patient; patients: how "
             f"they differ in the middle set"
         ]
-        for name, s in self.courses.items():
-            if name in ("score", "placebo", "below_placebo", "surviving"):
-                continue
-            lines.append(f"{name.replace('_', ' ')} at its peak, {s.unit}: {_peak(s)}")
+        for name, s in self.tops.items():
+            lines.append(f"{name.replace('_', ' ')} at its peak, {s.unit}: {_last(s)}")
         lines += [b.summary() for b in self.told]
         lines += [p.summary(self.measure) for p in self.partings]
         if "surviving" in self.courses:
@@ -116,12 +119,16 @@ class Crossed:
             "unstable_sets": self.unstable,
             "courses": {k: v.to_dict() for k, v in self.courses.items()},
             "dissociation_by_dose": None if self.peaks is None else self.peaks.to_dict(),
+            "peaks_of_patients": {k: v.to_dict() for k, v in self.tops.items()},
             "doses_given": None if self.doses is None else self.doses.to_dict(),
             "told": [b.to_dict() for b in self.told],
             "own_of_patients": {
                 k: dict(zip(("p5", "p50", "p95"), v, strict=True)) for k, v in self.sizes.items()
             },
             "sd_of_change": [p.to_dict() for p in self.partings],
+            "relapse_extrapolated": None
+            if self.extrapolated is None
+            else self.extrapolated.to_dict(),
             "notes": list(self.notes),
             "method": self.method,
             "seed": self.seed,
@@ -133,19 +140,17 @@ class Crossed:
         return [row for name, s in self.courses.items() for row in s.rows(name)]
 
 
-def _peak(s: Spread) -> str:
-    at = int(np.argmax(np.abs(s.sets["p50"])))
-    return _at(s, at)
-
-
 def _last(s: Spread) -> str:
     return _at(s, -1)
 
 
 def _at(s: Spread, at: int) -> str:
     o, p = s.sets, s.patients
+    left_open = f"sets {_brief(o['p5'][at])} to {_brief(o['p95'][at])}"
+    if o["p5"][at] == o["p95"][at] != 0:
+        left_open = "the same in all sets (what is not known of it is not drawn)"
     return (
-        f"{_brief(o['p50'][at])}; sets {_brief(o['p5'][at])} to {_brief(o['p95'][at])}, "
+        f"{_brief(o['p50'][at])}; {left_open}, "
         f"patients {_brief(p['p5'][at])} to {_brief(p['p95'][at])}"
     )
 
@@ -185,6 +190,8 @@ def cross(
     placebo = run.placebo[stable]
     gap = whole.get("placebo", placebo[None]) - whole["scores"]
     scattered = () if between is None else partings(between, whole, plan.shown, stable)
+    courses = _courses(run, whole, placebo, gap, measure)
+    beyond = None if plan.driven else extrapolated(study, len(plan.checks), between, courses)
     inputs = (people.inputs, ensemble.digest, str(regimen), form, plan.times)
     drawn = () if between is None else (between.digest,)
     return Crossed(
@@ -194,10 +201,11 @@ def cross(
         model=people.model.id,
         measure=measure,
         times=plan.shown,
-        courses=_courses(run, whole, placebo, gap, measure),
+        courses=courses,
         peaks=spread(whole["peaks"], np.arange(1, whole["peaks"].shape[2] + 1), _felt_unit())
         if not plan.driven
         else None,
+        tops=_tops(whole),
         told=_told(plan, gap, measure, agreement),
         doses=_doses(plan, whole["given"]) if plan.driven else None,
         given=whole["given"],
@@ -212,10 +220,11 @@ def cross(
         response=None if between is None else between.response,
         sizes={} if between is None else between.sizes(),
         partings=scattered,
+        extrapolated=beyond,
         notes=(
             *_notes(people, plan, run.warnings, int((~stable).sum()), between, measure),
             *_uncounted(run, whole),
-            *_extrapolated(study, plan),
+            *(() if beyond is None else beyond.notes()),
             *_sampled(plan, gap, between, measure),
         ),
         method=f"{ensemble.method}; patients: {people.method}",
@@ -272,7 +281,7 @@ def _courses(
     plan = run.plan
     points = f"{measure} points"
     found = {
-        "occupancy": spread(whole["occupancy"], plan.occupied, "share of channels"),
+        "occupancy": spread_at_percentiles(whole["occupancy"], plan.occupied, "share of channels"),
         "score": spread(whole["scores"], plan.shown, points),
         "placebo": spread(whole.get("placebo", placebo[None]), plan.shown, points),
         "below_placebo": spread(gap, plan.shown, points),
@@ -281,6 +290,17 @@ def _courses(
         found["surviving"] = _surviving(run, whole)
     for name, unit in UNITS.items():
         found[name] = spread(whole[name], plan.acute, unit)
+    return found
+
+
+def _tops(whole: Mapping[str, np.ndarray]) -> dict[str, Spread]:
+    """Each patient's own largest change: at no hour do all patients peak whose uptake differs."""
+    top = whole["occupancy"].max(axis=2, keepdims=True)
+    found = {"occupancy": spread_at_percentiles(top, [0.0], "share of channels")}
+    for name, unit in UNITS.items():
+        path = whole[name]
+        at = np.abs(path).argmax(axis=2)[:, :, None]
+        found[name] = spread(np.take_along_axis(path, at, axis=2), [0.0], unit)
     return found
 
 
@@ -368,19 +388,6 @@ def _uncounted(run: Run, whole: Mapping[str, np.ndarray]) -> tuple[str, ...]:
         return ()
     sets = whole["scores"].shape[1]
     return (f"Nobody has responded in {nobody} of {sets} sets; relapse is that of the others.",)
-
-
-def _extrapolated(study: Study, plan: Plan) -> tuple[str, ...]:
-    """Where relapse is asked for after other numbers of doses than it was calibrated with."""
-    parts = (study.data["hazard"]["first"], study.data["hazard"]["second"])
-    doses = sorted(parse_regimen(study.run(p["run"])["regimen"]).administrations for p in parts)
-    n = len(plan.checks)
-    if plan.driven or doses[0] <= n <= doses[1]:
-        return ()
-    return (
-        f"Relapse was calibrated after {doses[0]} and after {doses[1]} doses. With {n} it is "
-        f"extrapolated along the consolidation, and with fewer doses it comes out too fast.",
-    )
 
 
 def _sampled(plan: Plan, gap: np.ndarray, between: Between | None, measure: str) -> tuple[str, ...]:

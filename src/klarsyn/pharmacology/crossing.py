@@ -338,7 +338,7 @@ class Run:
     def warnings(self) -> tuple[str, ...]:
         """What the highest concentrations of everybody followed so far make uncertain."""
         s, r = np.array(self.tops).T
-        return notes_on({"S": s, "R": r}, self.constants, self.site)
+        return notes_on({"S": s, "R": r}, self.constants, self.site, many=True)
 
     def _occupancy(self, plasma: Mapping[str, np.ndarray]) -> np.ndarray:
         """(n, 5, T): the unbound share at its percentiles stands for the sets."""

@@ -230,8 +230,13 @@ def racemate_slowing(total: Any, constants: Constants) -> np.ndarray:
     return constants["eeg_emax_racemate"] * c / (constants["eeg_ic50_racemate"] + c)
 
 
-def notes_on(given: Mapping[str, np.ndarray], c: Constants, site: str) -> tuple[str, ...]:
-    """What to keep in mind about acute effects of concentrations S and R (ng/mL)."""
+def notes_on(
+    given: Mapping[str, np.ndarray], c: Constants, site: str, *, many: bool = False
+) -> tuple[str, ...]:
+    """What to keep in mind about acute effects of concentrations S and R (ng/mL).
+
+    With `many` they are those of many patients, and their highest peak is nobody's typical one.
+    """
     notes = [
         "Dissociation is in units of 100 ng/mL racemate without tolerance: no slope in points was "
         "seen. Pressure and heart rate are lines through one point at a high concentration of S; "
@@ -244,9 +249,13 @@ def notes_on(given: Mapping[str, np.ndarray], c: Constants, site: str) -> tuple[
         )
     top = float(np.max(given["S"] + given["R"]))
     if top > c["dissociation_high"]:
+        high = c["dissociation_high"]
         notes.append(
-            f"The peak of {top:.0f} ng/mL lies above {c['dissociation_high']:.0f} ng/mL, where "
-            f"dissociation was seen to be linear."
+            f"The highest peak of any patient, {top:.0f} ng/mL, lies above {high:.0f} ng/mL, up to "
+            f"which dissociation was seen to be linear."
+            if many
+            else f"The peak of {top:.0f} ng/mL lies above {high:.0f} ng/mL, where dissociation was "
+            f"seen to be linear."
         )
     if site == "venous":
         notes.append("The delay of the effect site is arterial; with venous peaks it is too long.")

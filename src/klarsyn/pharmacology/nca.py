@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from klarsyn.errors import InputError, unknown_name
+from klarsyn.pharmacology.terminal import LEAST_TERMINAL, Line, cautions_on, terminal_line
 from klarsyn.pharmacology.trapezoids import areas, cut_area, level_at, partial_area
 from klarsyn.provenance import digest_of
 from klarsyn.tables import Column, Table, read_table
@@ -19,7 +20,6 @@ from klarsyn.tables.cells import number
 from klarsyn.tables.reading import missing_column
 
 RULES = ("linear-up log-down", "linear")
-LEAST_TERMINAL = 3
 BEYOND = (
     "half_life",
     "auc_infinite",
@@ -68,7 +68,8 @@ class Profile:
     `auc_infinite` goes on from the last level, `auc_infinite_predicted` from the terminal line's
     value at that time. `partial` holds (from, to, area) of each interval asked for; its area is
     None where it would need a terminal slope that there is not, or a concentration before the
-    first sample. `tmax`, `clast` and `tlast` are None where no level is above the limit.
+    first sample. `cautions` say why a half-life or infinite area that is given should not be
+    trusted. `tmax`, `clast` and `tlast` are None where no level is above the limit.
     """
 
     group: tuple[str, ...]
@@ -94,6 +95,7 @@ class Profile:
     partial: tuple[tuple[float, float, float | None], ...]
     interval: Interval | None
     status: str
+    cautions: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -174,7 +176,8 @@ def analyse_profile(
         auc, aumc = areas(t, c, rule)
     if not math.isfinite(aumc):
         raise InputError(f"{_named(group)}the area is too large a number. Use larger units.")
-    line = _terminal(t, c, peak)
+    line = terminal_line(t, c, peak)
+    beyond = _beyond(auc, aumc, float(t[-1]), float(c[-1]), line, dose, infusion)
     return Profile(
         group=group,
         samples=samples,
@@ -195,14 +198,15 @@ def analyse_profile(
         status=_status(
             t, c, line, found, infusion, [*partial, *([] if tau is None else [(0.0, tau)])]
         ),
-        **_beyond(auc, aumc, float(t[-1]), float(c[-1]), line, dose, infusion),
+        cautions=cautions_on(line, beyond["extrapolated"], steady=tau is not None),
+        **beyond,
     )
 
 
 def _status(
     t: np.ndarray,
     c: np.ndarray,
-    line: _Line | None,
+    line: Line | None,
     found: bool,
     infusion: float,
     wanted: Sequence[tuple[float, float]],
@@ -255,7 +259,7 @@ def _beyond(
     aumc: float,
     tlast: float,
     clast: float,
-    line: _Line | None,
+    line: Line | None,
     dose: float | None,
     infusion: float,
 ) -> dict[str, float | None]:
@@ -291,7 +295,7 @@ def _interval(
     t: np.ndarray,
     c: np.ndarray,
     rule: str,
-    line: _Line | None,
+    line: Line | None,
     tau: float,
     dose: float | None,
     infusion: float,
@@ -356,48 +360,6 @@ def _checked(
         at = t[np.argmax(c < 0)]
         raise InputError(f"{name}the concentration at {at:g} is negative. Leave it empty or use 0.")
     return t, c
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """ln(c / last level) = level - slope (t - centre), through the last `points`."""
-
-    slope: float
-    points: int
-    fit: float
-    level: float
-    centre: float
-
-
-def _terminal(t: np.ndarray, c: np.ndarray, peak: int) -> _Line | None:
-    usable = np.flatnonzero((np.arange(len(t)) > peak) & (c > 0))
-    logs = np.zeros(len(t))
-    if len(usable):
-        logs[usable] = _logs(c[usable], float(c[-1]))
-    lines = [
-        _line(t[usable[-count:]], logs[usable[-count:]])
-        for count in range(LEAST_TERMINAL, len(usable) + 1)
-    ]
-    falling = [line for line in lines if line.slope > 0]
-    if not falling:
-        return None
-    best = max(line.fit for line in falling)
-    return [line for line in falling if line.fit >= best - 1e-4][-1]
-
-
-def _logs(c: np.ndarray, unit: float) -> np.ndarray:
-    """ln(c / unit), with the digits of c - unit where the two are near."""
-    off = (c - unit) / unit
-    return np.where(abs(off) < 0.5, np.log1p(np.maximum(off, -0.5)), np.log(c) - math.log(unit))
-
-
-def _line(x: np.ndarray, y: np.ndarray) -> _Line:
-    dx, dy = x - x.mean(), y - y.mean()
-    slope = float(dx @ dy / (dx @ dx))
-    total, off = float(dy @ dy), dy - slope * dx
-    unexplained = float(off @ off) / total if total > 0 else 1.0
-    fit = 1 - unexplained * (len(x) - 1) / (len(x) - 2)
-    return _Line(-slope, len(x), fit, float(y.mean()), float(x.mean()))
 
 
 def analyse_table(

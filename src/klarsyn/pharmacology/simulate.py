@@ -27,6 +27,7 @@ PERCENTILES = (2.5, 5.0, 25.0, 50.0, 75.0, 95.0, 97.5)
 METRICS = ("cmax", "tmax", "auc", "half_life")
 FINE, MIDDLE, COARSE, SPARSE = 2.5 / 60, 0.25, 1.0, 4.0
 LEAST_TAIL = 72.0
+TO_LAST = "areas by trapezoids to the last time"  # in `method`
 ROUNDING = 1e-12
 
 
@@ -58,6 +59,11 @@ class Exposure:
     def analytes(self) -> tuple[str, ...]:
         """The names of what was measured, those that stayed at zero left out."""
         return tuple(self.metrics)
+
+    @property
+    def to_infinity(self) -> bool:
+        """Whether areas go to infinity; else they end three days after the last dose."""
+        return TO_LAST not in self.method
 
     def quantiles(
         self, analyte: str, metric: str, percents: Sequence[float] = (5, 50, 95)
@@ -109,6 +115,7 @@ class Exposure:
             "n": len(self.subjects),
             "seed": self.seed,
             "method": self.method,
+            "auc_to": "infinity" if self.to_infinity else "three days after the last dose",
             "inputs": self.inputs,
             "notes": list(self.notes),
             "analytes": {a: self._described(a) for a in self.analytes},
@@ -294,9 +301,9 @@ def _picked(since: np.ndarray, at: np.ndarray) -> np.ndarray:
 def _method(individuals: Individuals, residual: bool) -> str:
     how = "exact exponentials"
     if not is_linear(individuals.model.system):
-        how = "integrated, areas by trapezoids to the last time, no half-life"
+        how = f"integrated, {TO_LAST}, no half-life"
     elif len(individuals.occasions) > 1:
-        how = "exact exponentials, areas by trapezoids to the last time"
+        how = f"exact exponentials, {TO_LAST}"
     error = "with residual error" if residual else "true concentrations"
     return f"{how}; {error}; {individuals.method}"
 

@@ -64,6 +64,22 @@ def spread(values: np.ndarray, times: Any, unit: str) -> Spread:
     )
 
 
+def spread_at_percentiles(values: np.ndarray, times: Any, unit: str) -> Spread:
+    """Both spreads where the sets are the percentiles of a prior with which values rise.
+
+    `values` are (patients, 5, T). A percentile of five percentiles is not one of the prior, so each
+    is taken as it stands; the middle set is the prior's median.
+    """
+    within = _over_patients(values, np.full(values.shape[1], len(values)))
+    middle = PERCENTILES.index(50.0)
+    return Spread(
+        unit=unit,
+        times=np.asarray(times, float),
+        sets=dict(zip(NAMES, within[middle], strict=True)),
+        patients=dict(zip(NAMES, within[:, middle], strict=True)),
+    )
+
+
 def _over_patients(values: np.ndarray, number: np.ndarray) -> np.ndarray:
     """Percentiles (5, sets, T) of the `number` lowest of (patients, sets, T), linear between.
 

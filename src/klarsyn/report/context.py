@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from klarsyn.evidence.trial import Base, Finding
+from klarsyn.evidence.trial import TOGETHER, Base, Finding
 from klarsyn.figures.theme import FAINT, colours
 from klarsyn.report.document import Result, anchor_of, claim
 from klarsyn.report.numbers import Numbers
@@ -82,7 +82,7 @@ class Context:
         """What an arm, or a contrast of two arms, is called in its trial."""
         trial = self.base.trial(trial_id)
         labels = {a.id: a.label for a in trial.arms}
-        if arm == "all":
-            return self.words.plain("page.all_arms")
+        if arm in TOGETHER:
+            return self.words.plain(f"page.{arm}")
         joint = self.words.plain("page.against")
         return f" {joint} ".join(labels.get(part, part) for part in arm.split("|"))

@@ -8,11 +8,13 @@ from typing import Any
 from urllib.parse import quote
 
 import numpy as np
+from markupsafe import Markup
 
 from klarsyn import __version__
 from klarsyn.figures.bands import Band, bands
 from klarsyn.figures.spreads import SpreadCurve, SpreadWords, spread_panels
 from klarsyn.figures.theme import PALETTE, finish
+from klarsyn.pharmacology.compare import Comparison
 from klarsyn.pharmacology.crossed import BUILT_IN, Crossed
 from klarsyn.pharmacology.crossing import ACUTE_HOURS
 from klarsyn.pharmacology.ensemble import CANNOT
@@ -20,6 +22,7 @@ from klarsyn.pharmacology.session import Simulation
 from klarsyn.pharmacology.simulate import METRICS, Exposure
 from klarsyn.pharmacology.spread import Spread
 from klarsyn.pharmacology.substance import BASE
+from klarsyn.report.compared import comparison_section
 from klarsyn.report.document import Figure, Prose, Section, TableBlock, paragraphs
 from klarsyn.report.drawing import draw_svg
 from klarsyn.report.html import localised, templates
@@ -36,8 +39,13 @@ PERCENT = ("occupancy", "pressure", "heart_rate", "cardiac_output")
 ACUTE = ("occupancy", "dissociation", "pressure", "heart_rate", "eeg", "pain", "cardiac_output")
 
 
-def render_simulation(simulation: Simulation, words: Words) -> str:
-    """The page as HTML: one file, pictures inlined, no network, equal bytes for equal inputs."""
+def render_simulation(
+    simulation: Simulation, words: Words, against: tuple[Comparison, Simulation] | None = None
+) -> str:
+    """The page as HTML: one file, pictures inlined, no network, equal bytes for equal inputs.
+
+    `against` is a second simulation of the same patients, with what it compares to.
+    """
     exposure = simulation.exposure
     numbers = Numbers(words.lang)
     sections = [_exposure(exposure, words, numbers)]
@@ -45,6 +53,11 @@ def render_simulation(simulation: Simulation, words: Words) -> str:
     if simulation.crossed is not None:
         sections.append(_follows(simulation.crossed, words, numbers))
         notes += simulation.crossed.notes
+    if against is not None:
+        compared, second = against
+        measure = "" if simulation.crossed is None else simulation.crossed.measure
+        doses = _doses_are(second, words)
+        sections.append(comparison_section(compared, second, doses, measure, words, numbers))
     figures = [b for s in sections for b in s.blocks if isinstance(b, Figure)]
     return (
         templates()
@@ -63,13 +76,7 @@ def render_simulation(simulation: Simulation, words: Words) -> str:
                 model=exposure.model,
                 seed=exposure.seed,
             ),
-            doses=words.plain(
-                "simulation.read_as" if simulation.read_as else "simulation.doses_of",
-                basis=", ".join(
-                    words.plain("simulation.base") if b == BASE else spoken_name(b, words.lang)
-                    for b in simulation.bases
-                ),
-            ),
+            doses=_doses_are(simulation, words),
             sections=sections,
             pictures={f.id: _pictures(f, words.lang) for f in figures},
             notes=[spoken_sentence(note, words.lang) for note in notes],
@@ -81,6 +88,16 @@ def render_simulation(simulation: Simulation, words: Words) -> str:
                 method=spoken_sentence(exposure.method, words.lang),
             ),
         )
+    )
+
+
+def _doses_are(simulation: Simulation, words: Words) -> str:
+    return words.plain(
+        "simulation.read_as" if simulation.read_as else "simulation.doses_of",
+        basis=", ".join(
+            words.plain("simulation.base") if b == BASE else spoken_name(b, words.lang)
+            for b in simulation.bases
+        ),
     )
 
 
@@ -111,12 +128,13 @@ def _table(exposure: Exposure, w: Words, n: Numbers) -> TableBlock:
         for a in exposure.analytes
     ]
     header = ["analyte", "unit", *METRICS]
+    end = "to_infinity" if exposure.to_infinity else "to_last"
     return TableBlock(
         id="exposure",
         title=w.plain("simulation.table"),
         header=[w.plain(f"simulation.{h}") for h in header],
         rows=rows,
-        caption=w("simulation.table_caption"),
+        caption=w("simulation.table_caption", end=w.plain(f"simulation.{end}")),
         numeric=(2, 3, 4, 5),
     )
 
@@ -301,23 +319,47 @@ def _single(
 
 def _relapse(crossed: Crossed, w: Words, n: Numbers) -> Figure:
     s = crossed.courses["surviving"]
-    if crossed.response is None:
-        return _single(w, "relapse", s, 24.0, "days_last", "share", 100.0)
-    low, _, high = crossed.sizes["frailty"]
+    caption, words = w("simulation.relapse_caption"), _words(w)
+    if crossed.response is not None:
+        words = _words(w, "open_share", "patients_chance")
+        low, _, high = crossed.sizes["frailty"]
+        caption = w(
+            "simulation.relapse_own_caption",
+            response=n.fixed(crossed.response, 1),
+            low=n.fixed(low, 1),
+            high=n.fixed(high, 1),
+        )
     return _figure(
         w,
         "relapse",
         _curves(s, "relapse", 24.0, 100.0, ("open", "patients")),
         x="days_last",
         y=w.plain("simulation.share"),
-        words=_words(w, "open_share", "patients_chance"),
-        caption=w(
-            "simulation.relapse_own_caption",
-            response=n.fixed(crossed.response, 1),
-            low=n.fixed(low, 1),
-            high=n.fixed(high, 1),
-        ),
+        words=words,
+        caption=_beyond(crossed, w, n) + caption,
     )
+
+
+def _beyond(crossed: Crossed, w: Words, n: Numbers) -> Markup:
+    """What stands before the curve's caption where relapse is extrapolated; empty otherwise."""
+    e = crossed.extrapolated
+    if e is None:
+        return Markup("")
+    kind = "too_fast" if e.fewer else "extrapolated"
+    first, second = e.calibrated
+    said = w(f"simulation.relapse_{kind}", first=first, second=second, doses=e.doses) + " "
+    if e.seen is not None and e.modelled is not None and e.day is not None:
+        low, middle, high = e.modelled
+        said += w(
+            "simulation.relapse_seen",
+            day=n.general(e.day),
+            seen=n.percent(e.seen),
+            middle=n.percent(middle),
+            low=n.percent(low),
+            high=n.percent(high),
+        )
+        said += " "
+    return said
 
 
 def _score(crossed: Crossed, w: Words) -> Figure:

@@ -29,6 +29,7 @@ from klarsyn.stats.survival import (
     log_rank,
     restricted_mean,
 )
+from klarsyn.synthesis.unread import Unread, note_on, unread_stretches
 
 ORIGINS = ("last_dose", "first_dose", "randomisation")
 
@@ -110,7 +111,10 @@ def from_last_dose(time: ArrayLike, event: ArrayLike, last_dose: float) -> tuple
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmDurability:
-    """One arm rebuilt: its Kaplan–Meier curve from the last dose, and what reading it cost."""
+    """One arm rebuilt: its Kaplan–Meier curve from the last dose, and what reading it cost.
+
+    `unread` are the stretches between clicks in which several relapses fell on unknown days.
+    """
 
     study: str
     arm: str
@@ -122,35 +126,64 @@ class ArmDurability:
     method: str
     digest: str
     seed: int
+    unread: tuple[Unread, ...] = ()
 
     def remaining(self, times: ArrayLike, level: float = 0.95) -> list[dict[str, float]]:
-        """Share without relapse at `times` with limits that hold reading error too."""
+        """Share without relapse at `times` with limits that hold reading error too.
+
+        Between two clicks that frame several relapses the share is the highest possible,
+        `remaining_least` the lowest, and the limits hold both.
+        """
+        rows = []
+        for t in np.atleast_1d(np.asarray(times, dtype=float)):
+            row = self._at(float(t), level)
+            for u in self.unread:
+                if u.holds(float(t)):
+                    later = self._at(u.end, level)
+                    row["low"] = later["low"]
+                    row["remaining_least"] = later["remaining"]
+            rows.append(row)
+        return rows
+
+    def _at(self, day: float, level: float) -> dict[str, float]:
         from scipy import special
 
-        rows = []
-        z = float(special.ndtri(0.5 + level / 2))
-        for t in np.atleast_1d(np.asarray(times, dtype=float)):
-            share = float(self.curve.at(t))
-            sampling = float(self.curve.standard_error(t))
-            reading = float(np.std([c.at(t) for c in self.repeats], ddof=1))
-            se = math.hypot(sampling, reading)
-            low, high = share, share
-            if 0 < share < 1:
-                half = z * se / abs(share * math.log(share))
-                low, high = share ** math.exp(half), share ** math.exp(-half)
-            rows.append(
-                {"day": float(t), "remaining": share, "se": se, "low": low, "high": high}
-                | {"reading_se": reading}
-            )
-        return rows
+        share = float(self.curve.at(day))
+        sampling = float(self.curve.standard_error(day))
+        reading = float(np.std([c.at(day) for c in self.repeats], ddof=1))
+        se = math.hypot(sampling, reading)
+        low, high = share, share
+        if 0 < share < 1:
+            z = float(special.ndtri(0.5 + level / 2))
+            half = z * se / abs(share * math.log(share))
+            low, high = share ** math.exp(half), share ** math.exp(-half)
+        return {
+            "day": day,
+            "remaining": share,
+            "se": se,
+            "low": low,
+            "high": high,
+            "reading_se": reading,
+            "remaining_least": share,
+        }
+
+    def note(self) -> str:
+        """What was not read of the curve and what it does to the results; empty without any."""
+        return note_on(f"{self.study}, {self.arm}", self.unread)
+
+    def _middle(self) -> str:
+        """The median in words: between two clicks where it falls into what was not read."""
+        for u in self.unread:
+            if u.before > 0.5 >= u.after:
+                return f"median between {u.start:g} and {u.end:g} days"
+        median = self.curve.quantile()
+        return f"median {median:.0f} days" if math.isfinite(median) else "median not reached"
 
     def summary(self) -> str:
         """One sentence: participants, relapses, median."""
-        median = self.curve.quantile()
-        middle = f"median {median:.0f} days" if math.isfinite(median) else "median not reached"
         return (
             f"{self.study}, {self.arm}: {self.reconstruction.events} relapses among "
-            f"{self.curve.participants}, {middle} from the last dose"
+            f"{self.curve.participants}, {self._middle()} from the last dose"
             + (" (dosing went on: a strategy, not a wearing-off)." if self.redosed else ".")
         )
 
@@ -166,6 +199,7 @@ class ArmDurability:
             "followed_days": self.curve.last_time,
             "largest_distance": self.reconstruction.largest_distance,
             "at_risk_error": self.reconstruction.at_risk_error.tolist(),
+            "unread": [u.to_dict() for u in self.unread],
             "redosed": self.redosed,
             "origin": "last_dose",
             "read_from": self.origin,
@@ -236,10 +270,12 @@ def rebuild(
         outliers=outliers,
     )
     zero = 0.0 if curve.origin == "last_dose" else curve.last_dose
+    whole = _curve_from(best, zero)
     return ArmDurability(
         study=curve.study,
         arm=curve.arm,
-        curve=_curve_from(best, zero),
+        curve=whole,
+        unread=unread_stretches(curve.points, whole, zero),
         reconstruction=best,
         repeats=tuple(_curve_from(r, zero) for r in again),
         origin=curve.origin,

@@ -60,7 +60,7 @@ def command(**options: Any) -> None:
             f"{p.auc_last:.5g}",
             _or_dash(p.auc_infinite),
             _or_dash(p.half_life),
-            _or_dash(p.clearance),
+            _or_dash(p.clearance if p.interval is None else p.interval.clearance),
             *(_or_dash(area) for _, _, area in p.partial),
             *(_or_dash(getattr(p.interval, name)) for name in AT_TAU if p.interval),
             p.status,
@@ -70,9 +70,13 @@ def command(**options: Any) -> None:
     header = ["profile", "Cmax", "Tmax", "AUC last", "AUC inf", "half-life", "CL"]
     header += [f"AUC {text}" for text in options["partial"]]
     if options["tau"] is not None:
+        header[6] = "CL (tau)"
         header += [f"{name} (tau)" for name in AT_TAU]
     header += ["status"]
     print_table(header, rows, title=f"{options['file']}: {analysis.method}")
+    for p in analysis.profiles:
+        for caution in p.cautions:
+            click.echo(f"{' '.join(p.group) or 'all'}: {caution}.")
 
 
 def _interval(text: str) -> tuple[float, float]:

@@ -77,7 +77,10 @@ def command(points: str, at_risk: str, as_json: bool, **options: Any) -> None:
     for a in arms:
         for s in shares[a.arm + a.study]:
             limits = f"{s['low']:.1%} to {s['high']:.1%}"
-            rows.append([a.study, a.arm, f"{s['day']:g}", f"{s['remaining']:.1%}", limits])
+            share = f"{s['remaining']:.1%}"
+            if s["remaining_least"] < s["remaining"]:
+                share = f"between {s['remaining_least']:.1%} and {share}"
+            rows.append([a.study, a.arm, f"{s['day']:g}", share, limits])
         rows += [
             [a.study, a.arm, f"{d:g}", "not followed", ""] for d in days if d > a.curve.last_time
         ]
@@ -86,7 +89,7 @@ def command(points: str, at_risk: str, as_json: bool, **options: Any) -> None:
         click.echo(line.summary())
     if modelled:
         click.echo(modelled.summary())
-    for note in pooled.notes if pooled else ():
+    for note in [*(pooled.notes if pooled else ()), *(a.note() for a in arms if a.unread)]:
         click.echo(note)
     for study, arm, check in checks:
         click.echo(f"{study}, {arm}: {check.summary()}")

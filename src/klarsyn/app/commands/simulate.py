@@ -95,9 +95,10 @@ def command(**options: Any) -> None:
         _write_table(first.exposure.rows(), options["out"])
     if options["courses"]:
         _write_courses(first, options["courses"])
-    if options["report_path"]:
-        _write_report(first, options["report_path"], options["lang"])
     compared = _compared(first, second)
+    if options["report_path"]:
+        against = None if compared is None else (compared, second)
+        _write_report(first, against, options["report_path"], options["lang"])
     if options["as_json"]:
         found = first.to_dict()
         if compared is not None:
@@ -288,9 +289,13 @@ def _print(simulation: Any) -> None:
         rows.append(cells)
     title = f"{exposure.form}: {exposure.regimen}\n{simulation.doses_are()}\n"
     title += f"{exposure.model}, n {len(exposure.subjects)}"
-    header = ["analyte", "unit", "Cmax", "Tmax (h)", "AUC to infinity", "half-life (h)"]
+    area = "AUC to infinity" if exposure.to_infinity else "AUC to 3 days after"
+    header = ["analyte", "unit", "Cmax", "Tmax (h)", area, "half-life (h)"]
     print_table(header, rows, title=title)
-    click.echo("Median (5th to 95th percentile).")
+    click.echo(
+        "Median (5th to 95th percentile). Cmax is the highest of all doses, AUC that of all doses "
+        "together."
+    )
     for note in exposure.notes:
         click.echo(f"- {note}")
     if simulation.crossed is not None:
@@ -330,9 +335,9 @@ def _write_table(rows: list[dict[str, Any]], path: str) -> None:
     whole_files(Path(path).parent, {Path(path).name: buffer.getvalue()})
 
 
-def _write_report(simulation: Any, path: str, lang: str) -> None:
+def _write_report(simulation: Any, against: Any, path: str, lang: str) -> None:
     from klarsyn.report.simulation import render_simulation
     from klarsyn.report.words import read_words
     from klarsyn.tables import write_text
 
-    write_text(path, render_simulation(simulation, read_words(lang)))
+    write_text(path, render_simulation(simulation, read_words(lang), against))

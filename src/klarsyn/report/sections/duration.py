@@ -171,9 +171,8 @@ def _answer(context: Context, effects: Sequence[TrialEffect], counts: Result) ->
     w = context.words
     if not effects:
         return w("duration.nothing", after=_after(context))
-    late, apart = counts.value["day28"], counts.value["apart_at_day28"]
+    late = counts.value["day28"]
     known = context.result_claim(counts, context.numbers.general(counts.value["known_until"]))
-    ending = "none" if late == 0 else "all_unclear" if apart == 0 else "some"
     return w(
         "duration.answer" if counts.value["known_until"] else "duration.answer_few",
         after=_after(context),
@@ -182,8 +181,26 @@ def _answer(context: Context, effects: Sequence[TrialEffect], counts: Result) ->
         counts=context.result_claim(counts, w.count("duration.trials", counts.value["day1"])),
         week=context.result_claim(counts, str(counts.value["day7"])),
         late=context.result_claim(counts, str(late)),
-        ending=w(f"duration.ending_{ending}", apart=context.result_claim(counts, str(apart))),
+        ending=_ending(context, effects, counts),
     )
+
+
+def _ending(context: Context, effects: Sequence[TrialEffect], counts: Result) -> Any:
+    """What is known at four weeks or later; one trial that leaves it open says what it found."""
+    w, n = context.words, context.numbers
+    late, apart = counts.value["day28"], counts.value["apart_at_day28"]
+    if late == 0:
+        return w("duration.ending_none")
+    if apart == 0 and late == 1 and context.settings.measure == "SMD":
+        last = max((e for e in effects if e.days >= 28), key=lambda e: e.days)
+        result = effect_result(_key(last), last)
+        return w(
+            "duration.ending_one_unclear",
+            n=n.general(last.n_test + last.n_control),
+            effect=context.result_claim(result, n.with_interval(last.y, *limits(last))),
+        )
+    kind = "all_unclear" if apart == 0 else "some"
+    return w(f"duration.ending_{kind}", apart=context.result_claim(counts, str(apart)))
 
 
 def _after(context: Context) -> str:

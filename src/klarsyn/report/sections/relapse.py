@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from klarsyn.evidence.trial import Finding, Trial
@@ -19,7 +19,11 @@ OUTCOMES = ("relapse", "no_relapse", "time_to_relapse")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relapse:
-    """What one row of the figure says: `kind` is `share`, `median` or `hazard_ratio`."""
+    """What one row of the figure says: `kind` is `share`, `median` or `hazard_ratio`.
+
+    `level` is that of the limits in percent. With `lasting` a share is of all who were randomised:
+    in remission, and then without relapse. `n` is how many a share or a median is of.
+    """
 
     trial: Trial
     arm: str
@@ -30,6 +34,9 @@ class Relapse:
     upper: float | None
     rows: tuple[Finding, ...]
     without: bool = False
+    lasting: bool = False
+    level: int | None = None
+    n: float | None = None
 
 
 def relapse_findings(context: Context) -> list[Relapse]:
@@ -57,49 +64,50 @@ def _of_cell(trial: Trial, arm: str, outcome: str, stats: dict[str, Finding]) ->
     day = first.days_from_last_dose
     if day is None or day <= 0:
         day = first.days_from_first_dose or None
-    limits = _limits(value)
+    lower, upper, level = _limits(value)
+    made = Relapse(
+        trial=trial,
+        arm=arm,
+        kind="hazard_ratio",
+        day=None,
+        value=value.get("hazard_ratio", 0.0),
+        lower=lower,
+        upper=upper,
+        rows=rows,
+        level=level,
+        n=value.get("n"),
+    )
     if "hazard_ratio" in value:
-        return [_relapse(trial, arm, "hazard_ratio", None, value["hazard_ratio"], limits, rows)]
+        return [made]
     if outcome == "time_to_relapse":
         if "median" not in value:
             return []
         days = value["median"] * (30.4375 if stats["median"].unit == "months" else 1)
-        return [_relapse(trial, arm, "median", days, days, limits, rows)]
+        return [replace(made, kind="median", day=days, value=days)]
     share = _share(value)
     if share is None:
         return []
     without = outcome == "no_relapse"
-    return [_relapse(trial, arm, "share", day, share[0], share[1:], rows, without)]
+    return [
+        replace(
+            made,
+            kind="share",
+            day=day,
+            value=share[0],
+            lower=share[1],
+            upper=share[2],
+            level=95,
+            without=without,
+            lasting=without and first.analysis_set == "randomised",
+        )
+    ]
 
 
-def _relapse(
-    trial: Trial,
-    arm: str,
-    kind: str,
-    day: float | None,
-    value: float,
-    limits: tuple[float | None, float | None],
-    rows: tuple[Finding, ...],
-    without: bool = False,
-) -> Relapse:
-    return Relapse(
-        trial=trial,
-        arm=arm,
-        kind=kind,
-        day=day,
-        value=value,
-        lower=limits[0],
-        upper=limits[1],
-        rows=rows,
-        without=without,
-    )
-
-
-def _limits(value: dict[str, float]) -> tuple[float | None, float | None]:
-    for level in ("ci95", "ci90"):
-        if f"{level}_lower" in value and f"{level}_upper" in value:
-            return value[f"{level}_lower"], value[f"{level}_upper"]
-    return None, None
+def _limits(value: dict[str, float]) -> tuple[float | None, float | None, int | None]:
+    for level in (95, 90):
+        if f"ci{level}_lower" in value and f"ci{level}_upper" in value:
+            return value[f"ci{level}_lower"], value[f"ci{level}_upper"], level
+    return None, None, None
 
 
 def _share(value: dict[str, float]) -> tuple[float, float | None, float | None] | None:
@@ -145,11 +153,7 @@ def relapse_figure(context: Context, relapses: Sequence[Relapse]) -> Figure:
 def _row(context: Context, r: Relapse) -> TimelineRow:
     w, n = context.words, context.numbers
     arm = context.arm_label(r.trial.id, r.arm)
-    label = arm
-    if r.kind == "hazard_ratio":
-        label = w.plain(
-            "relapse.hazard_label", arm=context.arm_label(r.trial.id, r.arm.split("|")[0])
-        )
+    label = _label(context, r, arm)
     role = next((a.role for a in r.trial.arms if a.id == r.arm), "test")
     timed = r.kind == "median"
     return TimelineRow(
@@ -175,6 +179,19 @@ def _row(context: Context, r: Relapse) -> TimelineRow:
     )
 
 
+def _label(context: Context, r: Relapse, arm: str) -> str:
+    """Whom the row is about: the arm, and where it matters of whom the number is."""
+    w, n = context.words, context.numbers
+    if r.kind == "hazard_ratio":
+        first = context.arm_label(r.trial.id, r.arm.split("|")[0])
+        return w.plain("relapse.hazard_label", arm=first)
+    if r.kind == "median" and r.trial.participants == 1 and r.n:
+        return w.plain("relapse.one_patient", arm=arm, n=n.whole(r.n))
+    if r.lasting and r.n:
+        return w.plain("relapse.of_randomised", arm=arm, n=n.whole(r.n))
+    return arm
+
+
 def _words_of(context: Context, r: Relapse) -> str:
     w, n = context.words, context.numbers
     if r.kind == "hazard_ratio":
@@ -183,6 +200,12 @@ def _words_of(context: Context, r: Relapse) -> str:
             text = n.with_interval(r.value, r.lower, r.upper)
         return w.plain("relapse.hazard_ratio", value=text)
     if r.kind == "median":
-        return w.plain("relapse.median_days", days=n.whole(r.value))
+        days = n.whole(r.value)
+        if r.lower is None or r.upper is None:
+            return w.plain("relapse.median_days", days=days)
+        low, high = n.whole(r.lower), n.whole(r.upper)
+        return w.plain("relapse.median_limits", days=days, level=r.level, low=low, high=high)
+    if r.lasting:
+        return w.plain("relapse.lasting", share=n.percent(r.value))
     key = "relapse.without" if r.without else "relapse.with"
     return w.plain(key, share=n.percent(r.value))
