@@ -61,9 +61,9 @@ def test_the_usual_times_keep_their_short_names() -> None:
     [
         # Points without declared thresholds: nobody has said what large is.
         ("Symptoms about eight weeks after the first session, against an inert control", "told."),
-        # Risk ratio 0.16 to 10.89: beyond one half and beyond two.
+        # Risk ratio 0.42 to 4.13: beyond one half and beyond two.
         (
-            "Response about four weeks after the first session, against an inert control",
+            "Response three to six months after the first session, against an inert control",
             "told; a large one either way is possible.",
         ),
         # Risk ratio 0.88 to 2.51: beyond two only.
