@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from klarsyn.errors import InputError, NumericalError
+from klarsyn.pharmacology.beside_trials import BesideTrial, beside_trials
 from klarsyn.pharmacology.between import Between
 from klarsyn.pharmacology.constants import Constants
 from klarsyn.pharmacology.crossing import Plan, Run
@@ -46,11 +47,12 @@ class Crossed:
     acute effect after the first dose, whenever it comes. `told` are the differences from placebo,
     whose sign is built in. `sizes` are those of what is the patients' own (5th, 50th and 95th
     percentile over the sets), `response` the points from which down a patient counts in
-    `surviving`, `partings` how far their changes lie apart beside what trials report: empty and
-    None where only kinetics differ; `extrapolated` is set where relapse is asked for after other
-    numbers of doses than it was calibrated with. `scores` (n, m, T) and `felt` (n, m), the peak of
-    dissociation, let two regimens be compared patient by patient; `placebo` (m, T) is the typical
-    patient's course without drug; `given` (n, m, D) says which doses were given.
+    `surviving`, `partings` how far their changes lie apart beside what trials report and `beside`
+    the differences that trials of like regimens found: empty and None where only kinetics differ;
+    `extrapolated` is set where relapse is asked for after other numbers of doses than it was
+    calibrated with. `scores` (n, m, T) and `felt` (n, m), the peak of dissociation, let two
+    regimens be compared patient by patient; `placebo` (m, T) is the typical patient's course
+    without drug; `given` (n, m, D) says which doses were given.
     """
 
     label: str
@@ -76,6 +78,7 @@ class Crossed:
     response: float | None
     sizes: Mapping[str, Sequence[float]]
     partings: tuple[Parting, ...]
+    beside: tuple[BesideTrial, ...]
     extrapolated: Extrapolated | None
     notes: tuple[str, ...]
     method: str
@@ -97,6 +100,7 @@ class Crossed:
         for name, s in self.tops.items():
             lines.append(f"{name.replace('_', ' ')} at its peak, {s.unit}: {_last(s)}")
         lines += [b.summary() for b in self.told]
+        lines += [t.summary(self.measure) for t in self.beside]
         lines += [p.summary(self.measure) for p in self.partings]
         if "surviving" in self.courses:
             s = self.courses["surviving"]
@@ -125,6 +129,7 @@ class Crossed:
             "own_of_patients": {
                 k: dict(zip(("p5", "p50", "p95"), v, strict=True)) for k, v in self.sizes.items()
             },
+            "beside_trials": [t.to_dict() for t in self.beside],
             "sd_of_change": [p.to_dict() for p in self.partings],
             "relapse_extrapolated": None
             if self.extrapolated is None
@@ -220,6 +225,7 @@ def cross(
         response=None if between is None else between.response,
         sizes={} if between is None else between.sizes(),
         partings=scattered,
+        beside=beside_trials(between, plan, form, gap),
         extrapolated=beyond,
         notes=(
             *_notes(people, plan, run.warnings, int((~stable).sum()), between, measure),

@@ -34,6 +34,7 @@ FIRST_HOURS = 24.0
 LEADING = 4
 POINTS = 160
 LABELS = 34
+BESIDE = ("trial", "control", "when", "found", "here")
 PARTINGS = ("when", "arm", "own", "rated", "seen")
 PERCENT = ("occupancy", "pressure", "heart_rate", "cardiac_output")
 ACUTE = ("occupancy", "dissociation", "pressure", "heart_rate", "eeg", "pain", "cardiac_output")
@@ -236,6 +237,7 @@ def _follows(crossed: Crossed, w: Words, n: Numbers) -> Section:
         ),
         _score(crossed, w),
         _told(crossed, w, n),
+        *([_beside(crossed, w, n)] if crossed.beside else []),
         *([_partings(crossed, w, n)] if crossed.partings else []),
     ]
     if crossed.doses is not None:
@@ -414,6 +416,23 @@ def _told(crossed: Crossed, w: Words, n: Numbers) -> TableBlock:
         rows=rows,
         caption=w("simulation.told_caption"),
         numeric=(1,),
+    )
+
+
+def _beside(crossed: Crossed, w: Words, n: Numbers) -> TableBlock:
+    rows = []
+    for t in crossed.beside:
+        low, middle, high = t.here
+        own = n.with_interval(t.found, *t.limits, 1) if t.limits else n.fixed(t.found, 1)
+        here = n.with_interval(middle, low, high, 1)
+        rows.append([t.label[w.lang], t.control[w.lang], _when(t.when, w), own, here])
+    return TableBlock(
+        id="beside",
+        title=w.plain("simulation.beside_table", measure=crossed.measure),
+        header=[w.plain(f"simulation.beside_{k}") for k in BESIDE],
+        rows=rows,
+        caption=w("simulation.beside_caption"),
+        numeric=(3, 4),
     )
 
 
