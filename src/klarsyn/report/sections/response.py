@@ -18,6 +18,7 @@ from klarsyn.pharmacology.runs import Study, read_study
 from klarsyn.provenance import digest_of
 from klarsyn.report.context import Context
 from klarsyn.report.document import Figure, Prose, Result, paragraphs
+from klarsyn.report.sections.meeting import meet_trials, tell_meeting
 
 OCCUPIED_HOURS = 8.0
 POINTS = 60
@@ -41,12 +42,18 @@ def follow_regimens(context: Context) -> Followed:
     ensemble = shipped_ensemble(study)
     found = [_followed(context, wanted, study, ensemble, entry) for entry in wanted["given"]]
     told = _contrasts(context, wanted, [f.response for f in found])
+    names = [entry["id"] for entry in wanted["given"]]
+    met = meet_trials(context, wanted, {k: f.response for k, f in zip(names, found, strict=True)})
     return Followed(
         blocks=(
             _figure(context, found, ensemble),
-            Prose(paragraphs=paragraphs(*_sentences(context, told, len(ensemble)))),
+            Prose(
+                paragraphs=paragraphs(
+                    *_sentences(context, told, len(ensemble)), *tell_meeting(context, met)
+                )
+            ),
         ),
-        results=told,
+        results=[*told, *met],
     )
 
 
