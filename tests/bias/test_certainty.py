@@ -250,5 +250,11 @@ class TestMissingResults:
             flips += made.ci_lower <= 0 <= made.ci_upper
         assert 0.4 <= flips / 400 <= 0.6
 
+    def test_adverse_studies_that_carry_the_interval_past_the_null_flip_it_too(self):
+        found = studies_to_flip(
+            [-0.5], [0.01], method="EE", test="z", unseen_effect=0.5, unseen_variance=1e-6
+        )
+        assert found == 1
+
     def test_unseen_studies_like_those_seen_never_flip(self):
         assert studies_to_flip([-5.0], [1e-4], test="z", unseen_effect=-5.0, most=5) is None

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from klarsyn.errors import InputError, unknown_name
 from klarsyn.provenance import digest_of
-from klarsyn.synthesis.pairwise import pool
+from klarsyn.synthesis.pairwise import Pooled, pool
 
 Array = NDArray[np.float64]
 AVAILABILITY = ("available", "partial", "missing_because_of_result", "missing_otherwise", "unclear")
@@ -79,7 +79,7 @@ def studies_to_flip(
     level: float = 0.95,
     most: int = 200,
 ) -> int | None:
-    """How many unseen studies take the interval of those seen back over `threshold`.
+    """How many unseen studies take the interval of those seen back over `threshold`, or beyond.
 
     Each number is pooled anew by `method` and `test` (as in `pool`). The unseen studies lie about
     `unseen_effect` as far apart as those seen, at normal scores of variance τ² + their own: copies
@@ -92,7 +92,12 @@ def studies_to_flip(
         raise InputError("At least one study with a variance above 0 is needed.")
     added = float(np.median(v)) if unseen_variance is None else unseen_variance
     seen = pool(y, v, method=method, test=test if y.size > 1 else "z", level=level)
-    if seen.ci_lower <= threshold <= seen.ci_upper:
+    above = seen.estimate > threshold
+
+    def kept(made: Pooled) -> bool:
+        return made.ci_lower > threshold if above else made.ci_upper < threshold
+
+    if not kept(seen):
         return 0
     apart = math.sqrt(added + (seen.tau2 if y.size > 1 else 0.0))
     for count in range(1, most + 1):
@@ -103,7 +108,7 @@ def studies_to_flip(
             test=test,
             level=level,
         )
-        if made.ci_lower <= threshold <= made.ci_upper:
+        if not kept(made):
             return count
     return None
 
