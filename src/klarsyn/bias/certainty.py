@@ -13,6 +13,7 @@ from klarsyn.stats.estimate import Estimate
 from klarsyn.stats.information import with_heterogeneity
 
 LEVELS = ("Very low", "Low", "Moderate", "High")
+GUIDES = (0.75, 1.25)  # ratios that GRADE takes as appreciable where no thresholds are declared
 OPPOSED = "One trial finds clearly more and another clearly less."
 DOMAINS = (
     "risk of bias",
@@ -148,7 +149,7 @@ def imprecision_of_ratio(
         raise InputError(f"The limits of a ratio must rise from above 0: {low:g}, {high:g}.")
     _check_participants(participants)
     information_size = with_heterogeneity(information_size, diversity_share)
-    crossed = [b for b in (0.75, 1.0, 1.25) if low < b < high]
+    crossed = [b for b in (GUIDES[0], 1.0, GUIDES[1]) if low < b < high]
     share = participants / information_size
     change = -min(2, len([b for b in crossed if b != 1.0])) if 1.0 in crossed else 0
     if share < 0.5:

@@ -20,10 +20,9 @@ class BesideTrial:
     """Points below control that one trial found, and points below placebo simulated at that time.
 
     Positive: better than control. `day` counts from the first dose, or from the last one where the
-    trial rated `after_last`. `label` and `control` are in
-    the page's languages; `limits` are the trial's own 95 % limits, None where it prints none;
-    `here` the 5th, 50th and 95th percentile over the parameter sets of the patients' mean. The sets
-    were not fitted to the trial.
+    trial rated `after_last`. `label` and `control` are in the page's languages; `limits` are the
+    trial's own 95 % limits, None where it prints none; `here` the 5th, 50th and 95th percentile
+    over the parameter sets of the patients' mean. The sets were not fitted to the trial.
     """
 
     label: Mapping[str, str]

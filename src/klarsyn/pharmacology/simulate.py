@@ -27,7 +27,7 @@ PERCENTILES = (2.5, 5.0, 25.0, 50.0, 75.0, 95.0, 97.5)
 METRICS = ("cmax", "tmax", "auc", "half_life")
 FINE, MIDDLE, COARSE, SPARSE = 2.5 / 60, 0.25, 1.0, 4.0
 LEAST_TAIL = 72.0
-TO_LAST = "areas by trapezoids to the last time"  # in `method`
+TO_LAST = "areas by trapezoids to the last time"
 ROUNDING = 1e-12
 
 
@@ -36,7 +36,8 @@ class Exposure:
     """What the patients were exposed to.
 
     `metrics[analyte][name]` are arrays (n,): cmax in the analyte's unit, tmax in h since the dose
-    before it, auc (all doses, to infinity) in unit x h, half_life (slowest exponential) in h.
+    before it, auc (all doses; `to_infinity`, else to three days after the last dose) in unit x h,
+    half_life (slowest exponential) in h.
     `curves[analyte]` are concentrations (m, T) of the first m patients at `times` (h), from which
     bands are taken.
     """
@@ -50,6 +51,7 @@ class Exposure:
     curves: Mapping[str, np.ndarray]
     subjects: np.ndarray
     weight: np.ndarray
+    to_infinity: bool
     notes: tuple[str, ...]
     method: str
     seed: int
@@ -59,11 +61,6 @@ class Exposure:
     def analytes(self) -> tuple[str, ...]:
         """The names of what was measured, those that stayed at zero left out."""
         return tuple(self.metrics)
-
-    @property
-    def to_infinity(self) -> bool:
-        """Whether areas go to infinity; else they end three days after the last dose."""
-        return TO_LAST not in self.method
 
     def quantiles(
         self, analyte: str, metric: str, percents: Sequence[float] = (5, 50, 95)
@@ -205,6 +202,7 @@ def simulate(
         curves={a: curves[a] for a in present},
         subjects=individuals.subjects,
         weight=individuals.weight,
+        to_infinity=is_linear(model.system) and len(individuals.occasions) <= 1,
         notes=(*notes, *_notes(individuals, min(len(individuals), MOST_CURVES))),
         method=_method(individuals, residual),
         seed=individuals.seed,

@@ -9,6 +9,7 @@ from typing import Any
 
 from klarsyn.bias.belief import BeliefEvidence
 from klarsyn.bias.certainty import (
+    GUIDES,
     OPPOSED,
     Certainty,
     Confirmation,
@@ -39,7 +40,6 @@ from klarsyn.synthesis.extraction import TrialEffect, derive_effects
 
 Pool = Callable[[Sequence[TrialEffect]], Any]
 DIFFER = 0.05  # p of Cochran's Q below which trials on opposite sides contradict each other
-GUIDE = 1.25  # with 0.75 what GRADE takes as appreciable where no thresholds are declared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,11 +296,11 @@ def _imprecision(
     else:
         low, high = math.exp(low), math.exp(high)
         share = min(max(body.baseline or 0.5, 0.02), 0.79)
-        size = information_size_shares(share, share * GUIDE)
+        size = information_size_shares(share, share * GUIDES[1])
         made = imprecision_of_ratio(
             low, high, participants=body.participants, information_size=size
         )
-        crossed = sum(low < b < high for b in (2 - GUIDE, 1.0, GUIDE))
+        crossed = sum(low < b < high for b in (GUIDES[0], 1.0, GUIDES[1]))
     return made, {"crossed": crossed, "share": body.participants / size, "needed": size}
 
 

@@ -12,7 +12,7 @@ from klarsyn.report.context import Context
 from klarsyn.report.document import Result
 from klarsyn.report.gradings import summary
 from klarsyn.report.sections.works import typical_sd
-from klarsyn.synthesis.extraction import derive_effects
+from klarsyn.synthesis.extraction import TrialEffect, derive_effects
 
 WHERE = "appraisal.toml: action.follow.meet"
 
@@ -31,38 +31,41 @@ def meet_trials(
     sd = typical_sd(context, first) if context.settings.measure == "SMD" else 1.0
     out = []
     for row in wanted.get("meet", ()) if sd else ():
-        if row["window"] not in windows:
-            raise unknown_name(
-                "window", row["window"], windows, "appraisal.toml: action.follow.meet"
-            )
-        if row["given"] not in responses:
-            raise unknown_name(
-                "regimen", row["given"], responses, "appraisal.toml: action.follow.meet"
-            )
-        extraction = derive_effects(context.base, windows[row["window"]].question)
-        effects = [e for e in extraction.effects if e.comparator == row["comparator"]]
-        if not effects:
-            continue
-        told = responses[row["given"]].difference(24.0 * row["day"], agreement=0.95)
-        pooled = summary(context, effects)
-        out.append(
-            Result(
-                id=f"response.meet.{row['given']}.{row['window']}.{row['comparator']}",
-                value={
-                    "day": row["day"],
-                    "model": told.percentiles,
-                    "trials": -pooled["estimate"] * sd,
-                    "trials_ci": [-pooled["high"] * sd, -pooled["low"] * sd],
-                    "k": len(effects),
-                },
-                method=f"median and 5 to 95 % of {told.sets} parameter sets, fixed by one "
-                f"published difference; trials pooled by {context.settings.method}, "
-                f"{context.settings.test}, times {sd:.2f}",
-                inputs=tuple(dict.fromkeys(i for e in effects for i in e.findings)),
-                digest=digest_of(told.to_dict(), [(e.trial, e.y, e.v) for e in effects], sd),
-            )
-        )
+        window, given = row["window"], row["given"]
+        if window not in windows:
+            raise unknown_name("window", window, windows, WHERE)
+        if given not in responses:
+            raise unknown_name("regimen", given, responses, WHERE)
+        found = derive_effects(context.base, windows[window].question).effects
+        if effects := [e for e in found if e.comparator == row["comparator"]]:
+            out.append(_met(context, row, responses[given], effects, sd or 1.0))
     return out
+
+
+def _met(
+    context: Context,
+    row: Mapping[str, Any],
+    response: Response,
+    effects: Sequence[TrialEffect],
+    sd: float,
+) -> Result:
+    told = response.difference(24.0 * row["day"], agreement=0.95)
+    pooled = summary(context, effects)
+    return Result(
+        id=f"response.meet.{row['given']}.{row['window']}.{row['comparator']}",
+        value={
+            "day": row["day"],
+            "model": told.percentiles,
+            "trials": -pooled["estimate"] * sd,
+            "trials_ci": [-pooled["high"] * sd, -pooled["low"] * sd],
+            "k": len(effects),
+        },
+        method=f"median and 5 to 95 % of {told.sets} parameter sets, fixed by one published "
+        f"difference; trials pooled by {context.settings.method}, {context.settings.test}, "
+        f"times {sd:.2f}",
+        inputs=tuple(dict.fromkeys(i for e in effects for i in e.findings)),
+        digest=digest_of(told.to_dict(), [(e.trial, e.y, e.v) for e in effects], sd),
+    )
 
 
 def tell_meeting(context: Context, met: Sequence[Result]) -> list[Any]:
